@@ -1,0 +1,83 @@
+# Everything that is built, tested and measured. `make help` lists it; what is missing of Debian's packages is installed.
+
+ARCH ?= $(shell uname -m)
+DIST = target/dist
+CARGO_DIR = $(or $(CARGO_TARGET_DIR),target)
+MAX_RELEASE = 262144
+MAX_INIT = 57344
+
+TARGET.x86_64 = x86_64-unknown-linux-musl
+TARGET.aarch64 = aarch64-unknown-linux-musl
+TARGET.armv7 = armv7-unknown-linux-musleabihf
+TARGET.riscv64 = riscv64gc-unknown-linux-musl
+TARGET = $(or $(TARGET.$(ARCH)),$(error ARCH is one of x86_64 aarch64 armv7 riscv64, not "$(ARCH)"))
+
+ifeq ($(ARCH),$(shell uname -m))
+GROUPS = build
+else
+GROUPS = build cross-$(ARCH)
+SUFFIX = -$(ARCH)
+endif
+
+HOST_CARGO = .ci/toolchain.sh host
+BUILD = .ci/install.sh $(GROUPS) && .ci/toolchain.sh $(TARGET) build --quiet --release --locked
+OUT = $(CARGO_DIR)/$(TARGET)/release
+# $(call put,BUILT,NAME): by rename, so that a running test never sees half a file; not touched when it is the same
+put = @mkdir -p $(DIST) && { cmp -s $(1) $(DIST)/$(2) || { cp $(1) $(DIST)/.$(2) && mv $(DIST)/.$(2) $(DIST)/$(2); }; }
+
+TEST_ENV = LAUNCHER_BIN=$(CURDIR)/$(DIST)/launcher LAUNCHER_PROBE=$(CURDIR)/$(DIST)/probe \
+	LAUNCHER_INIT_ONLY=$(CURDIR)/$(DIST)/launcher-init LAUNCHER_AARCH64=$(CURDIR)/$(DIST)/launcher-aarch64
+
+.PHONY: release init-only probe aarch64 all-builds test lint size bench run soak clean help
+.NOTPARALLEL: # release and init-only come out of cargo under one name
+.DEFAULT_GOAL = release
+
+release: ## target/dist/launcher, the static file that is shipped (ARCH=aarch64|armv7|riscv64: launcher-ARCH)
+	@$(BUILD) --bin launcher
+	$(call put,$(OUT)/launcher,launcher$(SUFFIX))
+
+init-only: ## target/dist/launcher-init: without the container part
+	@$(BUILD) --bin launcher --no-default-features
+	$(call put,$(OUT)/launcher,launcher-init$(SUFFIX))
+
+probe: ## target/dist/probe: the program that tests run in a container
+	@$(BUILD) --example probe
+	$(call put,$(OUT)/examples/probe,probe$(SUFFIX))
+
+aarch64:
+	@$(MAKE) --no-print-directory release ARCH=aarch64
+
+all-builds: release probe init-only aarch64
+
+test: all-builds ## every test, on the shipped files (TESTS="--test cli" for some)
+	@.ci/install.sh test
+	$(TEST_ENV) $(HOST_CARGO) test --locked $(TESTS)
+	@if [ -x tests/vm/run-all ]; then .ci/install.sh vm && $(TEST_ENV) tests/vm/run-all; fi
+
+lint: ## format and clippy, both feature sets
+	@$(HOST_CARGO) clippy --version >/dev/null 2>&1 || .ci/install.sh lint
+	$(HOST_CARGO) fmt --check
+	$(HOST_CARGO) clippy --locked --all-targets -- -D warnings
+	$(HOST_CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
+
+size: release init-only ## fails when a shipped file is too large or not a hardened static PIE
+	@.ci/check-file $(DIST)/launcher $(MAX_RELEASE)
+	@.ci/check-file $(DIST)/launcher-init $(MAX_INIT)
+
+bench: release init-only probe ## times and memory beside tini, bubblewrap, crun, runc
+	@.ci/install.sh bench
+	@$(TEST_ENV) python3 tests/bench/bench.py
+
+run: release ## the demonstration
+	@.ci/install.sh test
+	@tests/demo.sh $(DIST)/launcher
+
+soak: release probe ## hours of starts and stops; looks for leaks
+	@.ci/install.sh test
+	@$(TEST_ENV) tests/soak.sh $(DIST)/launcher
+
+clean: ## removes target/
+	@rm -rf target
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12

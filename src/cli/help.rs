@@ -1,0 +1,57 @@
+//! The help text, from the table.
+
+use std::fmt::{self, Display};
+
+use super::options::{Group, OPTIONS, Opt};
+
+/// The whole text of `--help`.
+#[derive(Debug)]
+pub(crate) struct Help;
+
+/// What stands above the options.
+const HEAD: &str = "\
+launcher: makes a container, and is PID 1 in it
+
+  launcher [OPTION]... [--] PROGRAM [ARGUMENT]...      init: in a container that somebody else made
+  launcher --rootfs DIR [OPTION]... [--] PROGRAM ...   run: makes the container
+  launcher run [OPTION]... [--] PROGRAM ...            the same, without guessing
+  launcher delete --force NAME                         removes what a killed container left
+
+What the first word or an option says decides: a command; else run, if an option describes a container and stands
+before the program; else init, which works under any seccomp filter.
+";
+
+/// What stands below them.
+const TAIL: &str = "
+Exit status: the program's own; 128 + n if signal n killed it; 125 if launcher failed; 126 if the program cannot be
+executed; 127 if it, or its interpreter, is not there.
+";
+
+impl Display for Help {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HEAD)?;
+        section(f, "All:", Group::Common)?;
+        section(f, "As init:", Group::Init)?;
+        if cfg!(feature = "container") {
+            section(f, "For a container (run):", Group::Container)?;
+        }
+        f.write_str(TAIL)
+    }
+}
+
+/// One group of options.
+fn section(f: &mut fmt::Formatter<'_>, title: &str, group: Group) -> fmt::Result {
+    writeln!(f, "\n{title}")?;
+    OPTIONS.iter().filter(|option| option.group == group).try_for_each(|option| line(f, option))
+}
+
+/// One option.
+fn line(f: &mut fmt::Formatter<'_>, option: &Opt) -> fmt::Result {
+    match option.short {
+        Some(letter) => write!(f, "  -{letter}, ")?,
+        None => f.write_str("      ")?,
+    }
+    let space = if option.value.is_empty() { "" } else { " " };
+    let name = format!("--{}{space}{}", option.long, option.value);
+    writeln!(f, "{name:<26} {}", option.help)
+}

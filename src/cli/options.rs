@@ -1,0 +1,117 @@
+//! The one table of options: the parsers, `--help` and the README come from it.
+
+/// Which command an option belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Every command.
+    Common,
+    /// `launcher init`, and launcher without a command.
+    Init,
+    /// `launcher run`: any of these makes launcher without a command mean `run`.
+    Container,
+}
+
+/// One option.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Opt {
+    /// What the parsers match on.
+    pub(crate) id: Id,
+    /// Its letter.
+    pub(crate) short: Option<char>,
+    /// Its name.
+    pub(crate) long: &'static str,
+    /// The word for its value; empty if it takes none.
+    pub(crate) value: &'static str,
+    /// Whose it is.
+    pub(crate) group: Group,
+    /// One line of help.
+    pub(crate) help: &'static str,
+}
+
+/// Makes the table and the enum of ids together, so that neither has a member the other lacks.
+macro_rules! options {
+    ($($id:ident $short:tt $long:literal $value:literal $group:ident $help:literal;)*) => {
+        /// An option by name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Id { $(#[doc = $help] $id),* }
+
+        /// Every option there is.
+        pub(crate) const OPTIONS: &[Opt] = &[$(
+            Opt { id: Id::$id, short: options!(@$short), long: $long, value: $value, group: Group::$group, help: $help }
+        ),*];
+    };
+    (@'-') => { None };
+    (@$short:literal) => { Some($short) };
+}
+
+#[rustfmt::skip]
+options! {
+    Help        'h' "help"         ""              Common    "print this text (as an option of run: only --help)";
+    Version     '-' "version"      ""              Common    "print the version";
+
+    Group       'g' "signal-group" ""              Init      "signal the program's whole process group";
+    Subreaper   's' "subreaper"    ""              Init      "accepted for tini's sake: launcher always reaps orphans";
+    DeathSignal 'p' "death-signal" "SIGNAL"        Init      "signal for launcher itself when its parent dies";
+    Warn        'w' "warn-on-reap" ""              Init      "say so when an orphan is reaped";
+    Success     'e' "success-code" "CODE"          Init      "exit 0 where the program exits with CODE; repeatable";
+    License     'l' "license"      ""              Init      "print the licence";
+
+    Rootfs      '-' "rootfs"       "DIR"           Container "folder that becomes /";
+    Ephemeral   '-' "ephemeral"    ""              Container "writes go to memory and are forgotten";
+    ReadOnly    '-' "read-only"    ""              Container "mount the rootfs read-only";
+    Name        '-' "name"         "NAME"          Container "name of the container: its cgroup, its default hostname";
+    Hostname    'h' "hostname"     "NAME"          Container "hostname inside";
+    Env         'e' "env"          "NAME[=VALUE]"  Container "set a variable, or copy it; repeatable";
+    EnvHost     '-' "env-host"     ""              Container "start from launcher's own environment";
+    Workdir     'w' "workdir"      "DIR"           Container "working directory inside";
+    User        'u' "user"         "UID[:GID]"     Container "run the program as this user (numbers)";
+    Memory      'm' "memory"       "SIZE"          Container "memory limit (b, k, m, g)";
+    MemorySwap  '-' "memory-swap"  "SIZE"          Container "limit of memory and swap together; -1 for no limit";
+    Cpus        '-' "cpus"         "N"             Container "processor time, such as 0.5";
+    CpuWeight   '-' "cpu-weight"   "N"             Container "share of processor time, 1 to 10000, default 100";
+    CpusetCpus  '-' "cpuset-cpus"  "LIST"          Container "processors to run on, such as 0-2,5";
+    CpusetMems  '-' "cpuset-mems"  "LIST"          Container "memory nodes to use";
+    PidsLimit   '-' "pids-limit"   "N"             Container "limit of processes and threads; -1 for none";
+    Cgroup      '-' "cgroup"       "KEY=VALUE"     Container "write any file of the cgroup; repeatable";
+    CgroupParent '-' "cgroup-parent" "PATH"        Container "make the cgroup below this one";
+    Ulimit      '-' "ulimit"       "NAME=SOFT[:HARD]" Container "resource limit; repeatable";
+    Network     '-' "network"      "WHERE"         Container "none (new, only lo), host, ns:PATH, container:PID";
+    Pid         '-' "pid"          "WHERE"         Container "PID namespace: new, host, ns:PATH, container:PID";
+    Ipc         '-' "ipc"          "WHERE"         Container "IPC namespace, same";
+    Uts         '-' "uts"          "WHERE"         Container "UTS namespace, same";
+    Cgroupns    '-' "cgroupns"     "WHERE"         Container "cgroup namespace, same";
+    Mntns       '-' "mntns"        "WHERE"         Container "mount namespace, same";
+    Timens      '-' "timens"       "WHERE"         Container "time namespace, same; default host";
+    Userns      '-' "userns"       "WHERE"         Container "user namespace, same, or auto: ranges of /etc/subuid";
+    UidMap      '-' "uidmap"       "C:H:N"         Container "map N user ids from C inside to H outside; repeatable";
+    GidMap      '-' "gidmap"       "C:H:N"         Container "same for group ids; default: as the user ids";
+    TimeOffset  '-' "time-offset"  "CLOCK=SECONDS" Container "shift boottime, monotonic (+1d, -30); comma between";
+    CapAdd      '-' "cap-add"      "NAME"          Container "add a capability, or ALL; repeatable";
+    CapDrop     '-' "cap-drop"     "NAME"          Container "drop a capability, or ALL; repeatable";
+    SecurityOpt '-' "security-opt" "OPTION"        Container "no-new-privileges=false lets set-id programs work";
+    Privileged  '-' "privileged"   ""              Container "all capabilities, nothing masked";
+    DryRun      '-' "dry-run"      ""              Container "print the plan, make nothing";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_used_twice() {
+        for (index, option) in OPTIONS.iter().enumerate() {
+            for other in &OPTIONS[index + 1..] {
+                assert_ne!(option.long, other.long);
+                let same_letter = option.short.is_some() && option.short == other.short && option.group == other.group;
+                assert!(!same_letter, "{} {}", option.long, other.long);
+            }
+        }
+    }
+
+    #[test]
+    fn help_lines_fit_a_terminal() {
+        for option in OPTIONS {
+            assert!(option.help.len() <= 62, "{}: {}", option.long, option.help.len());
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The command line of run: docker's words where docker has them.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use super::options::{Group, Id, Opt};
+use super::{Command, Word, Words, text, wrong};
+use crate::error::{Error, Result};
+use crate::spec::caps::CapSet;
+use crate::spec::idmap::{self, Mapping};
+use crate::spec::namespaces::{self, Kind, Placement};
+use crate::spec::process::{self, EnvChange};
+use crate::spec::{Spec, resources, size, validate};
+
+/// `launcher run [OPTION]... [--] PROGRAM`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RunCommand {
+    /// What is wanted.
+    pub(crate) spec: Spec,
+    /// Only print the plan.
+    pub(crate) dry_run: bool,
+}
+
+/// `launcher delete [--force] NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeleteCommand {
+    /// Kill what is still running; not existing is no fault.
+    pub(crate) force: bool,
+    /// The container.
+    pub(crate) name: String,
+}
+
+/// Parses the words after `run`, and all where an option describes a container.
+///
+/// # Errors
+/// The words make no sense, or contradict each other.
+pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
+    let mut words = Words::new(words, Group::Container);
+    let mut command = RunCommand { spec: Spec::default(), dry_run: false };
+    let mut caps = Caps { added: CapSet::NONE, dropped: CapSet::NONE };
+    loop {
+        match words.next()? {
+            Word::Option(option, value) => match option.id {
+                Id::Help => return Ok(Command::Help),
+                Id::Version => return Ok(Command::Version),
+                Id::DryRun => command.dry_run = true,
+                Id::CapAdd => caps.added = caps.added.with(capability(option, value)?),
+                Id::CapDrop => caps.dropped = caps.dropped.with(capability(option, value)?),
+                _ => set(&mut command.spec, option, value)?,
+            },
+            Word::Program(args) => {
+                command.spec.process.args = args;
+                break;
+            }
+            Word::End => break,
+        }
+    }
+    command.spec.process.bounding = caps.of_container();
+    let faults = validate::validate(&command.spec);
+    if faults.is_empty() { Ok(Command::Run(Box::new(command))) } else { Err(Error::new(faults.join("; "))) }
+}
+
+/// Puts one option into the spec.
+fn set(spec: &mut Spec, option: &'static Opt, value: OsString) -> Result<()> {
+    match option.id {
+        Id::Rootfs => spec.rootfs = Some(value.into()),
+        Id::Ephemeral => spec.ephemeral = true,
+        Id::ReadOnly => spec.read_only = true,
+        Id::Privileged => spec.privileged = true,
+        Id::EnvHost => spec.process.env_host = true,
+        Id::Env => spec.process.env.push(env(option, value)?),
+        Id::Workdir => spec.process.cwd = Some(value.into()),
+        Id::CgroupParent => spec.resources.parent = Some(value.into()),
+        _ => set_text(spec, option, &text(option, value)?)?,
+    }
+    Ok(())
+}
+
+/// Puts one option whose value is text into the spec.
+fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
+    let say = |why: String| wrong(option, value, why);
+    match option.id {
+        Id::Name => spec.name = Some(value.to_owned()),
+        Id::Hostname => spec.hostname = Some(value.to_owned()),
+        Id::User => spec.process.user = process::parse_user(value).map_err(say)?,
+        Id::Ulimit => spec.process.rlimits.push(process::parse_rlimit(value).map_err(say)?),
+        Id::TimeOffset => spec.time_offsets = namespaces::parse_offsets(value).map_err(say)?,
+        Id::UidMap | Id::GidMap => add_map(spec, option, value)?,
+        Id::SecurityOpt => match value {
+            "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges:true" => {
+                spec.process.no_new_privs = true;
+            }
+            "no-new-privileges=false" | "no-new-privileges:false" => spec.process.no_new_privs = false,
+            _ => return Err(wrong(option, value, "this build knows no-new-privileges only")),
+        },
+        Id::Network | Id::Pid | Id::Ipc | Id::Uts | Id::Cgroupns | Id::Mntns | Id::Timens | Id::Userns => {
+            place(spec, option, value)?;
+        }
+        _ => set_resource(spec, option, value)?,
+    }
+    Ok(())
+}
+
+/// Puts one limit into the spec.
+fn set_resource(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
+    let limits = &mut spec.resources;
+    let bytes = |text: &str| {
+        let bytes = size::parse_bytes(text).filter(|bytes| *bytes > 0);
+        bytes.ok_or_else(|| wrong(option, text, "wanted is a number of bytes, or one with b, k, m or g"))
+    };
+    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong(option, text, "wanted is a number"));
+    match option.id {
+        Id::Memory => limits.memory = Some(bytes(value)?),
+        Id::MemorySwap if value == "-1" => limits.memory_swap = Some(u64::MAX),
+        Id::MemorySwap => limits.memory_swap = Some(bytes(value)?),
+        Id::Cpus => {
+            let cpus = size::parse_thousandths(value);
+            limits.cpus = Some(cpus.ok_or_else(|| wrong(option, value, "wanted is a number such as 0.5"))?);
+        }
+        Id::CpuWeight => limits.cpu_weight = Some(number(value)?),
+        Id::PidsLimit if value == "-1" || value == "0" => limits.pids = Some(u64::MAX),
+        Id::PidsLimit => limits.pids = Some(number(value)?),
+        Id::CpusetCpus => limits.cpuset_cpus = Some(list(option, value)?),
+        Id::CpusetMems => limits.cpuset_mems = Some(list(option, value)?),
+        Id::Cgroup => limits.raw.push(resources::parse_raw(value).map_err(|why| wrong(option, value, why))?),
+        _ => return Err(Error::new(format_args!("--{} is not an option of run", option.long))),
+    }
+    Ok(())
+}
+
+/// A list of processors or nodes: `0-2,5`.
+fn list(option: &'static Opt, value: &str) -> Result<String> {
+    let good = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b',' || byte == b'-');
+    if good && value.starts_with(|first: char| first.is_ascii_digit()) {
+        return Ok(value.to_owned());
+    }
+    Err(wrong(option, value, "wanted is a list such as 0-2,5"))
+}
+
+/// Where a namespace comes from.
+fn place(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
+    let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.option().strip_prefix("--") == Some(option.long)) else {
+        return Err(Error::new(format_args!("--{} places no namespace", option.long)));
+    };
+    if kind == Kind::User && value == "auto" {
+        spec.mapping = Mapping::Subordinate;
+        spec.namespaces.set(kind, Placement::New);
+        return Ok(());
+    }
+    spec.namespaces.set(kind, namespaces::parse_placement(kind, value).map_err(|why| wrong(option, value, why))?);
+    Ok(())
+}
+
+/// One more line of a map.
+fn add_map(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
+    let map = idmap::parse(value).map_err(|why| wrong(option, value, why))?;
+    if !matches!(spec.mapping, Mapping::Explicit { .. }) {
+        spec.mapping = Mapping::Explicit { uids: Vec::new(), gids: Vec::new() };
+    }
+    if let Mapping::Explicit { uids, gids } = &mut spec.mapping {
+        if option.id == Id::UidMap { uids.push(map) } else { gids.push(map) }
+    }
+    Ok(())
+}
+
+/// `-e NAME=VALUE` or `-e NAME`.
+fn env(option: &'static Opt, value: OsString) -> Result<EnvChange> {
+    match value.as_bytes() {
+        [] | [b'=', ..] => Err(wrong(option, &value.to_string_lossy(), "a variable needs a name")),
+        bytes if bytes.contains(&b'=') => Ok(EnvChange::Set(value)),
+        _ => Ok(EnvChange::Copy(value)),
+    }
+}
+
+/// What is added to docker's default set, and what is taken away.
+#[derive(Debug, Clone, Copy)]
+struct Caps {
+    /// `--cap-add`
+    added: CapSet,
+    /// `--cap-drop`
+    dropped: CapSet,
+}
+
+impl Caps {
+    /// Docker's rules: `--cap-drop ALL` empties the default, and what is added by name stays; `--cap-add ALL` adds
+    /// all, and what is dropped by name goes.
+    fn of_container(self) -> CapSet {
+        match (self.added, self.dropped) {
+            (added, CapSet::ALL) => added,
+            (added, dropped) => CapSet::DEFAULT.with(added).without(dropped),
+        }
+    }
+}
+
+/// A capability by name.
+fn capability(option: &'static Opt, value: OsString) -> Result<CapSet> {
+    let value = text(option, value)?;
+    CapSet::parse(&value).ok_or_else(|| wrong(option, &value, "no such capability"))
+}
+
+/// Parses the words after `delete`.
+///
+/// # Errors
+/// No name, or one that no container has.
+pub(crate) fn parse_delete(words: Vec<OsString>) -> Result<Command> {
+    let mut command = DeleteCommand { force: false, name: String::new() };
+    for word in words {
+        match word.to_str() {
+            Some("--force" | "-f") => command.force = true,
+            Some("--help") => return Ok(Command::Help),
+            Some(name) if command.name.is_empty() && validate::is_valid_name(name) => name.clone_into(&mut command.name),
+            _ => return Err(Error::new(format_args!("delete: not the name of a container: {}", word.to_string_lossy()))),
+        }
+    }
+    if command.name.is_empty() {
+        return Err(Error::new("delete: no name given: launcher delete [--force] NAME"));
+    }
+    Ok(Command::Delete(command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::options::OPTIONS;
+
+    /// Parses a line of options in front of `-- sh`.
+    fn parsed(line: &str) -> Result<RunCommand> {
+        let words = line.split_whitespace().chain(["--", "sh"]).map(OsString::from).collect();
+        match parse(words)? {
+            Command::Run(command) => Ok(*command),
+            _ => Err(Error::new("another command")),
+        }
+    }
+
+    #[test]
+    fn every_option_of_the_table_is_understood() {
+        for option in OPTIONS.iter().filter(|option| option.group == Group::Container) {
+            let value = match option.id {
+                Id::Rootfs | Id::Workdir | Id::CgroupParent => "/x",
+                Id::Cpus | Id::CpuWeight | Id::PidsLimit | Id::CpusetCpus | Id::CpusetMems => "1",
+                Id::Memory => "1m",
+                Id::MemorySwap => "2m",
+                Id::User => "1:1",
+                Id::Ulimit => "nofile=1",
+                Id::Cgroup => "memory.high=1",
+                Id::UidMap | Id::GidMap => "0:1:1",
+                Id::TimeOffset => "boottime=1",
+                Id::CapAdd | Id::CapDrop => "chown",
+                Id::SecurityOpt => "no-new-privileges",
+                Id::Network | Id::Pid | Id::Ipc | Id::Uts | Id::Cgroupns | Id::Timens | Id::Userns | Id::Mntns => "new",
+                _ => "x",
+            };
+            let value = if option.value.is_empty() { "" } else { value };
+            let help = if option.id == Id::MemorySwap { "--memory 1m" } else { "" };
+            let line = format!("--rootfs /r {help} --{} {value}", option.long);
+            let result = parsed(&line);
+            assert!(result.is_ok(), "{line}: {result:?}");
+            assert_ne!(result.unwrap(), parsed("--rootfs /").unwrap(), "{line} changes nothing");
+        }
+    }
+
+    #[test]
+    fn values_are_dockers() {
+        let spec = parsed("--rootfs /r -m 64m --cpus .5 --pids-limit -1 -e A=1 -e B -u 5:6 -h web").unwrap().spec;
+        assert_eq!(spec.resources.memory, Some(64 << 20));
+        assert_eq!(spec.resources.cpus, Some(500));
+        assert_eq!(spec.resources.pids, Some(u64::MAX));
+        assert_eq!(spec.process.env, [EnvChange::Set("A=1".into()), EnvChange::Copy("B".into())]);
+        assert_eq!((spec.process.user.uid, spec.process.user.gid), (5, 6));
+        assert_eq!(spec.hostname.as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn capabilities_follow_dockers_rules() {
+        for (line, want) in [
+            ("", CapSet::DEFAULT.0),
+            ("--cap-drop ALL", 0),
+            ("--cap-drop ALL --cap-add kill", 1 << 5),
+            ("--cap-add SYS_ADMIN", CapSet::DEFAULT.0 | 1 << 21),
+            ("--cap-drop CAP_CHOWN", CapSet::DEFAULT.0 & !1),
+            ("--cap-add ALL --cap-drop chown", u64::MAX & !1),
+        ] {
+            assert_eq!(parsed(&format!("--rootfs /r {line}")).unwrap().spec.process.bounding.0, want, "{line}");
+        }
+    }
+
+    #[test]
+    fn nonsense_names_the_option_and_the_value() {
+        for (line, want) in [
+            ("-m 64q", "--memory 64q: "),
+            ("-m 0", "--memory 0: "),
+            ("--cpus x", "--cpus x: "),
+            ("--pids-limit many", "--pids-limit many: "),
+            ("--cpuset-cpus a", "--cpuset-cpus a: "),
+            ("--cgroup ../x=1", "--cgroup ../x=1: "),
+            ("-u root", "--user root: "),
+            ("--uidmap 1:2", "--uidmap 1:2: "),
+            ("--network bridge", "--network bridge: "),
+            ("--cap-add fly", "--cap-add fly: "),
+            ("--ulimit x=1", "--ulimit x=1: "),
+            ("--time-offset now", "--time-offset now: "),
+            ("--security-opt seccomp=x", "--security-opt seccomp=x: "),
+            ("-e =1", "--env =1: "),
+            ("--read-only=1", "--read-only takes no value"),
+            ("--memory-swap 1m", "--memory-swap needs --memory"),
+            ("--hostname a --uts host", "--hostname needs a new UTS namespace"),
+        ] {
+            let error = parsed(&format!("--rootfs /r {line}")).unwrap_err();
+            assert!(error.doing.starts_with(want), "{line}: {error}");
+            assert_eq!(error.status, 125);
+        }
+    }
+
+    #[test]
+    fn names_to_delete_are_names() {
+        let delete = |line: &str| parse_delete(line.split_whitespace().map(OsString::from).collect());
+        assert!(delete("--force web").is_ok());
+        for line in ["", "..", "--force", "a/b", "../x", ".", "a b"] {
+            assert!(delete(line).is_err(), "{line}");
+        }
+    }
+}

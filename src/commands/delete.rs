@@ -1,0 +1,30 @@
+//! `launcher delete`: removes what a container left whose launcher was killed. Its name is all that is needed.
+
+use crate::cli::run::DeleteCommand;
+use crate::error::{Error, Result};
+use crate::host;
+use crate::launch::plan_cgroup::folder_name;
+use crate::primitives::cgroup;
+
+/// Finds the cgroups of that name in every hierarchy and removes them; with `--force` kills what is in them first.
+///
+/// # Errors
+/// There is no such container and `--force` was not given; it is running; or it does not die.
+pub(crate) fn run(command: &DeleteCommand) -> Result<u8> {
+    let hierarchies = host::probe_hierarchies(nix::unistd::geteuid().as_raw(), &[])?;
+    let folder = folder_name(&command.name);
+    let found: Vec<_> =
+        hierarchies.iter().flat_map(|one| cgroup::find(one.version, &one.mountpoint, &folder)).collect();
+    if found.is_empty() && !command.force {
+        return Err(Error::new(format_args!("delete {}: there is no container of that name", command.name)));
+    }
+    if !command.force && found.iter().any(cgroup::Cgroup::is_populated) {
+        return Err(Error::new(format_args!("delete {}: it is running", command.name))
+            .hint("stop it first, or delete it with --force"));
+    }
+    for cgroup in &found {
+        cgroup.kill_all();
+        cgroup.remove()?;
+    }
+    Ok(0)
+}

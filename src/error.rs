@@ -1,0 +1,110 @@
+//! The one error type: what was being done, on what, the kernel's answer, and the cure if it is known.
+
+use std::fmt::{self, Display};
+
+use nix::errno::Errno;
+
+mod names;
+
+/// Result of everything that can fail above the system calls.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// Exit status for a failure of launcher itself, as in docker-run(1) and env(1).
+pub(crate) const STATUS_OURS: u8 = 125;
+/// Exit status for an entrypoint that was found and could not be executed.
+pub(crate) const STATUS_NOT_EXECUTABLE: u8 = 126;
+/// Exit status for an entrypoint, or its interpreter, that was not found.
+pub(crate) const STATUS_NOT_FOUND: u8 = 127;
+
+/// A failure, made once where it happens and printed once by `main`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Error {
+    /// What was being done and on what, lower case: `open /srv/alpine`.
+    pub(crate) doing: String,
+    /// The kernel's answer; `None` when the fault is in the words of the user.
+    pub(crate) errno: Option<Errno>,
+    /// One sentence that says what to do about it.
+    pub(crate) hint: Option<String>,
+    /// Exit status of the program: 125, 126 or 127.
+    pub(crate) status: u8,
+}
+
+impl Error {
+    /// A fault that no system call reported.
+    pub(crate) fn new(doing: impl Display) -> Self {
+        Self { doing: doing.to_string(), errno: None, hint: None, status: STATUS_OURS }
+    }
+
+    /// A fault that the kernel reported.
+    pub(crate) fn os(doing: impl Display, errno: Errno) -> Self {
+        Self { errno: Some(errno), ..Self::new(doing) }
+    }
+
+    /// The same error with a sentence that says what to do.
+    pub(crate) fn hint(self, hint: impl Display) -> Self {
+        Self { hint: Some(hint.to_string()), ..self }
+    }
+
+    /// The same error with another exit status.
+    pub(crate) fn status(self, status: u8) -> Self {
+        Self { status, ..self }
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.doing)?;
+        if let Some(errno) = self.errno {
+            let (name, text) = names::describe(errno);
+            write!(f, ": {text} ({name})")?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Adds to a bare errno what was being done.
+pub(crate) trait Doing<T> {
+    /// `what` is formatted only on failure, so `format_args!` costs nothing on the good path.
+    fn doing(self, what: impl Display) -> Result<T>;
+}
+
+impl<T> Doing<T> for std::result::Result<T, Errno> {
+    fn doing(self, what: impl Display) -> Result<T> {
+        self.map_err(|errno| Error::os(what, errno))
+    }
+}
+
+impl<T> Doing<T> for std::io::Result<T> {
+    fn doing(self, what: impl Display) -> Result<T> {
+        self.map_err(|error| Error::os(what, errno_of(&error)))
+    }
+}
+
+/// What an error number means, in words.
+pub(crate) fn describe(errno: Errno) -> &'static str {
+    names::describe(errno).1
+}
+
+/// The errno inside an error of std; `EIO` for those that std made itself (invalid UTF-8 and the like).
+pub(crate) fn errno_of(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+/// Lets a failure pass, for the reason given: the only way to do so, hence the list of all that is tolerated.
+pub(crate) fn tolerate<T, E>(_: std::result::Result<T, E>, _why: &'static str) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_then_one_hint() {
+        let error = Error::os("mount proc on /proc", Errno::EPERM).hint("mask less");
+        let text = error.to_string();
+        assert_eq!(text, "mount proc on /proc: Operation not permitted (EPERM)\n  hint: mask less");
+        assert_eq!(error.status, 125);
+    }
+}

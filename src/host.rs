@@ -1,0 +1,304 @@
+//! This machine as facts: what the plan needs to know and only the kernel can tell. Probing changes nothing.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::AccessFlags;
+
+use crate::error::{Doing, Result};
+use crate::spec::Spec;
+use crate::spec::idmap::Mapping;
+
+/// `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2): what an initramfs is made of.
+const RAM_FILESYSTEMS: [i64; 2] = [0x8584_58f6, 0x0102_1994];
+/// `CGROUP2_SUPER_MAGIC` of statfs(2).
+const CGROUP2: i64 = 0x6367_7270;
+
+/// Which interface a cgroup hierarchy has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// One hierarchy for one controller, or a few.
+    V1,
+    /// The unified hierarchy.
+    V2,
+}
+
+/// A mounted cgroup hierarchy.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Hierarchy {
+    /// Its interface.
+    pub(crate) version: Version,
+    /// Where it is mounted.
+    pub(crate) mountpoint: PathBuf,
+    /// Its controllers. V2: those that its topmost cgroup could hand down.
+    pub(crate) controllers: Vec<String>,
+    /// The cgroup that launcher runs in, as a path of the file system.
+    pub(crate) own: PathBuf,
+    /// V2, not root: the cgroup below which we may make ours.
+    pub(crate) delegated: Option<PathBuf>,
+}
+
+/// A range of /etc/subuid or /etc/subgid.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct SubRange {
+    /// First id.
+    pub(crate) start: u32,
+    /// How many.
+    pub(crate) size: u32,
+}
+
+/// The facts. `Default` is a plain machine with root and cgroup v1 that is not looked at.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Host {
+    /// Effective user id.
+    pub(crate) uid: u32,
+    /// Effective group id.
+    pub(crate) gid: u32,
+    /// Name of the user, as /etc/passwd has it; its number if it has none.
+    pub(crate) user: String,
+    /// Our process id: the container's name when it has none.
+    pub(crate) pid: u32,
+    /// `/` may be the initramfs, which pivot_root refuses.
+    pub(crate) root_is_ram: bool,
+    /// /sys/fs/cgroup is the unified hierarchy.
+    pub(crate) unified: bool,
+    /// Every hierarchy; looked up only where limits are asked.
+    pub(crate) hierarchies: Vec<Hierarchy>,
+    /// Ranges of the user in /etc/subuid; looked up only where they are asked.
+    pub(crate) subuids: Vec<SubRange>,
+    /// Ranges of the user in /etc/subgid.
+    pub(crate) subgids: Vec<SubRange>,
+    /// Our environment.
+    pub(crate) env: Vec<(OsString, OsString)>,
+    /// Our current directory.
+    pub(crate) cwd: PathBuf,
+}
+
+impl Host {
+    /// Asks the machine what this spec needs to know, and no more.
+    ///
+    /// # Errors
+    /// A file of /proc or /sys that the spec makes necessary cannot be read.
+    pub(crate) fn probe(spec: &Spec) -> Result<Self> {
+        let uid = nix::unistd::geteuid().as_raw();
+        let mut host = Self {
+            uid,
+            gid: nix::unistd::getegid().as_raw(),
+            pid: std::process::id(),
+            env: std::env::vars_os().collect(),
+            ..Self::default()
+        };
+        if spec.rootfs.is_some() {
+            host.root_is_ram = RAM_FILESYSTEMS.contains(&magic(Path::new("/")));
+            host.unified = magic(Path::new("/sys/fs/cgroup")) == CGROUP2;
+        } else {
+            host.cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        }
+        if !spec.resources.is_empty() {
+            host.hierarchies = probe_hierarchies(uid, &spec.resources.controllers())?;
+        }
+        if spec.mapping == Mapping::Subordinate {
+            host.user = user_name(uid, &read("/etc/passwd")?);
+            host.subuids = parse_subids(&read_or_empty("/etc/subuid"), &host.user, uid);
+            host.subgids = parse_subids(&read_or_empty("/etc/subgid"), &host.user, uid);
+        }
+        Ok(host)
+    }
+}
+
+/// The file system type at `path`, 0 if it cannot be told.
+fn magic(path: &Path) -> i64 {
+    #[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the field is as wide as a register")]
+    nix::sys::statfs::statfs(path).map_or(0, |found| found.filesystem_type().0 as i64)
+}
+
+/// A file of the machine as text; what is not UTF-8 in it is replaced.
+fn read(path: &str) -> Result<String> {
+    let bytes = std::fs::read(path).doing(format_args!("read {path}"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The same for files whose absence means the same as no content.
+fn read_or_empty(path: &str) -> String {
+    read(path).unwrap_or_default()
+}
+
+/// Every cgroup hierarchy that is mounted, with what we may do there.
+pub(crate) fn probe_hierarchies(uid: u32, wanted: &[&str]) -> Result<Vec<Hierarchy>> {
+    let mut found = parse_hierarchies(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
+    for hierarchy in &mut found {
+        if !hierarchy.own.is_dir() {
+            hierarchy.own.clone_from(&hierarchy.mountpoint);
+        }
+        if hierarchy.version == Version::V2 {
+            hierarchy.controllers = words(&hierarchy.mountpoint.join("cgroup.controllers"));
+            hierarchy.delegated = (uid != 0).then(|| delegated(hierarchy, wanted)).flatten();
+        }
+    }
+    Ok(found)
+}
+
+/// The words of a one-line file, none if it cannot be read.
+fn words(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Where an ordinary user may make a cgroup: beside its own, if the controllers are enabled there, else below it.
+fn delegated(hierarchy: &Hierarchy, wanted: &[&str]) -> Option<PathBuf> {
+    let may_write = |folder: &Path| {
+        let writable = |path: &Path| nix::unistd::access(path, AccessFlags::W_OK).is_ok();
+        writable(folder) && writable(&folder.join("cgroup.procs"))
+    };
+    let beside = hierarchy.own.parent().filter(|_| hierarchy.own != hierarchy.mountpoint);
+    let has_controllers = |folder: &Path| {
+        let enabled = words(&folder.join("cgroup.subtree_control"));
+        wanted.iter().all(|name| enabled.iter().any(|other| other == name))
+    };
+    let beside = beside.filter(|folder| may_write(folder) && has_controllers(folder));
+    beside.or(Some(&*hierarchy.own).filter(|folder| may_write(folder))).map(Path::to_path_buf)
+}
+
+/// Finds the hierarchies in /proc/self/mountinfo and our place in them in /proc/self/cgroup; proc(5), cgroups(7).
+fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for line in mountinfo.lines() {
+        let Some((left, right)) = line.split_once(" - ") else { continue };
+        let mut left = left.split(' ').skip(3);
+        let (Some(root), Some(mountpoint)) = (left.next(), left.next()) else { continue };
+        let mut right = right.split(' ');
+        let version = match right.next() {
+            Some("cgroup") => Version::V1,
+            Some("cgroup2") => Version::V2,
+            _ => continue,
+        };
+        let options = right.nth(1).unwrap_or_default();
+        let controllers: Vec<_> = match version {
+            Version::V2 => Vec::new(),
+            Version::V1 => options.split(',').filter(|word| is_controller(word)).map(str::to_owned).collect(),
+        };
+        let is_same = |other: &Hierarchy| other.version == version && other.controllers == controllers;
+        if (version == Version::V1 && controllers.is_empty()) || found.iter().any(is_same) {
+            continue;
+        }
+        let mountpoint = PathBuf::from(unescape(mountpoint));
+        let own = own_path(own, &controllers, root, &mountpoint);
+        found.push(Hierarchy { version, mountpoint, controllers, own, delegated: None });
+    }
+    found
+}
+
+/// Whether an option of a v1 mount is the name of a controller and not `rw` or `xattr`.
+fn is_controller(word: &str) -> bool {
+    const CONTROLLERS: [&str; 14] = [
+        "cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "net_cls", "blkio", "perf_event", "net_prio",
+        "hugetlb", "pids", "rdma", "misc",
+    ];
+    CONTROLLERS.contains(&word)
+}
+
+/// Our cgroup in the hierarchy of these controllers, as a path; the mount may show only a part of the tree.
+fn own_path(own: &str, controllers: &[String], root: &str, mountpoint: &Path) -> PathBuf {
+    let inside = own.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (names, path) = (fields.next()?, fields.next()?);
+        let same = if controllers.is_empty() {
+            names.is_empty()
+        } else {
+            names.split(',').any(|name| controllers.iter().any(|controller| controller == name))
+        };
+        same.then_some(path)
+    });
+    let below = inside.and_then(|path| Path::new(path).strip_prefix(root).ok());
+    below.map_or_else(|| mountpoint.to_path_buf(), |path| mountpoint.join(path))
+}
+
+/// Paths in mountinfo have blank, tab, newline and backslash as three octal digits.
+fn unescape(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
+}
+
+/// The name of a user in passwd(5); its number if it has none there.
+fn user_name(uid: u32, passwd: &str) -> String {
+    let uid = uid.to_string();
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(&uid)).then(|| name.to_owned())
+    });
+    name.unwrap_or(uid)
+}
+
+/// The ranges of a user in subuid(5), by name or by number.
+fn parse_subids(text: &str, user: &str, uid: u32) -> Vec<SubRange> {
+    let ranges = text.lines().filter_map(|line| {
+        let mut fields = line.trim().split(':');
+        let owner = fields.next()?;
+        let (start, size) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        (owner == user || owner.parse() == Ok(uid)).then_some(SubRange { start, size })
+    });
+    ranges.filter(|range| range.size > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hybrid machine in short: two v1 hierarchies, one of two controllers, and the unified one.
+    const HYBRID: &str = "\
+24 1 0:21 / /proc rw - proc proc rw
+30 25 0:27 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory
+31 25 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+32 25 0:29 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd
+33 25 0:30 / /sys/fs/cgroup/uni\\040fied rw - cgroup2 cgroup2 rw
+34 25 0:27 / /mnt/again rw - cgroup cgroup rw,memory
+";
+
+    #[test]
+    fn hybrid_hierarchies_are_found_once_each() {
+        let own = "9:memory:/a/b\n4:cpu,cpuacct:/\n1:name=systemd:/x\n0::/init.scope\n";
+        let found = parse_hierarchies(HYBRID, own);
+        let short: Vec<_> = found
+            .iter()
+            .map(|one| (one.version, one.mountpoint.to_str().unwrap(), one.controllers.join("+"), one.own.to_str().unwrap()))
+            .collect();
+        assert_eq!(
+            short,
+            [
+                (Version::V1, "/sys/fs/cgroup/memory", "memory".into(), "/sys/fs/cgroup/memory/a/b"),
+                (Version::V1, "/sys/fs/cgroup/cpu,cpuacct", "cpu+cpuacct".into(), "/sys/fs/cgroup/cpu,cpuacct/"),
+                (Version::V2, "/sys/fs/cgroup/uni fied", String::new(), "/sys/fs/cgroup/uni fied/init.scope"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mount_that_shows_a_part_is_taken_into_account() {
+        let mountinfo = "30 25 0:27 /docker/1 /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n";
+        for (own, want) in [
+            ("0::/docker/1/sub\n", "/sys/fs/cgroup/sub"),
+            ("0::/docker/1\n", "/sys/fs/cgroup/"),
+            ("0::/elsewhere\n", "/sys/fs/cgroup"),
+            ("", "/sys/fs/cgroup"),
+        ] {
+            assert_eq!(parse_hierarchies(mountinfo, own)[0].own, Path::new(want), "{own}");
+        }
+    }
+
+    #[test]
+    fn ranges_belong_to_a_name_or_a_number() {
+        let text = "root:1:2\nuser:100000:65536\n1000:300000:10\nuser:x:1\nuser:5:0\nother:7:7\n";
+        let got: Vec<_> = parse_subids(text, "user", 1000).iter().map(|range| (range.start, range.size)).collect();
+        assert_eq!(got, [(100_000, 65_536), (300_000, 10)]);
+    }
+
+    #[test]
+    fn users_without_an_entry_are_numbers() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n";
+        for (uid, want) in [(0, "root"), (1000, "user"), (7, "7")] {
+            assert_eq!(user_name(uid, passwd), want);
+        }
+    }
+}

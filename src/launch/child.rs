@@ -1,0 +1,109 @@
+//! The child: ordinary code in a copy of the parent's memory, until it becomes init.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::child_step::{ChildContext, set_death_signal};
+use super::init;
+use super::plan::Plan;
+use super::sync::{self, Message};
+use crate::error::{Error, Result, tolerate};
+use crate::log::warning;
+use crate::primitives::execve::{self, Failed, Inherited};
+use crate::spec::caps::CapSet;
+use crate::spec::namespaces::Kind;
+use crate::sys;
+use crate::sys::fd::Closing;
+use crate::sys::signal::{Disposition, Set};
+
+/// What the child is given.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    /// The plan.
+    pub(crate) plan: &'a Plan,
+    /// The child's end of the socket.
+    pub(crate) channel: OwnedFd,
+    /// Namespaces to join, opened.
+    pub(crate) namespaces: Vec<(Kind, OwnedFd)>,
+    /// The terminal is in our hands and goes to the entrypoint.
+    pub(crate) has_terminal: bool,
+}
+
+/// Where it failed: the number of the step, if it was one.
+type Fault = (Option<usize>, Error);
+
+/// Sets up, becomes init, ends as the entrypoint ends.
+pub(crate) fn run(start: Start<'_>) -> ! {
+    let status = match set_up(start) {
+        Err((step, error, channel)) => {
+            let step = step.and_then(|step| u16::try_from(step).ok());
+            let status = error.status;
+            sync::tell(channel.as_fd(), &Message::Failed(step, error));
+            status
+        }
+        Ok((entrypoint, options)) => init::supervise(entrypoint, &options).unwrap_or_else(|error| {
+            warning!("{error}");
+            crate::error::STATUS_OURS
+        }),
+    };
+    sys::process::exit_now(status)
+}
+
+/// Everything up to the running entrypoint. A failure comes with the socket to tell it through.
+fn set_up(start: Start<'_>) -> std::result::Result<(nix::unistd::Pid, init::Options), (Option<usize>, Error, OwnedFd)> {
+    let Start { plan, channel, namespaces, has_terminal } = start;
+    let result = prepare(plan, channel.as_fd(), namespaces).and_then(|()| spawn(plan, has_terminal));
+    let entrypoint = match result {
+        Ok(entrypoint) => entrypoint,
+        Err((step, error)) => return Err((step, error, channel)),
+    };
+    sync::tell(channel.as_fd(), &Message::Ready);
+    drop(channel);
+    settle();
+    Ok((entrypoint, init::Options { kill_rest: !plan.has_own_pids, ..init::Options::DEFAULT }))
+}
+
+/// The steps of the plan.
+fn prepare(plan: &Plan, channel: BorrowedFd<'_>, namespaces: Vec<(Kind, OwnedFd)>) -> std::result::Result<(), Fault> {
+    let begin = || -> Result<bool> {
+        sys::entry::forget_arguments();
+        tolerate(sys::process::set_name(c"launcher:init"), "it is for those who read ps");
+        set_death_signal(channel)?;
+        Ok(plan.map.is_empty() || sync::wait_for_go(channel))
+    };
+    match begin() {
+        Ok(true) => {}
+        Ok(false) => sys::process::exit_now(crate::error::STATUS_OURS),
+        Err(error) => return Err((None, Error { doing: format!("set the death signal{}", error.doing), ..error })),
+    }
+    for signal in 1..=31 {
+        // The container's processes start with defaults, whatever our caller ignored (nohup, SIGPIPE of a daemon).
+        tolerate(sys::signal::set_disposition(signal, Disposition::Default), "EINVAL: KILL and STOP are never ignored");
+    }
+    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    let mut context = ChildContext { channel, namespaces, root: None };
+    for (index, step) in plan.child.iter().enumerate() {
+        step.apply(&mut context).map_err(|error| (Some(plan.first_child_step() + index), error))?;
+    }
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    Ok(())
+}
+
+/// Starts the entrypoint.
+fn spawn(plan: &Plan, has_terminal: bool) -> std::result::Result<nix::unistd::Pid, Fault> {
+    let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };
+    execve::start(&plan.program, &plan.entrypoint, inherited, has_terminal).map_err(|failed| match failed {
+        Failed::Spawn(errno) => (None, Error::os("make the process of the entrypoint", errno)),
+        Failed::Step(index, errno) => (Some(plan.first_last_step() + index), Error::os("", errno)),
+        Failed::Exec(candidate, errno) => (None, plan.program.explain(errno, candidate)),
+    })
+}
+
+/// What init does not need any more: descriptors of the host, capabilities. Not fatal, the entrypoint runs already.
+fn settle() {
+    sys::fd::close_from(3, Closing::Now);
+    // To signal an entrypoint that became another user. Without it there are fewer still, which is fine.
+    let caps = sys::caps::permitted().and_then(|has| sys::caps::set(has & CapSet::KILL.0));
+    if let Err(errno) = caps {
+        warning!("init could not give up its capabilities: {}", crate::error::describe(errno));
+    }
+}

@@ -1,0 +1,186 @@
+//! What the child does inside, before it becomes init.
+
+use std::fmt::{self, Display};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
+
+use crate::error::{Doing, Error, Result};
+use crate::primitives::{dev, mounts, namespaces, overlay, rootfs, user};
+use crate::spec::caps::CapSet;
+use crate::spec::mount::Mount;
+use crate::spec::namespaces::{Kind, TimeOffsets};
+use crate::sys;
+
+/// One step. Each is a line of `--dry-run`, and the line that an error names.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ChildStep {
+    /// Becomes root of the user namespace that was made or joined.
+    BecomeRoot { may_set_groups: bool },
+    /// Dies with the parent; set anew after every change of ids.
+    SetDeathSignal,
+    /// Makes a cgroup namespace, whose root is the cgroup that we are in.
+    UnshareCgroup,
+    /// Makes a time namespace for the entrypoint.
+    UnshareTime(TimeOffsets),
+    /// No core, no ptrace, no look at our memory and descriptors from inside.
+    HideFromPtrace,
+    /// Joins a namespace that the parent opened.
+    Join(Kind),
+    /// Cuts propagation to the host.
+    MakeSlave,
+    /// Lays a copy of the mounts over an initramfs.
+    MakeRootPivotable,
+    /// Brings lo up.
+    RaiseLoopback,
+    /// Sets the host name.
+    SetHostname(String),
+    /// Makes the folder we are in a mount.
+    BindRootfs,
+    /// Lays a throw-away overlay over it.
+    MountEphemeral { in_userns: bool },
+    /// Takes the host's root as the one to mount in.
+    KeepRoot,
+    /// Mounts something beneath the rootfs.
+    Mount(Mount),
+    /// Fills /dev.
+    PopulateDev,
+    /// Makes the rootfs `/`.
+    PivotRoot,
+    /// Hides files and folders.
+    Mask(&'static [&'static str]),
+    /// Makes files and folders read-only.
+    MakeReadOnly(&'static [&'static str]),
+    /// Makes the rootfs read-only.
+    MakeRootReadOnly,
+    /// Orphans below us are ours to reap.
+    BecomeSubreaper,
+    /// Gives up capabilities for good.
+    DropBounding(CapSet),
+}
+
+/// What the child's steps work on.
+#[derive(Debug)]
+pub(crate) struct ChildContext<'a> {
+    /// Our end of the socket.
+    pub(crate) channel: BorrowedFd<'a>,
+    /// Namespaces to join, opened by the parent.
+    pub(crate) namespaces: Vec<(Kind, OwnedFd)>,
+    /// The rootfs, once it is a mount.
+    pub(crate) root: Option<OwnedFd>,
+}
+
+impl Display for ChildStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BecomeRoot { .. } => f.write_str("become root of the user namespace"),
+            Self::SetDeathSignal => f.write_str("set the death signal"),
+            Self::UnshareCgroup => f.write_str("unshare the cgroup namespace"),
+            Self::UnshareTime(offsets) => {
+                f.write_str("unshare the time namespace")?;
+                for (clock, seconds) in [("boottime", offsets.boottime), ("monotonic", offsets.monotonic)] {
+                    seconds.map_or(Ok(()), |seconds| write!(f, ", {clock} {seconds:+} s"))?;
+                }
+                Ok(())
+            }
+            Self::HideFromPtrace => f.write_str("become undumpable"),
+            Self::Join(kind) => write!(f, "join the {} namespace", kind.file()),
+            Self::MakeSlave => f.write_str("make / rslave"),
+            Self::MakeRootPivotable => f.write_str("lay a copy of all mounts over the initramfs"),
+            Self::RaiseLoopback => f.write_str("bring lo up"),
+            Self::SetHostname(name) => write!(f, "set the hostname to {name}"),
+            Self::BindRootfs => f.write_str("bind the rootfs on itself"),
+            Self::MountEphemeral { .. } => f.write_str("mount a throw-away overlay over the rootfs"),
+            Self::KeepRoot => f.write_str("keep the host's root"),
+            Self::Mount(mount) => mount.fmt(f),
+            Self::PopulateDev => f.write_str("fill /dev: null zero full random urandom tty, fd stdin stdout stderr ptmx"),
+            Self::PivotRoot => f.write_str("pivot_root into the rootfs and detach the old root"),
+            Self::Mask(paths) => write!(f, "mask {}", paths.join(" ")),
+            Self::MakeReadOnly(paths) => write!(f, "make read-only {}", paths.join(" ")),
+            Self::MakeRootReadOnly => f.write_str("make / read-only"),
+            Self::BecomeSubreaper => f.write_str("become subreaper"),
+            Self::DropBounding(keep) => write!(f, "drop all capabilities but {keep} from the bounding set"),
+        }
+    }
+}
+
+impl ChildStep {
+    /// Does it. The error holds only what goes beyond the words of the step.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn apply(&self, context: &mut ChildContext<'_>) -> Result<()> {
+        match self {
+            Self::BecomeRoot { may_set_groups } => user::become_root(*may_set_groups),
+            Self::SetDeathSignal => set_death_signal(context.channel),
+            Self::UnshareCgroup => nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).doing(""),
+            Self::UnshareTime(offsets) => namespaces::unshare_time(*offsets),
+            Self::HideFromPtrace => sys::process::hide_from_ptrace().doing(""),
+            Self::Join(kind) => join(*kind, &mut context.namespaces),
+            Self::MakeSlave => sys::mount::set_propagation(c"/", MsFlags::MS_SLAVE).doing(""),
+            Self::MakeRootPivotable => rootfs::make_root_pivotable(),
+            Self::RaiseLoopback => namespaces::raise_loopback(),
+            Self::SetHostname(name) => nix::unistd::sethostname(name).doing(""),
+            Self::BindRootfs => {
+                context.root = Some(rootfs::bind_on_itself(open_here()?.as_fd())?);
+                Ok(())
+            }
+            Self::MountEphemeral { in_userns } => {
+                context.root = Some(overlay::mount_ephemeral(open_here()?.as_fd(), *in_userns)?);
+                Ok(())
+            }
+            Self::KeepRoot => {
+                let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+                context.root = Some(nix::fcntl::open("/", flags, nix::sys::stat::Mode::empty()).doing("open /")?);
+                Ok(())
+            }
+            Self::Mount(mount) => mounts::perform(root(context)?, mount),
+            Self::PopulateDev => dev::populate(root(context)?),
+            Self::PivotRoot => rootfs::pivot(root(context)?),
+            Self::Mask(paths) => mounts::mask(root(context)?, paths),
+            Self::MakeReadOnly(paths) => mounts::make_read_only(root(context)?, paths),
+            Self::MakeRootReadOnly => rootfs::make_root_read_only(root(context)?),
+            Self::BecomeSubreaper => sys::process::become_subreaper().doing(""),
+            Self::DropBounding(keep) => user::drop_bounding(*keep),
+        }
+    }
+}
+
+/// The handle of the rootfs.
+fn root<'a>(context: &'a ChildContext<'_>) -> Result<BorrowedFd<'a>> {
+    context.root.as_ref().map(AsFd::as_fd).ok_or_else(|| Error::new("there is no root yet"))
+}
+
+/// A handle of the current directory: the rootfs that the parent entered, seen in our own mounts.
+fn open_here() -> Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(".", flags, nix::sys::stat::Mode::empty()).doing("open the rootfs")
+}
+
+/// SIGKILL when the parent dies, and now if it has died already.
+///
+/// # Errors
+/// The kernel refuses; or the parent is dead, and nobody reads this.
+pub(crate) fn set_death_signal(channel: BorrowedFd<'_>) -> Result<()> {
+    sys::process::set_death_signal(libc::SIGKILL).doing("")?;
+    if super::sync::parent_is_alive(channel) { Ok(()) } else { Err(Error::new("the parent is dead")) }
+}
+
+/// Joins the opened namespace of that kind and closes its descriptor.
+fn join(kind: Kind, namespaces: &mut Vec<(Kind, OwnedFd)>) -> Result<()> {
+    let Some(index) = namespaces.iter().position(|(other, _)| *other == kind) else {
+        return Err(Error::new("it was not opened"));
+    };
+    let (_, file) = namespaces.swap_remove(index);
+    sys::ns::join(file.as_fd()).map_err(|errno| {
+        let error = Error::os("", errno);
+        match errno {
+            Errno::EINVAL => error.hint("the file is no namespace of this kind"),
+            Errno::EPERM => error.hint("joining needs CAP_SYS_ADMIN in the user namespace that owns it"),
+            _ => error,
+        }
+    })
+}

@@ -1,0 +1,22 @@
+//! The launch: what is done, in which order, by whom; and PID 1 afterwards.
+
+pub(crate) mod init;
+
+#[cfg(feature = "container")]
+pub(crate) mod child;
+#[cfg(feature = "container")]
+pub(crate) mod child_step;
+#[cfg(feature = "container")]
+pub(crate) mod hints;
+#[cfg(feature = "container")]
+pub(crate) mod parent;
+#[cfg(feature = "container")]
+pub(crate) mod parent_step;
+#[cfg(feature = "container")]
+pub(crate) mod plan;
+#[cfg(feature = "container")]
+pub(crate) mod plan_cgroup;
+#[cfg(feature = "container")]
+pub(crate) mod sync;
+#[cfg(feature = "container")]
+pub(crate) mod undo;

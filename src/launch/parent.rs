@@ -1,0 +1,327 @@
+//! The parent: prepares the host, makes the child, stands by it, cleans up after it.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+
+use super::child::{self, Start};
+use super::hints;
+use super::parent_step::{ParentContext};
+use super::plan::Plan;
+use super::sync::{self, Message};
+use crate::error::{Doing, Error, Result, tolerate};
+use crate::log::{say, warning};
+use crate::primitives::cgroup::Cgroup;
+use crate::spec::namespaces::Kind;
+use crate::sys;
+use crate::sys::fd::Closing;
+use crate::sys::ns::{Side, Wish};
+use crate::sys::process::{Change, Who};
+use crate::sys::signal::{Disposition, Set};
+
+/// The child from outside.
+#[derive(Debug)]
+struct Child {
+    /// Its pid; ours to reap, so the number stays valid until we do.
+    pid: Pid,
+    /// Its pidfd, where the kernel has such.
+    pidfd: Option<OwnedFd>,
+    /// Our end of the socket.
+    channel: OwnedFd,
+}
+
+/// Carries out the plan and returns the exit status of the entrypoint.
+///
+/// # Errors
+/// A step failed; everything that was made on the host has been removed again.
+pub(crate) fn launch(plan: &Plan) -> Result<u8> {
+    // Descriptors of our caller are not the container's business; and none of ours may land on 0, 1 or 2.
+    sys::fd::fill_closed_stdio().doing("open /dev/null on a closed standard stream")?;
+    sys::fd::close_from(3, Closing::OnExec);
+    // From here on every signal waits until we look. Ignored, SIGCHLD would take away the child's status.
+    sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
+    sys::signal::set_mask(Set::ALL).doing("block signals")?;
+    let terminal = sys::terminal::foreground().ok().filter(|group| *group == nix::unistd::getpgrp());
+    let mut context = ParentContext::default();
+    let result = start(plan, &mut context, terminal.is_some()).and_then(|child| stand_by(plan, child));
+    if result.is_ok() {
+        report_oom(&plan.cgroups);
+    }
+    context.undo.run();
+    if let Some(group) = terminal {
+        // The entrypoint's group had it; SIGTTOU is blocked.
+        tolerate(sys::terminal::set_foreground(group), "EIO, ENOTTY: the terminal has gone, nothing to take back");
+    }
+    result
+}
+
+/// Steps on the host, the clone, steps for the child. A child that was made and cannot be completed is killed.
+fn start(plan: &Plan, context: &mut ParentContext, has_terminal: bool) -> Result<Child> {
+    for (index, step) in plan.host.iter().enumerate() {
+        step.apply(context).map_err(|error| at_step(plan, index + 1, error))?;
+    }
+    let child = clone_child(plan, context, has_terminal)?;
+    let completed = complete(plan, context, &child);
+    match completed {
+        Ok(()) => Ok(child),
+        Err(error) => {
+            kill(&child);
+            Err(error)
+        }
+    }
+}
+
+/// What the child waits for.
+fn complete(plan: &Plan, context: &mut ParentContext, child: &Child) -> Result<()> {
+    // The rootfs must not be kept busy by us.
+    nix::unistd::chdir("/").doing("enter /")?;
+    context.namespaces.clear();
+    context.child = Some(child.pid);
+    for (index, step) in plan.map.iter().enumerate() {
+        step.apply(context).map_err(|error| at_step(plan, plan.host.len() + 2 + index, error))?;
+    }
+    if plan.map.is_empty() { Ok(()) } else { sync::send_go(child.channel.as_fd()) }
+}
+
+/// Makes the child in its namespaces.
+fn clone_child(plan: &Plan, context: &mut ParentContext, has_terminal: bool) -> Result<Child> {
+    let number = plan.host.len() + 1;
+    let (channel, childs_end) = sync::channel()?;
+    let namespaces = std::mem::take(&mut context.namespaces);
+    let start = Start { plan, channel: childs_end, namespaces, has_terminal };
+    if !plan.courier.is_empty() {
+        let pid = send_courier(plan, start, &channel).map_err(|error| at_step(plan, number, error))?;
+        return Ok(Child { pid, pidfd: None, channel });
+    }
+    let cgroup = open_cgroup(&plan.cgroups);
+    let wish = Wish { flags: plan.clone, cgroup: cgroup.as_ref().map(AsFd::as_fd) };
+    match sys::ns::clone_process(wish) {
+        Ok(Side::Child) => {
+            drop(channel);
+            drop(cgroup);
+            child::run(start)
+        }
+        Ok(Side::Parent(born)) => {
+            context.child_in_cgroup = born.in_cgroup;
+            Ok(Child { pid: born.pid, pidfd: born.pidfd, channel })
+        }
+        Err(errno) => Err(at_step(plan, number, clone_error(plan.clone, errno))),
+    }
+}
+
+/// A failed clone, with its usual cause.
+fn clone_error(flags: CloneFlags, errno: Errno) -> Error {
+    let error = Error::os("", errno);
+    match hints::for_clone(flags, errno) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// The v2 cgroup as a handle to be born in. Whoever cannot open it is attached the old way.
+fn open_cgroup(cgroups: &[Cgroup]) -> Option<OwnedFd> {
+    let folder = cgroups.iter().find_map(|cgroup| match cgroup {
+        Cgroup::V2(folder) => Some(folder),
+        Cgroup::V1(_) => None,
+    })?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(folder, flags, nix::sys::stat::Mode::empty()).ok()
+}
+
+/// Sends a process into the namespaces that the child must be born in, to make it there on our behalf.
+fn send_courier(plan: &Plan, mut start: Start<'_>, channel: &OwnedFd) -> Result<Pid> {
+    let courier = match sys::ns::clone_process(Wish { flags: CloneFlags::empty(), cgroup: None }).doing("fork")? {
+        Side::Parent(born) => born.pid,
+        Side::Child => {
+            let made = deliver(plan, &mut start);
+            match made {
+                Ok(Side::Child) => child::run(start),
+                Ok(Side::Parent(born)) => {
+                    sync::tell(start.channel.as_fd(), &Message::Born(born.pid.as_raw()));
+                    sys::process::exit_now(0)
+                }
+                Err(error) => {
+                    sync::tell(start.channel.as_fd(), &Message::Failed(None, error));
+                    sys::process::exit_now(crate::error::STATUS_OURS)
+                }
+            }
+        }
+    };
+    drop(start);
+    sys::process::wait(Who::Child(courier)).doing("wait for the courier")?;
+    // The courier has spoken before it ended; its child, holding the other end, has nothing to say before Go.
+    match sync::receive(channel.as_fd())? {
+        Some(Message::Born(pid)) => Ok(Pid::from_raw(pid)),
+        Some(Message::Failed(_, error)) => Err(error),
+        Some(Message::Ready) | None => Err(Error::new("the courier died")),
+    }
+}
+
+/// The courier's work: joins, then makes the child as a child of our parent.
+fn deliver(plan: &Plan, start: &mut Start<'_>) -> Result<Side> {
+    // Those inside could look into us from the moment we are there (CVE-2016-9962).
+    sys::process::hide_from_ptrace().doing("become undumpable")?;
+    for kind in &plan.courier {
+        let Some(index) = start.namespaces.iter().position(|(other, _)| other == kind) else { continue };
+        let (_, file) = start.namespaces.swap_remove(index);
+        let words = format_args!("join the {} namespace", kind.file()).to_string();
+        sys::ns::join(file.as_fd()).doing(&words)?;
+        if *kind == Kind::User {
+            // Our groups have no meaning there.
+            tolerate(sys::user::set_groups(&[]), "EPERM: setgroups is denied in there");
+            crate::primitives::user::become_root(false)?;
+        }
+    }
+    let flags = plan.clone | CloneFlags::CLONE_PARENT;
+    sys::ns::clone_process(Wish { flags, cgroup: None }).map_err(|errno| clone_error(plan.clone, errno))
+}
+
+/// Puts the words of a step in front of what went wrong there.
+fn at_step(plan: &Plan, number: usize, error: Error) -> Error {
+    let step = plan.describe(number).unwrap_or_default();
+    let detail = if error.doing.is_empty() { String::new() } else { format!(": {}", error.doing) };
+    Error { doing: format!("step {number}: {step}{detail}"), ..error }
+}
+
+/// Kills and reaps a child that is not to be.
+fn kill(child: &Child) {
+    forward(child, libc::SIGKILL);
+    tolerate(sys::process::wait(Who::Child(child.pid)), "ECHILD: reaped already");
+}
+
+/// Waits until the entrypoint runs, then until init ends.
+fn stand_by(plan: &Plan, child: Child) -> Result<u8> {
+    let held_back = match wait_until_ready(plan, &child) {
+        Ok(Started::Running(held_back)) => held_back,
+        Ok(Started::Interrupted(signal)) => {
+            kill(&child);
+            return Ok(128 + u8::try_from(signal).unwrap_or(127));
+        }
+        Err(error) => {
+            kill(&child);
+            return Err(error);
+        }
+    };
+    for signal in held_back {
+        forward(&child, signal);
+    }
+    loop {
+        let received = sys::signal::wait_for_any().doing("wait for signals");
+        let received = match received {
+            Ok(received) => received,
+            Err(error) => {
+                kill(&child);
+                return Err(error);
+            }
+        };
+        if received.number != libc::SIGCHLD {
+            forward(&child, received.number);
+        } else if let Some(status) = ended(&child)? {
+            return Ok(status);
+        }
+    }
+}
+
+/// How the set-up ended.
+#[derive(Debug)]
+enum Started {
+    /// The entrypoint runs; these signals came meanwhile.
+    Running(Vec<i32>),
+    /// Somebody asked us to end.
+    Interrupted(i32),
+}
+
+/// Listens to the child and to signals until the entrypoint runs.
+fn wait_until_ready(plan: &Plan, child: &Child) -> Result<Started> {
+    let signals = sys::signal::descriptor().doing("open a signalfd")?;
+    let mut held_back = Vec::new();
+    loop {
+        let mut polled = [
+            PollFd::new(child.channel.as_fd(), PollFlags::POLLIN),
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+        ];
+        match nix::poll::poll(&mut polled, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            result => result.doing("wait for the child")?,
+        };
+        let [from_child, _] = polled.map(|one| one.any().unwrap_or(false));
+        if from_child {
+            return match sync::receive(child.channel.as_fd())? {
+                Some(Message::Ready) => Ok(Started::Running(held_back)),
+                Some(Message::Failed(step, error)) => Err(match step {
+                    Some(step) => at_step(plan, usize::from(step), error),
+                    None => error,
+                }),
+                Some(Message::Born(_)) => Err(Error::new("the child spoke out of turn")),
+                None => Err(silent_death(plan, child)),
+            };
+        }
+        match sys::signal::read(signals.as_fd()).doing("read a signal")? {
+            Some(received) if is_request_to_end(received.number) => return Ok(Started::Interrupted(received.number)),
+            Some(received) if received.number != libc::SIGCHLD => held_back.push(received.number),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a signal asks for an end where nothing has begun yet.
+fn is_request_to_end(signal: i32) -> bool {
+    matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT)
+}
+
+/// The child is gone and left no word.
+fn silent_death(plan: &Plan, child: &Child) -> Error {
+    let how = match sys::process::wait(Who::Child(child.pid)) {
+        Ok(Some((_, Change::Killed(signal)))) => format!("killed by {}", signal_name(signal)),
+        Ok(Some((_, Change::Exited(status)))) => format!("exited with {status}"),
+        _ => "gone".to_owned(),
+    };
+    Error::new(format_args!("the child died during the set-up: {how}")).hint(hints::for_silent_death(!plan.cgroups.is_empty()))
+}
+
+/// A signal by name, or by number.
+fn signal_name(signal: i32) -> String {
+    signal_hook::low_level::signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+/// The exit status of init if it has ended: its own, or 128 + n if it was killed.
+fn ended(child: &Child) -> Result<Option<u8>> {
+    loop {
+        match sys::process::wait(Who::AnyNow) {
+            Ok(Some((pid, Change::Exited(status)))) if pid == child.pid => return Ok(Some(status)),
+            Ok(Some((pid, Change::Killed(signal)))) if pid == child.pid => {
+                return Ok(Some(128 + u8::try_from(signal).unwrap_or(127)));
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(None),
+            Err(errno) => return Err(errno).doing("wait for the container"),
+        }
+    }
+}
+
+/// Passes a signal on to init, which passes it on to the entrypoint.
+fn forward(child: &Child, signal: i32) {
+    let sent = match &child.pidfd {
+        Some(pidfd) => match sys::process::kill_pidfd(pidfd.as_fd(), signal) {
+            Err(Errno::ENOSYS) => sys::process::kill(child.pid, signal),
+            result => result,
+        },
+        None => sys::process::kill(child.pid, signal),
+    };
+    match sent {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(errno) => warning!("{} could not be forwarded: {}", signal_name(signal), crate::error::describe(errno)),
+    }
+}
+
+/// Says that the memory limit killed, which a status of 137 alone does not.
+fn report_oom(cgroups: &[Cgroup]) {
+    let kills: u64 = cgroups.iter().filter_map(Cgroup::oom_kills).sum();
+    if kills > 0 {
+        say(format_args!("out of memory: the kernel killed {kills} process(es) at the memory limit of the container"));
+    }
+}

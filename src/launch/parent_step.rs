@@ -1,0 +1,133 @@
+//! What the parent does on the host: before there is a child, and while it waits.
+
+use std::fmt::{self, Display};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::undo::{Stack, Undo};
+use crate::error::{Doing, Error, Result};
+use crate::primitives::cgroup::{Cgroup, Limit, v2};
+use crate::primitives::idmap::{self, Ids};
+use crate::primitives::{namespaces, user};
+use crate::spec::idmap::IdMap;
+use crate::spec::namespaces::Kind;
+use crate::spec::process::Rlimit;
+
+/// One step. Each is a line of `--dry-run`, and the line that an error names.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ParentStep {
+    /// V1: makes the folders from `top` down to `parent` that are missing.
+    MakeParentFolders { top: PathBuf, parent: PathBuf },
+    /// V2: makes and prepares the cgroups from `top` down to `parent`.
+    EnableControllers { top: PathBuf, parent: PathBuf, controllers: Vec<String> },
+    /// Makes a cgroup of ours.
+    MakeCgroup(Cgroup),
+    /// Sets a limit in it.
+    SetLimit(Cgroup, Limit),
+    /// Opens a namespace that is to be joined, while its path means the host's.
+    OpenNamespace(Kind, PathBuf),
+    /// Enters the folder that becomes `/`; the child inherits that, and needs no path.
+    EnterRootfs(PathBuf),
+    /// Raises a hard limit while we have the host's rights.
+    RaiseLimit(Rlimit),
+    /// Forbids setgroups(2) in the child's user namespace.
+    DenySetgroups,
+    /// Writes a map of the child's user namespace.
+    WriteMap { ids: Ids, maps: Vec<IdMap>, by_helper: bool },
+    /// Puts the child in a cgroup that the clone could not put it in.
+    Attach(Cgroup),
+}
+
+/// What the parent's steps work on.
+#[derive(Debug, Default)]
+pub(crate) struct ParentContext {
+    /// The child, once there is one.
+    pub(crate) child: Option<Pid>,
+    /// Namespaces to join, opened.
+    pub(crate) namespaces: Vec<(Kind, OwnedFd)>,
+    /// Whether the clone has put the child in its v2 cgroup.
+    pub(crate) child_in_cgroup: bool,
+    /// What has to be undone.
+    pub(crate) undo: Stack,
+}
+
+impl Display for ParentStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MakeParentFolders { parent, .. } => write!(f, "make the folders of {}", parent.display()),
+            Self::EnableControllers { parent, controllers, .. } => {
+                write!(f, "enable {} below {}", controllers.join(" "), parent.display())
+            }
+            Self::MakeCgroup(cgroup) => write!(f, "make cgroup {}", cgroup.folder().display()),
+            Self::SetLimit(cgroup, limit) => {
+                let condition = if limit.is_default { ", if it exists" } else { "" };
+                write!(f, "write {} to {}{condition}", limit.value, cgroup.folder().join(&limit.file).display())
+            }
+            Self::OpenNamespace(kind, path) => write!(f, "open the {} namespace {}", kind.file(), path.display()),
+            Self::EnterRootfs(path) => write!(f, "enter the rootfs {}", path.display()),
+            Self::RaiseLimit(limit) => write!(f, "raise the hard limit of {} if it is lower", limit.name),
+            Self::DenySetgroups => f.write_str("write deny to setgroups"),
+            Self::WriteMap { ids, maps, by_helper } => {
+                let maps: Vec<_> = maps.iter().map(ToString::to_string).collect();
+                let helper = if *by_helper { " by its helper" } else { "" };
+                write!(f, "write {} {}{helper}", ids.file(), maps.join(", "))
+            }
+            Self::Attach(cgroup) => write!(f, "attach to {}", cgroup.folder().display()),
+        }
+    }
+}
+
+impl ParentStep {
+    /// Does it. The error holds only what goes beyond the words of the step.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn apply(&self, context: &mut ParentContext) -> Result<()> {
+        let child = || context.child.ok_or_else(|| Error::new("there is no child yet"));
+        let undo = &mut context.undo;
+        match self {
+            Self::MakeParentFolders { top, parent } => make_folders(top, parent, undo),
+            Self::EnableControllers { top, parent, controllers } => {
+                let controllers: Vec<_> = controllers.iter().map(String::as_str).collect();
+                v2::prepare_parent(top, parent, &controllers, &mut |change| undo.push(Undo::RevertCgroups(change)))
+            }
+            Self::MakeCgroup(cgroup) => {
+                let made = cgroup.make();
+                // Half made is made: all but EEXIST leave a folder, or removing finds none.
+                if !matches!(&made, Err(error) if error.errno == Some(Errno::EEXIST)) {
+                    undo.push(Undo::RemoveCgroup(cgroup.clone()));
+                }
+                made
+            }
+            Self::SetLimit(cgroup, limit) => cgroup.limit(limit),
+            Self::OpenNamespace(kind, path) => {
+                context.namespaces.push((*kind, namespaces::open(*kind, path)?));
+                Ok(())
+            }
+            Self::EnterRootfs(path) => nix::unistd::chdir(path).doing(""),
+            Self::RaiseLimit(limit) => user::raise_hard_limit(child()?, limit),
+            Self::DenySetgroups => idmap::deny_setgroups(child()?),
+            Self::WriteMap { ids, maps, by_helper: false } => idmap::write(child()?, *ids, maps),
+            Self::WriteMap { ids, maps, by_helper: true } => idmap::write_by_helper(child()?, *ids, maps),
+            Self::Attach(Cgroup::V2(_)) if context.child_in_cgroup => Ok(()),
+            Self::Attach(cgroup) => cgroup.attach(child()?),
+        }
+    }
+}
+
+/// Makes the missing folders between `top` and `parent` in a v1 hierarchy; they go again if nobody else uses them.
+fn make_folders(top: &Path, parent: &Path, undo: &mut Stack) -> Result<()> {
+    let mut folder = top.to_path_buf();
+    for part in parent.strip_prefix(top).into_iter().flat_map(Path::components) {
+        folder.push(part);
+        match Cgroup::V1(folder.clone()).make() {
+            Ok(()) => undo.push(Undo::RevertCgroups(v2::Change::Made(folder.clone()))),
+            Err(error) if error.errno == Some(Errno::EEXIST) => {}
+            Err(error) => return Err(Error { doing: format!("make {}", folder.display()), ..error }),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,498 @@
+//! The plan: which steps, in which order, by whom. Pure: from a spec and facts to data that can be printed, tested
+//! and carried out.
+
+use std::ffi::OsString;
+use std::fmt::{self, Display};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use nix::sched::CloneFlags;
+
+use super::child_step::ChildStep;
+use super::parent_step::ParentStep;
+use super::plan_cgroup;
+use crate::error::{Error, Result};
+use crate::host::{Host, SubRange};
+use crate::primitives::cgroup::Cgroup;
+use crate::primitives::execve::{DEFAULT_PATH, LastStep, Program};
+use crate::primitives::idmap::Ids;
+use crate::primitives::rootfs::c_path;
+use crate::spec::Spec;
+use crate::spec::caps::CapSet;
+use crate::spec::idmap::{IdMap, Mapping, to_host};
+use crate::spec::mount::{Flags, Mount, Source};
+use crate::spec::namespaces::{Kind, Placement};
+use crate::spec::process::EnvChange;
+
+/// What docker hides: the host's secrets and knobs that have no namespace.
+const MASKED: &[&str] = &[
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// What docker makes read-only.
+const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// The launch as data.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    /// By the parent, before there is a child.
+    pub(crate) host: Vec<ParentStep>,
+    /// Namespaces that the clone itself makes.
+    pub(crate) clone: CloneFlags,
+    /// Namespaces that the child must be born in: joined by a courier who then makes it.
+    pub(crate) courier: Vec<Kind>,
+    /// By the parent, while the child waits.
+    pub(crate) map: Vec<ParentStep>,
+    /// By the child, inside.
+    pub(crate) child: Vec<ChildStep>,
+    /// By the entrypoint, before it becomes the program.
+    pub(crate) entrypoint: Vec<LastStep>,
+    /// The program.
+    pub(crate) program: Program,
+    /// The cgroups of the container.
+    pub(crate) cgroups: Vec<Cgroup>,
+    /// A PID namespace of our own kills what is left when init ends; without one init must.
+    pub(crate) has_own_pids: bool,
+}
+
+impl Plan {
+    /// Decides everything that can be decided before the first system call.
+    ///
+    /// # Errors
+    /// The spec asks for what this machine, or this user, cannot have.
+    pub(crate) fn new(spec: &Spec, host: &Host) -> Result<Self> {
+        let plan = Planner { spec, host };
+        let name = spec.name.clone().unwrap_or_else(|| host.pid.to_string());
+        let cgroups = plan_cgroup::plan(spec, host, &name)?;
+        let (maps, map_steps) = plan.idmaps()?;
+        let mut host_steps = cgroups.steps.clone();
+        host_steps.extend(plan.joined().map(|(kind, path)| ParentStep::OpenNamespace(kind, path.clone())));
+        host_steps.extend(spec.rootfs.clone().map(ParentStep::EnterRootfs));
+        let mut map: Vec<_> = spec.process.rlimits.iter().copied().map(ParentStep::RaiseLimit).collect();
+        map.extend(cgroups.cgroups.iter().cloned().map(ParentStep::Attach));
+        map.extend(map_steps);
+        let env = plan.environment();
+        Ok(Self {
+            host: host_steps,
+            clone: plan.clone_flags(),
+            courier: plan.joined().map(|(kind, _)| kind).filter(|kind| is_born_in(*kind)).collect(),
+            map,
+            child: plan.child(&maps, &cgroups.v1_controllers),
+            entrypoint: plan.entrypoint(&maps)?,
+            program: Program::new(&spec.process.args, env)?,
+            cgroups: cgroups.cgroups,
+            has_own_pids: plan.is_new(Kind::Pid),
+        })
+    }
+
+    /// Number of the first child step, as `--dry-run` counts; the clone is a step of its own.
+    pub(crate) fn first_child_step(&self) -> usize {
+        self.host.len() + 1 + self.map.len() + 1
+    }
+
+    /// Number of the first step of the entrypoint.
+    pub(crate) fn first_last_step(&self) -> usize {
+        self.first_child_step() + self.child.len()
+    }
+
+    /// The clone as a line.
+    fn clone_line(&self) -> String {
+        let mut words = vec!["clone".to_owned()];
+        for (flag, word) in [
+            (CloneFlags::CLONE_NEWUSER, "user"),
+            (CloneFlags::CLONE_NEWNS, "mount"),
+            (CloneFlags::CLONE_NEWPID, "pid"),
+            (CloneFlags::CLONE_NEWNET, "network"),
+            (CloneFlags::CLONE_NEWUTS, "uts"),
+            (CloneFlags::CLONE_NEWIPC, "ipc"),
+        ] {
+            if self.clone.contains(flag) {
+                words.push(format!("new-{word}"));
+            }
+        }
+        words.extend(self.courier.iter().map(|kind| format!("inside the joined {} namespace", kind.file())));
+        words.join(" ")
+    }
+
+    /// Every line of the plan in order, with who does it.
+    pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines: Vec<(&'static str, String)> = Vec::new();
+        lines.extend(self.host.iter().map(|step| ("host", step.to_string())));
+        lines.push(("host", self.clone_line()));
+        lines.extend(self.map.iter().map(|step| ("host", step.to_string())));
+        lines.extend(self.child.iter().map(|step| ("init", step.to_string())));
+        lines.extend(self.entrypoint.iter().map(|step| ("entrypoint", step.to_string())));
+        lines.push(("entrypoint", format!("execute {}", self.program.name())));
+        lines
+    }
+
+    /// The words of step `number`.
+    pub(crate) fn describe(&self, number: usize) -> Option<String> {
+        self.lines().into_iter().nth(number.checked_sub(1)?).map(|(_, text)| text)
+    }
+}
+
+impl Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (who, text)) in self.lines().iter().enumerate() {
+            writeln!(f, "{:>3}  {who:<10}  {text}", number + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a process can only be born in such a namespace (pid), or joining it decides what else it may do (user).
+const fn is_born_in(kind: Kind) -> bool {
+    matches!(kind, Kind::User | Kind::Pid)
+}
+
+/// The two inputs, and the questions that several parts of the plan ask of them.
+#[derive(Debug, Clone, Copy)]
+struct Planner<'a> {
+    /// What is wanted.
+    spec: &'a Spec,
+    /// What there is.
+    host: &'a Host,
+}
+
+impl<'a> Planner<'a> {
+    /// What becomes of a namespace: the wish, or the default of its kind.
+    fn placement(&self, kind: Kind) -> Placement {
+        let new_if = |new| if new { Placement::New } else { Placement::Host };
+        self.spec.namespaces.get(kind).cloned().unwrap_or_else(|| match kind {
+            Kind::User => new_if(self.host.uid != 0 || self.spec.mapping != Mapping::Own),
+            Kind::Time => new_if(self.spec.time_offsets.is_some()),
+            _ => Placement::New,
+        })
+    }
+
+    /// Whether a namespace of this kind is made.
+    fn is_new(&self, kind: Kind) -> bool {
+        self.placement(kind) == Placement::New
+    }
+
+    /// Whether the container is in another user namespace than we.
+    fn in_userns(&self) -> bool {
+        self.placement(Kind::User) != Placement::Host
+    }
+
+    /// The namespaces to join, in the order in which that is allowed.
+    fn joined(&self) -> impl Iterator<Item = (Kind, &'a PathBuf)> + use<'a> {
+        let spec = self.spec;
+        Kind::ALL.into_iter().filter_map(move |kind| match spec.namespaces.get(kind) {
+            Some(Placement::Join(path)) => Some((kind, path)),
+            _ => None,
+        })
+    }
+
+    /// What the clone makes. The cgroup namespace waits until we are in the cgroup that becomes its root; the time
+    /// namespace until its offsets are written, which a child born in it would be too late for.
+    fn clone_flags(&self) -> CloneFlags {
+        let kinds = [
+            (Kind::User, CloneFlags::CLONE_NEWUSER),
+            (Kind::Mount, CloneFlags::CLONE_NEWNS),
+            (Kind::Pid, CloneFlags::CLONE_NEWPID),
+            (Kind::Network, CloneFlags::CLONE_NEWNET),
+            (Kind::Uts, CloneFlags::CLONE_NEWUTS),
+            (Kind::Ipc, CloneFlags::CLONE_NEWIPC),
+        ];
+        kinds.into_iter().filter(|(kind, _)| self.is_new(*kind)).map(|(_, flag)| flag).collect()
+    }
+
+    /// The maps of a new user namespace, and the steps that write them.
+    fn idmaps(&self) -> Result<(Maps, Vec<ParentStep>)> {
+        if !self.is_new(Kind::User) {
+            return Ok((Maps::default(), Vec::new()));
+        }
+        let own = |host_id| vec![IdMap { container_id: 0, host_id, size: 1 }];
+        let (owns_uid, owns_gid) = (own(self.host.uid), own(self.host.gid));
+        let (uids, gids) = match &self.spec.mapping {
+            Mapping::Own => (owns_uid.clone(), owns_gid.clone()),
+            Mapping::Subordinate => (
+                self.subordinate(&self.host.subuids, self.host.uid, "/etc/subuid")?,
+                self.subordinate(&self.host.subgids, self.host.gid, "/etc/subgid")?,
+            ),
+            Mapping::Explicit { uids, gids } if gids.is_empty() => (uids.clone(), uids.clone()),
+            Mapping::Explicit { uids, gids } => (uids.clone(), gids.clone()),
+        };
+        if to_host(&uids, 0).is_none() || to_host(&gids, 0).is_none() {
+            return Err(Error::new("--uidmap and --gidmap must map id 0: init is root inside"));
+        }
+        // An ordinary user may write its own id, and must give up setgroups for that; ranges go through the helpers.
+        let by_helper = self.host.uid != 0 && (uids != owns_uid || gids != owns_gid);
+        let may_set_groups = self.host.uid == 0 || by_helper;
+        let mut steps = Vec::new();
+        if !may_set_groups {
+            steps.push(ParentStep::DenySetgroups); // before the gid_map, which is refused otherwise
+        }
+        steps.push(ParentStep::WriteMap { ids: Ids::Groups, maps: gids.clone(), by_helper });
+        steps.push(ParentStep::WriteMap { ids: Ids::Users, maps: uids.clone(), by_helper });
+        Ok((Maps { uids, gids, may_set_groups, is_new: true }, steps))
+    }
+
+    /// The maps from a user's subordinate ranges.
+    fn subordinate(&self, ranges: &[SubRange], own: u32, file: &str) -> Result<Vec<IdMap>> {
+        if ranges.is_empty() {
+            let user = &self.host.user;
+            return Err(Error::new(format_args!("--userns auto: {file} has no range for {user}"))
+                .hint(format_args!("add the line {user}:100000:65536 to {file}, or leave --userns auto out")));
+        }
+        let mut maps = Vec::new();
+        let mut next = 0u32;
+        if self.host.uid != 0 {
+            maps.push(IdMap { container_id: 0, host_id: own, size: 1 });
+            next = 1;
+        }
+        for range in ranges {
+            maps.push(IdMap { container_id: next, host_id: range.start, size: range.size });
+            next = next.saturating_add(range.size);
+        }
+        Ok(maps)
+    }
+
+    /// Steps of the child, in an order whose reasons stand beside them and are tested below.
+    fn child(&self, maps: &Maps, v1_controllers: &[String]) -> Vec<ChildStep> {
+        let mut steps = Vec::new();
+        if self.in_userns() {
+            steps.push(ChildStep::BecomeRoot { may_set_groups: !maps.is_new || maps.may_set_groups });
+            steps.push(ChildStep::SetDeathSignal); // after it: the kernel clears it when ids change
+        }
+        if self.is_new(Kind::Cgroup) {
+            steps.push(ChildStep::UnshareCgroup); // after the attach: where we are becomes its root
+        }
+        if self.is_new(Kind::Time) {
+            steps.push(ChildStep::UnshareTime(self.spec.time_offsets)); // while the host's /proc is there
+        }
+        steps.push(ChildStep::HideFromPtrace); // before the first join: those inside could look into us (CVE-2016-9962)
+        let joined = self.joined().map(|(kind, _)| kind).filter(|kind| !is_born_in(*kind));
+        steps.extend(joined.map(ChildStep::Join));
+        if self.is_new(Kind::Network) {
+            steps.push(ChildStep::RaiseLoopback);
+        }
+        if self.is_new(Kind::Uts) {
+            steps.push(ChildStep::SetHostname(self.hostname().to_owned()));
+        }
+        if self.is_new(Kind::Mount) {
+            self.mounts(maps, v1_controllers, &mut steps);
+        }
+        if !self.is_new(Kind::Pid) {
+            steps.push(ChildStep::BecomeSubreaper);
+        }
+        if !self.spec.privileged {
+            steps.push(ChildStep::DropBounding(self.spec.process.bounding)); // needs CAP_SETPCAP: before the ids change
+        }
+        steps
+    }
+
+    /// The host name of the container.
+    fn hostname(&self) -> &str {
+        self.spec.hostname.as_deref().or(self.spec.name.as_deref()).unwrap_or("launcher")
+    }
+
+    /// The mount namespace, from the cut to the host to the last read-only path.
+    fn mounts(&self, maps: &Maps, v1_controllers: &[String], steps: &mut Vec<ChildStep>) {
+        // rslave, not rprivate: a private copy would keep alive what the host unmounts while we set up.
+        steps.push(ChildStep::MakeSlave); // first: what is mounted later must not reach the host
+        if self.spec.rootfs.is_none() {
+            if self.is_new(Kind::Pid) {
+                steps.push(ChildStep::KeepRoot);
+                steps.push(ChildStep::Mount(new_mount("proc", "/proc", Flags::INERT, "")));
+            }
+            return;
+        }
+        if self.host.root_is_ram {
+            steps.push(ChildStep::MakeRootPivotable); // before anything else is mounted: it copies all mounts
+        }
+        steps.push(if self.spec.ephemeral {
+            ChildStep::MountEphemeral { in_userns: self.in_userns() }
+        } else {
+            ChildStep::BindRootfs
+        });
+        let dev = Mount {
+            flags: Flags { nosuid: true, ..Flags::default() },
+            ..new_mount("tmpfs", "/dev", Flags::default(), "mode=755,size=65536k")
+        };
+        steps.push(ChildStep::Mount(self.proc()));
+        steps.push(ChildStep::Mount(self.sys()));
+        steps.extend(self.cgroup_mounts(v1_controllers));
+        steps.push(ChildStep::Mount(dev));
+        steps.push(ChildStep::PopulateDev);
+        steps.extend(self.dev_mounts(maps).map(ChildStep::Mount));
+        if self.spec.read_only {
+            steps.push(ChildStep::MakeRootReadOnly); // after the mounts: their folders may have to be made
+        }
+        steps.push(ChildStep::PivotRoot); // after all mounts: their sources are the host's
+        if !self.spec.privileged {
+            steps.push(ChildStep::MakeReadOnly(READ_ONLY)); // after the pivot: the paths mean the container's
+            steps.push(ChildStep::Mask(MASKED)); // same
+        }
+    }
+
+    /// /proc: fresh for a new PID namespace; without one a user namespace gets only what the host shows.
+    fn proc(&self) -> Mount {
+        if self.is_new(Kind::Pid) || !self.in_userns() || matches!(self.placement(Kind::Pid), Placement::Join(_)) {
+            return new_mount("proc", "/proc", Flags::INERT, "");
+        }
+        Mount { source: Source::Host("/proc".into()), ..new_mount("proc", "/proc", Flags::INERT, "") }
+    }
+
+    /// /sys, read-only: fresh for a network namespace of ours, else what the host shows.
+    fn sys(&self) -> Mount {
+        let flags = Flags::INERT.read_only();
+        if self.is_new(Kind::Network) || !self.in_userns() {
+            return new_mount("sysfs", "/sys", flags, "");
+        }
+        Mount { source: Source::Host("/sys".into()), ..new_mount("sysfs", "/sys", flags, "") }
+    }
+
+    /// /sys/fs/cgroup, read-only. A fresh one shows our own part of the tree, and only inside a cgroup namespace: else
+    /// mounting could change options of the host's. On v1 the hierarchies that we are limited in, and no more.
+    fn cgroup_mounts(&self, v1_controllers: &[String]) -> Vec<ChildStep> {
+        const PATH: &str = "/sys/fs/cgroup";
+        let flags = Flags::INERT.read_only();
+        if !self.is_new(Kind::Cgroup) {
+            let source = Source::Host(PATH.into());
+            return vec![ChildStep::Mount(Mount { source, ..new_mount("cgroup2", PATH, flags, "") })];
+        }
+        if self.host.unified {
+            return vec![ChildStep::Mount(new_mount("cgroup2", PATH, flags, ""))];
+        }
+        if v1_controllers.is_empty() {
+            return Vec::new();
+        }
+        let mut steps = vec![ChildStep::Mount(new_mount("tmpfs", PATH, Flags::INERT, "mode=755,size=0"))];
+        for controllers in v1_controllers {
+            let target = format!("{PATH}/{controllers}");
+            steps.push(ChildStep::Mount(new_mount("cgroup", &target, flags, controllers)));
+        }
+        steps.push(ChildStep::MakeReadOnly(&[PATH]));
+        steps
+    }
+
+    /// What is mounted in /dev.
+    fn dev_mounts(&self, maps: &Maps) -> impl Iterator<Item = Mount> + use<> {
+        let flags = Flags { nosuid: true, noexec: true, ..Flags::default() };
+        // Group 5 is tty everywhere; where it is not mapped naming it is EINVAL.
+        let has_tty_group = !maps.is_new || to_host(&maps.gids, 5).is_some();
+        let pts = if has_tty_group { "newinstance,ptmxmode=0666,mode=0620,gid=5" } else { "newinstance,ptmxmode=0666,mode=0620" };
+        let mqueue = match self.placement(Kind::Ipc) {
+            Placement::Host if self.in_userns() => Source::Host("/dev/mqueue".into()),
+            _ => Source::New { kind: "mqueue", data: String::new() },
+        };
+        [
+            new_mount("devpts", "/dev/pts", flags, pts),
+            new_mount("tmpfs", "/dev/shm", Flags::INERT, "mode=1777,size=65536k"),
+            Mount { source: mqueue, ..new_mount("mqueue", "/dev/mqueue", Flags::INERT, "") },
+        ]
+        .into_iter()
+    }
+
+    /// What the entrypoint does to itself.
+    fn entrypoint(&self, maps: &Maps) -> Result<Vec<LastStep>> {
+        let process = &self.spec.process;
+        let user = process.user;
+        if maps.is_new && (to_host(&maps.uids, user.uid).is_none() || to_host(&maps.gids, user.gid).is_none()) {
+            return Err(Error::new(format_args!("-u {}:{}: an id that is not mapped", user.uid, user.gid))
+                .hint("map more ids: --userns auto with ranges in /etc/subuid, or --uidmap and --gidmap"));
+        }
+        let mut steps: Vec<_> = process.rlimits.iter().copied().map(LastStep::Limit).collect();
+        // `/` is where the change of root has left us.
+        let cwd = match (&process.cwd, &self.spec.rootfs) {
+            (Some(cwd), _) => Some(c_path(cwd)?),
+            (None, Some(_)) => None,
+            (None, None) => Some(c_path(&self.host.cwd)?),
+        };
+        if user.uid != 0 {
+            steps.extend(cwd.clone().map(LastStep::ChangeDir)); // root may enter what the user may not
+        }
+        if !maps.is_new || maps.may_set_groups {
+            steps.push(LastStep::SetGroups(vec![user.gid])); // the caller's groups never survive
+        }
+        if user.gid != 0 {
+            steps.push(LastStep::SetGid(user.gid)); // before the user id: no right to it afterwards
+        }
+        if user.uid != 0 {
+            steps.push(LastStep::SetUid(user.uid));
+        }
+        steps.extend(cwd.map(LastStep::ConfirmDir)); // again as the user, and it must be inside (CVE-2024-21626)
+        if !self.spec.privileged {
+            let caps = if user.uid == 0 { process.bounding } else { CapSet::NONE };
+            steps.push(LastStep::SetCaps(caps)); // inheritable stays empty (CVE-2022-29162)
+        }
+        if !self.is_new(Kind::Pid) {
+            steps.push(LastStep::DieWithInit); // after the change of ids, which clears it
+        }
+        if process.no_new_privs && !self.spec.privileged {
+            steps.push(LastStep::NoNewPrivs);
+        }
+        Ok(steps)
+    }
+
+    /// The environment: a small one of its own for a rootfs, the caller's where the caller's root is kept.
+    fn environment(&self) -> Vec<OsString> {
+        let process = &self.spec.process;
+        let caller = |name: &str| self.host.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let mut env: Vec<(OsString, OsString)> = if process.env_host || self.spec.rootfs.is_none() {
+            self.host.env.clone()
+        } else {
+            let home = if process.user.uid == 0 { "/root" } else { "/" };
+            let mut small: Vec<(OsString, OsString)> = vec![
+                ("PATH".into(), DEFAULT_PATH.into()),
+                ("HOME".into(), home.into()),
+                ("HOSTNAME".into(), self.hostname().into()),
+                ("container".into(), "launcher".into()),
+            ];
+            small.extend(caller("TERM").map(|term| ("TERM".into(), term)));
+            small
+        };
+        let mut set = |name: OsString, value: OsString| {
+            env.retain(|(key, _)| *key != name);
+            env.push((name, value));
+        };
+        for change in &process.env {
+            match change {
+                EnvChange::Copy(name) => {
+                    let found = self.host.env.iter().find(|(key, _)| key == name);
+                    found.into_iter().for_each(|(name, value)| set(name.clone(), value.clone()));
+                }
+                EnvChange::Set(entry) => {
+                    let bytes = entry.clone().into_vec();
+                    let cut = bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len());
+                    let (name, value) = bytes.split_at(cut);
+                    let value = value.strip_prefix(b"=").unwrap_or_default();
+                    set(OsString::from_vec(name.to_vec()), OsString::from_vec(value.to_vec()));
+                }
+            }
+        }
+        let join = |(mut name, value): (OsString, OsString)| {
+            name.push("=");
+            name.push(value);
+            name
+        };
+        env.into_iter().map(join).collect()
+    }
+}
+
+/// The maps of the new user namespace.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Maps {
+    /// Users.
+    uids: Vec<IdMap>,
+    /// Groups.
+    gids: Vec<IdMap>,
+    /// setgroups(2) works inside.
+    may_set_groups: bool,
+    /// There is a new user namespace at all.
+    is_new: bool,
+}
+
+/// A mount of a new file system.
+fn new_mount(kind: &'static str, target: &str, flags: Flags, data: &str) -> Mount {
+    Mount { source: Source::New { kind, data: data.to_owned() }, target: target.to_owned(), flags }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,178 @@
+//! Which cgroups a spec needs on this machine: decided for each controller, since a hybrid machine has some on the
+//! unified hierarchy and some on hierarchies of their own.
+
+use std::path::{Path, PathBuf};
+
+use super::parent_step::ParentStep;
+use crate::error::{Error, Result};
+use crate::host::{Hierarchy, Host, Version};
+use crate::primitives::cgroup::{Cgroup, v1, v2};
+use crate::spec::Spec;
+
+/// The cgroups of a container.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct CgroupPlan {
+    /// Steps that make them and set the limits.
+    pub(crate) steps: Vec<ParentStep>,
+    /// All of them.
+    pub(crate) cgroups: Vec<Cgroup>,
+    /// V1: what to mount below /sys/fs/cgroup, as the option of the mount.
+    pub(crate) v1_controllers: Vec<String>,
+}
+
+/// The folder of the cgroup of a container of that name.
+pub(crate) fn folder_name(name: &str) -> String {
+    format!("launcher-{name}")
+}
+
+/// Decides.
+///
+/// # Errors
+/// A controller that a limit needs is on no hierarchy, or nobody lets us make a cgroup there.
+pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
+    let mut plan = CgroupPlan::default();
+    let wanted = spec.resources.controllers();
+    let mut chosen: Vec<(&Hierarchy, Vec<&str>)> = Vec::new();
+    for controller in wanted {
+        let hierarchy = choose(&host.hierarchies, controller)?;
+        match chosen.iter_mut().find(|(other, _)| *other == hierarchy) {
+            Some((_, controllers)) => controllers.push(controller),
+            None => chosen.push((hierarchy, vec![controller])),
+        }
+    }
+    for (hierarchy, controllers) in chosen {
+        let parent = parent(spec, host, hierarchy, &controllers)?;
+        match hierarchy.version {
+            Version::V1 if spec.resources.parent.is_none() => {}
+            Version::V1 => plan
+                .steps
+                .push(ParentStep::MakeParentFolders { top: hierarchy.mountpoint.clone(), parent: parent.clone() }),
+            Version::V2 => plan.steps.push(ParentStep::EnableControllers {
+                top: delegated_top(hierarchy, &parent),
+                parent: parent.clone(),
+                controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
+            }),
+        }
+        let cgroup = Cgroup::new(hierarchy.version, parent.join(folder_name(name)));
+        plan.steps.push(ParentStep::MakeCgroup(cgroup.clone()));
+        let limits = match hierarchy.version {
+            Version::V1 => v1::limits(&spec.resources, &controllers),
+            Version::V2 => v2::limits(&spec.resources, &controllers),
+        };
+        plan.steps.extend(limits.into_iter().map(|limit| ParentStep::SetLimit(cgroup.clone(), limit)));
+        if hierarchy.version == Version::V1 {
+            plan.v1_controllers.push(hierarchy.controllers.join(","));
+        }
+        plan.cgroups.push(cgroup);
+    }
+    Ok(plan)
+}
+
+/// The hierarchy that has a controller. The unified one first: a controller is never on both.
+fn choose<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Result<&'a Hierarchy> {
+    let has = |hierarchy: &&Hierarchy| hierarchy.controllers.iter().any(|name| name == controller);
+    let unified = hierarchies.iter().filter(|hierarchy| hierarchy.version == Version::V2).find(has);
+    unified.or_else(|| hierarchies.iter().find(has)).ok_or_else(|| {
+        let error = Error::new(format_args!("limit {controller}: no cgroup hierarchy here has the {controller} controller"));
+        if hierarchies.is_empty() {
+            return error.hint("mount one: mount -t cgroup2 none /sys/fs/cgroup");
+        }
+        error.hint("see /proc/cgroups, the kernel's configuration (CONFIG_CGROUPS and below), and cgroup_disable= on its command line")
+    })
+}
+
+/// The cgroup below which ours is made: what the user says; else our own on v1, and on v2 the top for root (the only
+/// one that may hold processes as well) and what is delegated to everybody else.
+fn parent(spec: &Spec, host: &Host, hierarchy: &Hierarchy, controllers: &[&str]) -> Result<PathBuf> {
+    if let Some(parent) = &spec.resources.parent {
+        return Ok(hierarchy.mountpoint.join(parent.strip_prefix("/").unwrap_or(parent)));
+    }
+    match hierarchy.version {
+        Version::V1 => Ok(hierarchy.own.clone()),
+        Version::V2 if host.uid == 0 => Ok(hierarchy.mountpoint.clone()),
+        Version::V2 => hierarchy.delegated.clone().ok_or_else(|| {
+            let (own, names) = (hierarchy.own.display(), controllers.join(", "));
+            Error::new(format_args!("limit {names}: the cgroup {own} is not delegated to you")).hint(v2::DELEGATION)
+        }),
+    }
+}
+
+/// From where on controllers are ours to enable.
+fn delegated_top(hierarchy: &Hierarchy, parent: &Path) -> PathBuf {
+    if hierarchy.delegated.as_deref() == Some(parent) { parent.to_path_buf() } else { hierarchy.mountpoint.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::resources::Resources;
+
+    /// A hierarchy for these tests.
+    fn hierarchy(version: Version, mountpoint: &str, controllers: &[&str], own: &str) -> Hierarchy {
+        Hierarchy {
+            version,
+            mountpoint: mountpoint.into(),
+            controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
+            own: own.into(),
+            delegated: None,
+        }
+    }
+
+    /// A hybrid machine: memory on v1, pids unified.
+    fn hybrid() -> Host {
+        let hierarchies = vec![
+            hierarchy(Version::V1, "/c/memory", &["memory"], "/c/memory/me"),
+            hierarchy(Version::V2, "/c/unified", &["pids"], "/c/unified/me"),
+        ];
+        Host { hierarchies, ..Host::default() }
+    }
+
+    /// A spec with these limits.
+    fn spec(resources: Resources) -> Spec {
+        Spec { resources, ..Spec::default() }
+    }
+
+    #[test]
+    fn each_controller_goes_where_it_lives() {
+        let spec = spec(Resources { memory: Some(1024), pids: Some(5), ..Resources::default() });
+        let plan = plan(&spec, &hybrid(), "x").unwrap();
+        let text: Vec<_> = plan.steps.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            text,
+            [
+                "make cgroup /c/memory/me/launcher-x",
+                "write 1024 to /c/memory/me/launcher-x/memory.limit_in_bytes",
+                "write 2048 to /c/memory/me/launcher-x/memory.memsw.limit_in_bytes, if it exists",
+                "enable pids below /c/unified",
+                "make cgroup /c/unified/launcher-x",
+                "write 5 to /c/unified/launcher-x/pids.max",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_limit_that_no_hierarchy_can_enforce_names_its_controller() {
+        let error = plan(&spec(Resources { cpus: Some(500), ..Resources::default() }), &hybrid(), "x").unwrap_err();
+        assert!(error.doing.contains("the cpu controller"), "{error}");
+    }
+
+    #[test]
+    fn an_ordinary_user_needs_delegation() {
+        let host = Host { uid: 1000, ..hybrid() };
+        let wanted = spec(Resources { pids: Some(5), ..Resources::default() });
+        let error = plan(&wanted, &host, "x").unwrap_err();
+        assert!(error.hint.is_some_and(|hint| hint.contains("Delegate=yes")));
+        let mut host = host;
+        host.hierarchies[1].delegated = Some("/c/unified/me".into());
+        let plan = plan(&wanted, &host, "x").unwrap();
+        assert_eq!(plan.cgroups, [Cgroup::V2("/c/unified/me/launcher-x".into())]);
+    }
+
+    #[test]
+    fn the_users_parent_is_made_below_every_hierarchy() {
+        let resources = Resources { memory: Some(1), parent: Some("/a/b".into()), ..Resources::default() };
+        let plan = plan(&spec(resources), &hybrid(), "x").unwrap();
+        let first: Vec<_> = plan.steps.iter().take(2).map(ToString::to_string).collect();
+        assert_eq!(first, ["make the folders of /c/memory/a/b", "make cgroup /c/memory/a/b/launcher-x"]);
+    }
+}

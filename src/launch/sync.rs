@@ -1,0 +1,166 @@
+//! What parent and child say to each other, over a socket that neither outlives: a closed end is an answer too.
+//!
+//! ```text
+//!   parent                                  child
+//!   clone            ────────────────────>  death signal set, parent still there?
+//!   writes maps, attaches to cgroups        waits, if there is anything to wait for
+//!                    ───────  Go  ───────>
+//!                                           steps, then the entrypoint
+//!                    <── Ready | Failed ──  closes its end
+//!   waits for the child's end, forwards signals
+//! ```
+//! Where an existing user or PID namespace is joined, a courier stands in between: it joins, makes the child on the
+//! parent's behalf (CLONE_PARENT), tells its pid (`Born`) and exits.
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send};
+
+use crate::error::{Doing, Error, Result, tolerate};
+
+/// Longest text of an error; what is longer is cut.
+const TEXT: usize = 1500;
+
+/// What the child, or the courier, tells the parent.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Message {
+    /// The child was made and has this pid (courier only).
+    Born(i32),
+    /// The entrypoint runs.
+    Ready,
+    /// A step failed: its number in the plan, and the error.
+    Failed(Option<u16>, Error),
+}
+
+/// Makes the two ends: the parent's and the child's.
+///
+/// # Errors
+/// No descriptors left.
+pub(crate) fn channel() -> Result<(OwnedFd, OwnedFd)> {
+    nix::sys::socket::socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .doing("make a socket pair")
+}
+
+/// Parent: lets the child begin.
+///
+/// # Errors
+/// EPIPE: the child is dead.
+pub(crate) fn send_go(end: BorrowedFd<'_>) -> Result<()> {
+    send(end.as_raw_fd(), b"g", MsgFlags::MSG_NOSIGNAL).map(drop).doing("tell the child to begin")
+}
+
+/// Child: waits until the parent says so. `false`: the parent is dead.
+pub(crate) fn wait_for_go(end: BorrowedFd<'_>) -> bool {
+    let mut byte = [0];
+    loop {
+        match recv(end.as_raw_fd(), &mut byte, MsgFlags::empty()) {
+            Err(Errno::EINTR) => {}
+            result => return result == Ok(1),
+        }
+    }
+}
+
+/// Child: whether the parent's end is open. For after the death signal was set: a parent that died before sent none.
+pub(crate) fn parent_is_alive(end: BorrowedFd<'_>) -> bool {
+    let mut byte = [0];
+    recv(end.as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) != Ok(0)
+}
+
+/// Child: tells the parent. A parent that cannot hear it any more will kill us or is dead.
+pub(crate) fn tell(end: BorrowedFd<'_>, message: &Message) {
+    tolerate(send(end.as_raw_fd(), &encode(message), MsgFlags::MSG_NOSIGNAL), "the parent is dead, and we soon");
+}
+
+/// Parent: the next message; `None` when the other end is closed.
+///
+/// # Errors
+/// The message is not one of ours, or the socket fails.
+pub(crate) fn receive(end: BorrowedFd<'_>) -> Result<Option<Message>> {
+    let mut bytes = [0; TEXT * 2];
+    loop {
+        match recv(end.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+            Err(Errno::EINTR) => {}
+            Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
+            Ok(length) => {
+                let message = bytes.get(..length).and_then(decode);
+                return message.map(Some).ok_or_else(|| Error::new("read a message of the child: not one of ours"));
+            }
+            Err(errno) => return Err(errno).doing("listen to the child"),
+        }
+    }
+}
+
+/// A message as bytes: kind, step, errno, exit status, then text and hint with a NUL between them.
+fn encode(message: &Message) -> Vec<u8> {
+    match message {
+        Message::Born(pid) => [&b"b"[..], &pid.to_ne_bytes()].concat(),
+        Message::Ready => b"r".to_vec(),
+        Message::Failed(step, error) => {
+            let cut = |text: &str| text.bytes().filter(|byte| *byte != 0).take(TEXT / 2).collect::<Vec<u8>>();
+            let step = step.unwrap_or(u16::MAX).to_ne_bytes();
+            let errno = error.errno.map_or(0, |errno| errno as i32).to_ne_bytes();
+            let hint = cut(error.hint.as_deref().unwrap_or_default());
+            [&b"f"[..], &step, &errno, &[error.status], &cut(&error.doing), b"\0", &hint].concat()
+        }
+    }
+}
+
+/// The reverse; `None` for anything else.
+fn decode(bytes: &[u8]) -> Option<Message> {
+    match bytes {
+        [b'b', rest @ ..] => Some(Message::Born(i32::from_ne_bytes(rest.try_into().ok()?))),
+        [b'r'] => Some(Message::Ready),
+        [b'f', s0, s1, e0, e1, e2, e3, status, text @ ..] => {
+            let step = Some(u16::from_ne_bytes([*s0, *s1])).filter(|step| *step != u16::MAX);
+            let errno = i32::from_ne_bytes([*e0, *e1, *e2, *e3]);
+            let text = String::from_utf8_lossy(text).into_owned();
+            let (doing, hint) = text.split_once('\0')?;
+            let error = Error {
+                doing: doing.to_owned(),
+                errno: (errno != 0).then(|| Errno::from_raw(errno)),
+                hint: (!hint.is_empty()).then(|| hint.to_owned()),
+                status: *status,
+            };
+            Some(Message::Failed(step, error))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_survive_the_journey() {
+        let error = Error::os("open /x", Errno::ENOENT).hint("make it").status(127);
+        for message in [
+            Message::Born(4711),
+            Message::Ready,
+            Message::Failed(None, Error::new("plain")),
+            Message::Failed(Some(12), error.clone()),
+        ] {
+            assert_eq!(decode(&encode(&message)), Some(message));
+        }
+        let long = Message::Failed(Some(1), Error::new("x".repeat(5000)));
+        assert!(encode(&long).len() < TEXT * 2);
+    }
+
+    #[test]
+    fn nothing_else_is_understood() {
+        for bytes in [&b""[..], b"x", b"rr", b"b123", b"f", b"f1234567", b"g"] {
+            assert_eq!(decode(bytes), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_closed_end_is_an_answer() {
+        use std::os::fd::AsFd;
+        let (parent, child) = channel().unwrap();
+        assert!(parent_is_alive(child.as_fd()));
+        drop(parent);
+        assert!(!parent_is_alive(child.as_fd()));
+        assert!(!wait_for_go(child.as_fd()));
+    }
+}

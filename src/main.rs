@@ -1,0 +1,75 @@
+//! launcher makes a container and is PID 1 in it.
+//!
+//! A *container* is a tree of processes with namespaces of its own. Its *rootfs* is the folder that becomes its `/`.
+//! *Init* is our process in it: PID 1, which starts the *entrypoint*, forwards signals to it, reaps orphans, and ends
+//! as it ended. *Parent* and *child* are the two sides of the launch until the child is init. A *step* is what the
+//! *plan* consists of; *undo* is what a step leaves to be done backwards.
+//!
+//! Floors, from the ground; a module uses those below it: `error` `log` | `sys` `spec` | `cli` `host` | `primitives` |
+//! `launch` | `commands` | `main`. tests/floors.rs keeps it so.
+#![cfg_attr(not(test), no_main)]
+#![cfg_attr(not(feature = "container"), allow(dead_code, reason = "the init-only build uses a part of each floor"))]
+
+mod cli;
+mod commands;
+mod error;
+mod launch;
+mod log;
+mod primitives;
+mod spec;
+mod sys;
+
+#[cfg(feature = "container")]
+mod host;
+
+use std::ffi::OsString;
+
+use cli::Command;
+use error::Result;
+
+/// What `--version` prints.
+const VERSION: &str = concat!("launcher ", env!("CARGO_PKG_VERSION"), " (", env!("LAUNCHER_GIT"), ")\n");
+
+/// What `--license` prints.
+const LICENSE: &str = "launcher is free software under the MIT licence or the Apache licence 2.0, as you like.\n";
+
+/// The C runtime starts here; why not std's `main`: see sys/entry.rs.
+#[cfg(not(test))]
+#[allow(unsafe_code, reason = "the name by which the C runtime finds us")]
+#[unsafe(no_mangle)]
+extern "C" fn main(argc: std::ffi::c_int, argv: sys::entry::Argv) -> std::ffi::c_int {
+    run(argv.collect(argc)).into()
+}
+
+/// Does what the words say; the one place where an error is printed.
+fn run(args: Vec<OsString>) -> u8 {
+    let result = cli::parse(args).and_then(|command| execute(&command));
+    result.unwrap_or_else(|error| {
+        log::say(format_args!("{error}"));
+        error.status
+    })
+}
+
+/// Carries out a command and returns the exit status.
+fn execute(command: &Command) -> Result<u8> {
+    match command {
+        Command::Help => commands::print(cli::help::Help).map(|()| 0),
+        Command::Version => commands::print(VERSION).map(|()| 0),
+        Command::License => commands::print(LICENSE).map(|()| 0),
+        Command::Init(command) => commands::init::run(command),
+        #[cfg(feature = "container")]
+        Command::Run(command) => commands::run::run(command),
+        #[cfg(feature = "container")]
+        Command::Delete(command) => commands::delete::run(command),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// A folder of a test's own; the test removes it.
+    pub(crate) fn temp_folder(name: &str) -> std::path::PathBuf {
+        let folder = std::env::temp_dir().join(format!("launcher-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+}

@@ -1,0 +1,238 @@
+//! Cgroups: one folder a container on the unified hierarchy, one a controller on the old ones, both on hybrid
+//! machines. What differs between the two interfaces is behind [`Cgroup`].
+
+pub(crate) mod v1;
+pub(crate) mod v2;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use crate::error::{Doing, Error, Result, tolerate};
+use crate::host::Version;
+use crate::sys;
+
+/// How often a folder that is still busy is tried again, and how long we wait in between: two seconds in all.
+const TRIES: u32 = 400;
+/// See [`TRIES`].
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A cgroup of ours: its folder and the interface that it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cgroup {
+    /// In a hierarchy of one controller or a few.
+    V1(PathBuf),
+    /// In the unified hierarchy.
+    V2(PathBuf),
+}
+
+/// A file of a cgroup and what to write to it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Limit {
+    /// Name of the file.
+    pub(crate) file: String,
+    /// What is written.
+    pub(crate) value: String,
+    /// Not asked for by the user: a kernel without the file is no fault.
+    pub(crate) is_default: bool,
+}
+
+impl Cgroup {
+    /// A cgroup with the interface of that version.
+    pub(crate) const fn new(version: Version, folder: PathBuf) -> Self {
+        match version {
+            Version::V1 => Self::V1(folder),
+            Version::V2 => Self::V2(folder),
+        }
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        match self {
+            Self::V1(folder) | Self::V2(folder) => folder,
+        }
+    }
+
+    /// Makes the folder.
+    ///
+    /// # Errors
+    /// EEXIST: a container of that name is running, or was killed together with its launcher.
+    pub(crate) fn make(&self) -> Result<()> {
+        nix::unistd::mkdir(self.folder(), nix::sys::stat::Mode::from_bits_truncate(0o755)).map_err(|errno| {
+            let error = Error::os("", errno);
+            match errno {
+                Errno::EEXIST => error.hint("a container of that name exists; if it is dead: launcher delete --force NAME"),
+                Errno::EROFS => error.hint("the cgroup file system is mounted read-only, as inside a container"),
+                Errno::EACCES | Errno::EPERM => error.hint(v2::DELEGATION),
+                _ => error,
+            }
+        })?;
+        match self {
+            Self::V1(folder) => v1::inherit_cpuset(folder),
+            Self::V2(_) => Ok(()),
+        }
+    }
+
+    /// Sets one limit.
+    ///
+    /// # Errors
+    /// The kernel has no such file, or does not take the value.
+    pub(crate) fn limit(&self, limit: &Limit) -> Result<()> {
+        match write(&self.folder().join(&limit.file), &limit.value) {
+            // Swap accounting may be off; without a word of the user about swap that is as good as it gets.
+            Err(Errno::ENOENT | Errno::EOPNOTSUPP) if limit.is_default => Ok(()),
+            Err(Errno::ENOENT) => Err(Error::os("", Errno::ENOENT)
+                .hint("the kernel has no such limit; for swap it may need swapaccount=1 on its command line")),
+            result => result.doing(""),
+        }
+    }
+
+    /// Puts a process in.
+    ///
+    /// # Errors
+    /// The caller may not move processes here.
+    pub(crate) fn attach(&self, pid: Pid) -> Result<()> {
+        write(&self.folder().join("cgroup.procs"), &pid.to_string()).map_err(|errno| {
+            let error = Error::os("", errno);
+            match errno {
+                Errno::EACCES | Errno::EPERM => error.hint(v2::DELEGATION),
+                _ => error,
+            }
+        })
+    }
+
+    /// How many processes in it the kernel killed for want of memory; `None` if memory is not counted here.
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
+        let file = match self {
+            Self::V1(_) => "memory.oom_control",
+            Self::V2(_) => "memory.events",
+        };
+        let text = std::fs::read_to_string(self.folder().join(file)).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+    }
+
+    /// Kills what is left in it and removes the folder with everything below.
+    ///
+    /// # Errors
+    /// Something in it does not die within two seconds.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let mut last = Errno::EBUSY;
+        for attempt in 0..TRIES {
+            match remove_tree(self.folder()) {
+                Ok(()) => return Ok(()),
+                Err(errno) => last = errno,
+            }
+            // The first EBUSY is mostly the last process still on its way out.
+            if attempt > 0 {
+                self.kill_all();
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err(Error::os(format_args!("remove cgroup {}", self.folder().display()), last))
+    }
+
+    /// Whether any process is in it.
+    pub(crate) fn is_populated(&self) -> bool {
+        std::fs::read_to_string(self.folder().join("cgroup.procs")).is_ok_and(|text| !text.is_empty())
+    }
+
+    /// SIGKILL to all in it: at once by cgroup.kill (Linux 5.14), else one by one, which a fork bomb can outrun and
+    /// the caller therefore repeats.
+    pub(crate) fn kill_all(&self) {
+        if write(&self.folder().join("cgroup.kill"), "1").is_ok() {
+            return;
+        }
+        // Frozen processes of v1 would not see the signal.
+        tolerate(write(&self.folder().join("freezer.state"), "THAWED"), "most hierarchies have no freezer");
+        let text = std::fs::read_to_string(self.folder().join("cgroup.procs")).unwrap_or_default();
+        for pid in text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0) {
+            tolerate(sys::process::kill(Pid::from_raw(pid), libc::SIGKILL), "ESRCH: it has gone by itself");
+        }
+    }
+}
+
+/// Removes a folder of cgroupfs: its sub-cgroups first, the files in it go by themselves.
+fn remove_tree(folder: &Path) -> std::result::Result<(), Errno> {
+    let remove = || match nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, folder, nix::unistd::UnlinkatFlags::RemoveDir) {
+        Err(Errno::ENOENT) => Ok(()),
+        result => result,
+    };
+    match remove() {
+        Err(Errno::EBUSY | Errno::ENOTEMPTY) => {}
+        result => return result,
+    }
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    remove()
+}
+
+/// Writes to a file of cgroupfs in one write(2); never makes one.
+fn write(path: &Path, value: &str) -> std::result::Result<(), Errno> {
+    let file = std::fs::OpenOptions::new().write(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(value.as_bytes()));
+    written.map_err(|error| crate::error::errno_of(&error))
+}
+
+/// The folders of a container's name below a hierarchy, wherever they are: the name alone finds it again.
+pub(crate) fn find(version: Version, mountpoint: &Path, name: &str) -> Vec<Cgroup> {
+    let mut found = Vec::new();
+    let mut left = vec![mountpoint.to_path_buf()];
+    while let Some(folder) = left.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if entry.file_name().to_str() == Some(name) {
+                found.push(Cgroup::new(version, entry.path()));
+            } else {
+                left.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_found_by_its_name_at_any_depth() {
+        let top = crate::tests::temp_folder("cgroup-find");
+        for folder in ["launcher-a", "x/y/launcher-a", "x/launcher-ab"] {
+            std::fs::create_dir_all(top.join(folder)).unwrap();
+        }
+        let mut found: Vec<_> = find(Version::V1, &top, "launcher-a").into_iter().map(|one| one.folder().to_owned()).collect();
+        found.sort();
+        assert_eq!(found, [top.join("launcher-a"), top.join("x/y/launcher-a")]);
+        std::fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn a_default_limit_may_be_missing_and_a_wanted_one_not() {
+        let top = crate::tests::temp_folder("cgroup-limit");
+        let cgroup = Cgroup::V2(top.clone());
+        let limit = |is_default| Limit { file: "memory.swap.max".into(), value: "1".into(), is_default };
+        assert!(cgroup.limit(&limit(true)).is_ok());
+        assert_eq!(cgroup.limit(&limit(false)).unwrap_err().errno, Some(Errno::ENOENT));
+        assert!(!top.join("memory.swap.max").exists(), "files are never made");
+        std::fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn oom_kills_are_read_from_either_interface() {
+        let top = crate::tests::temp_folder("cgroup-oom");
+        assert_eq!(Cgroup::V2(top.clone()).oom_kills(), None);
+        std::fs::write(top.join("memory.events"), "low 0\noom 3\noom_kill 2\noom_group_kill 0\n").unwrap();
+        std::fs::write(top.join("memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n").unwrap();
+        assert_eq!(Cgroup::V2(top.clone()).oom_kills(), Some(2));
+        assert_eq!(Cgroup::V1(top.clone()).oom_kills(), Some(5));
+        std::fs::remove_dir_all(top).unwrap();
+    }
+}

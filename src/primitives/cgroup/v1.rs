@@ -1,0 +1,82 @@
+//! The old interface: Documentation/admin-guide/cgroup-v1.
+
+use std::path::Path;
+
+use super::{Limit, write};
+use crate::error::{Doing, Result};
+use crate::spec::resources::{Resources, controller_of};
+
+/// What to write for the limits that one hierarchy with these controllers can enforce.
+pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    let mut put = |file: &str, value: Option<String>, is_default: bool| {
+        if let Some(value) = value.filter(|_| controllers.contains(&controller_of(file))) {
+            limits.push(Limit { file: file.to_owned(), value, is_default });
+        }
+    };
+    put("memory.limit_in_bytes", resources.memory.map(|bytes| bytes.to_string()), false);
+    // Docker's rule: as much swap as memory where nothing is said.
+    let total = resources.memory_swap.or_else(|| resources.memory?.checked_mul(2));
+    let total = total.map(|bytes| if bytes == u64::MAX { "-1".to_owned() } else { bytes.to_string() });
+    put("memory.memsw.limit_in_bytes", total, resources.memory_swap.is_none());
+    put("cpu.cfs_period_us", resources.cpus.map(|_| "100000".to_owned()), false);
+    put("cpu.cfs_quota_us", resources.cpus.map(|cpus| (cpus * 100).to_string()), false);
+    // 1024 shares are what a weight of 100 is: the default of each.
+    put("cpu.shares", resources.cpu_weight.map(|weight| (weight * 1024 / 100).max(2).to_string()), false);
+    let pids = resources.pids.map(|count| if count == u64::MAX { "max".to_owned() } else { count.to_string() });
+    put("pids.max", pids, false);
+    put("cpuset.cpus", resources.cpuset_cpus.clone(), false);
+    put("cpuset.mems", resources.cpuset_mems.clone(), false);
+    for (file, value) in &resources.raw {
+        put(file, Some(value.clone()), false);
+    }
+    limits
+}
+
+/// Fills a new cgroup's cpuset from the one above: as long as it is empty no process can be put in.
+pub(super) fn inherit_cpuset(folder: &Path) -> Result<()> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let (own, above) = (folder.join(file), folder.join("..").join(file));
+        let Ok(text) = std::fs::read_to_string(&own) else { return Ok(()) };
+        if text.trim().is_empty() {
+            let value = std::fs::read_to_string(&above).doing(format_args!("read {}", above.display()))?;
+            write(&own, value.trim()).doing(format_args!("write {}", own.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_means_these_files() {
+        let resources = Resources {
+            memory: Some(1024),
+            cpus: Some(200),
+            cpu_weight: Some(50),
+            pids: Some(u64::MAX),
+            cpuset_cpus: Some("0".into()),
+            raw: vec![("memory.swappiness".into(), "0".into())],
+            ..Resources::default()
+        };
+        let short = |controllers: &[&str]| {
+            let line = |limit: Limit| format!("{}={}{}", limit.file, limit.value, if limit.is_default { "?" } else { "" });
+            limits(&resources, controllers).into_iter().map(line).collect::<Vec<_>>()
+        };
+        let memory = ["memory.limit_in_bytes=1024", "memory.memsw.limit_in_bytes=2048?", "memory.swappiness=0"];
+        assert_eq!(short(&["memory"]), memory);
+        let cpu = ["cpu.cfs_period_us=100000", "cpu.cfs_quota_us=20000", "cpu.shares=512"];
+        assert_eq!(short(&["cpu", "cpuacct"]), cpu);
+        assert_eq!(short(&["pids"]), ["pids.max=max"]);
+        assert_eq!(short(&["cpuset"]), ["cpuset.cpus=0"]);
+    }
+
+    #[test]
+    fn unlimited_swap_is_minus_one() {
+        let resources = Resources { memory: Some(1), memory_swap: Some(u64::MAX), ..Resources::default() };
+        let got = limits(&resources, &["memory"]);
+        assert_eq!(got.last().map(|limit| (&*limit.value, limit.is_default)), Some(("-1", false)));
+    }
+}

@@ -1,0 +1,190 @@
+//! The unified interface: Documentation/admin-guide/cgroup-v2.rst.
+
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use super::{Limit, write};
+use crate::error::{Doing, Error, Result};
+use crate::spec::resources::Resources;
+
+/// What an ordinary user can do about a cgroup that is not its own.
+pub(crate) const DELEGATION: &str = "limits need a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes launcher ...";
+
+/// What to write for the limits of these controllers.
+pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    let mut put = |file: &str, value: Option<String>, is_default: bool| {
+        if let Some(value) = value.filter(|_| controllers.contains(&crate::spec::resources::controller_of(file))) {
+            limits.push(Limit { file: file.to_owned(), value, is_default });
+        }
+    };
+    let number = |count: u64| if count == u64::MAX { "max".to_owned() } else { count.to_string() };
+    put("memory.max", resources.memory.map(number), false);
+    // Docker counts memory and swap together, the kernel apart. Unsaid: as much swap as memory.
+    let swap = match resources.memory_swap {
+        None => resources.memory,
+        Some(u64::MAX) => Some(u64::MAX),
+        Some(total) => Some(total - resources.memory.unwrap_or(0).min(total)),
+    };
+    put("memory.swap.max", swap.map(number), resources.memory_swap.is_none());
+    put("cpu.max", resources.cpus.map(|cpus| format!("{} 100000", cpus * 100)), false);
+    put("cpu.weight", resources.cpu_weight.map(number), false);
+    put("pids.max", resources.pids.map(number), false);
+    put("cpuset.cpus", resources.cpuset_cpus.clone(), false);
+    put("cpuset.mems", resources.cpuset_mems.clone(), false);
+    for (file, value) in &resources.raw {
+        put(file, Some(value.clone()), false);
+    }
+    limits
+}
+
+/// What [`prepare_parent`] changed on the way and has to be put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// This folder was made.
+    Made(PathBuf),
+    /// We moved ourselves into the folder `leaf` of `parent`, since no cgroup may hold both processes and cgroups
+    /// with controllers; the controllers were enabled after that.
+    Moved {
+        /// Where we are now.
+        leaf: PathBuf,
+        /// Where we were.
+        parent: PathBuf,
+        /// `-memory -pids`, to write back before we return.
+        disable: String,
+    },
+}
+
+/// Makes sure that a cgroup below `parent` can have `controllers`: enables them in every cgroup from `top` down,
+/// makes missing ones. `changed` learns of each change when it is made, failure or not.
+///
+/// # Errors
+/// A controller is not handed down, or we may not enable it: names it and the file.
+pub(crate) fn prepare_parent(
+    top: &Path,
+    parent: &Path,
+    controllers: &[&str],
+    changed: &mut dyn FnMut(Change),
+) -> Result<()> {
+    let mut folder = top.to_path_buf();
+    enable(&folder, controllers, folder == parent, changed)?;
+    for part in parent.strip_prefix(top).into_iter().flat_map(Path::components) {
+        folder.push(part);
+        match nix::unistd::mkdir(&folder, nix::sys::stat::Mode::from_bits_truncate(0o755)) {
+            Ok(()) => changed(Change::Made(folder.clone())),
+            Err(Errno::EEXIST) => {}
+            // Somebody else's, and there: what we may do in it will show.
+            Err(_) if folder.is_dir() => {}
+            Err(errno) => return Err(errno).doing(format_args!("make {}", folder.display())),
+        }
+        enable(&folder, controllers, folder == parent, changed)?;
+    }
+    Ok(())
+}
+
+/// Enables the controllers for the children of `folder`.
+fn enable(folder: &Path, controllers: &[&str], is_parent: bool, changed: &mut dyn FnMut(Change)) -> Result<()> {
+    let file = folder.join("cgroup.subtree_control");
+    let enabled = std::fs::read_to_string(&file).doing(format_args!("read {}", file.display()))?;
+    let missing: Vec<_> = controllers.iter().filter(|name| !enabled.split_whitespace().any(|one| one == **name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let offered = std::fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+    if let Some(name) = missing.iter().find(|name| !offered.split_whitespace().any(|one| one == ***name)) {
+        let above = folder.parent().unwrap_or(folder).join("cgroup.subtree_control");
+        return Err(Error::new(format_args!("the {name} controller is not handed down to {}", folder.display()))
+            .hint(format_args!("enable it above: echo +{name} > {}", above.display())));
+    }
+    let words = |sign: char| missing.iter().map(|name| format!("{sign}{name}")).collect::<Vec<_>>().join(" ");
+    match write(&file, &words('+')) {
+        Ok(()) => Ok(()),
+        // Processes in it, perhaps just ourselves.
+        Err(Errno::EBUSY) if is_parent => {
+            let leaf = folder.join(format!("launcher-self-{}", std::process::id()));
+            nix::unistd::mkdir(&leaf, nix::sys::stat::Mode::from_bits_truncate(0o755))
+                .doing(format_args!("make {}", leaf.display()))?;
+            changed(Change::Moved { leaf: leaf.clone(), parent: folder.to_path_buf(), disable: words('-') });
+            write(&leaf.join("cgroup.procs"), "0").doing(format_args!("move to {}", leaf.display()))?;
+            write(&file, &words('+')).map_err(|errno| refused(&file, &words('+'), errno))
+        }
+        Err(errno) => Err(refused(&file, &words('+'), errno)),
+    }
+}
+
+/// Says why controllers cannot be enabled.
+fn refused(file: &Path, words: &str, errno: Errno) -> Error {
+    let error = Error::os(format_args!("write {words} to {}", file.display()), errno);
+    match errno {
+        Errno::EBUSY => error.hint(format_args!("other processes share our cgroup, and the kernel wants them in leaves; {DELEGATION}")),
+        Errno::EACCES | Errno::EPERM => error.hint(DELEGATION),
+        _ => error,
+    }
+}
+
+/// Puts a change back.
+///
+/// # Errors
+/// The kernel refuses; a folder that others use by now is left to them without a word.
+pub(crate) fn revert(change: &Change) -> Result<()> {
+    let remove = |folder: &Path| match std::fs::remove_dir(folder).map_err(|error| crate::error::errno_of(&error)) {
+        Ok(()) | Err(Errno::EBUSY | Errno::ENOTEMPTY | Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno).doing(format_args!("remove {}", folder.display())),
+    };
+    match change {
+        Change::Made(folder) => remove(folder),
+        Change::Moved { leaf, parent, disable } => {
+            // EBUSY: a sibling container uses the controllers; we then stay where we are, as it did.
+            let disabled = write(&parent.join("cgroup.subtree_control"), disable);
+            if disabled.is_ok() && write(&parent.join("cgroup.procs"), "0").is_ok() { remove(leaf) } else { Ok(()) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder that looks like a cgroup with these controllers offered and enabled.
+    fn fake(folder: &Path, offered: &str, enabled: &str) {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("cgroup.controllers"), offered).unwrap();
+        std::fs::write(folder.join("cgroup.subtree_control"), enabled).unwrap();
+    }
+
+    #[test]
+    fn each_limit_means_these_files() {
+        let resources = Resources {
+            memory: Some(1024),
+            memory_swap: Some(1536),
+            cpus: Some(1500),
+            cpu_weight: Some(50),
+            pids: Some(20),
+            ..Resources::default()
+        };
+        let got: Vec<_> = limits(&resources, &["memory", "cpu"]).into_iter().map(|one| format!("{}={}", one.file, one.value)).collect();
+        assert_eq!(got, ["memory.max=1024", "memory.swap.max=512", "cpu.max=150000 100000", "cpu.weight=50"]);
+    }
+
+    #[test]
+    fn only_what_is_missing_is_enabled() {
+        let top = crate::tests::temp_folder("v2-enable");
+        fake(&top, "memory pids cpu", "memory\n");
+        prepare_parent(&top, &top, &["memory", "pids"], &mut |_| panic!("nothing is made")).unwrap();
+        assert_eq!(std::fs::read_to_string(top.join("cgroup.subtree_control")).unwrap(), "+pids");
+        std::fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn a_controller_that_is_not_handed_down_is_named_with_the_file_above() {
+        let top = crate::tests::temp_folder("v2-missing");
+        fake(&top, "memory pids", "memory pids");
+        fake(&top.join("a"), "memory", "memory");
+        let error = prepare_parent(&top, &top.join("a"), &["memory", "pids"], &mut |_| {}).unwrap_err();
+        assert!(error.doing.contains("the pids controller is not handed down to"), "{error}");
+        let above = top.join("cgroup.subtree_control");
+        assert_eq!(error.hint, Some(format!("enable it above: echo +pids > {}", above.display())));
+        std::fs::remove_dir_all(top).unwrap();
+    }
+}

@@ -1,0 +1,62 @@
+//! The devices and links of /dev.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag, fstat, makedev, mknodat};
+
+use super::mounts::bind_to;
+use super::rootfs::ensure_folder;
+use crate::error::{Doing, Error, Result};
+use crate::sys;
+
+/// The devices of every container: name, major, minor; Documentation/admin-guide/devices.txt.
+const DEVICES: [(&CStr, u64, u64); 6] =
+    [(c"null", 1, 3), (c"zero", 1, 5), (c"full", 1, 7), (c"random", 1, 8), (c"urandom", 1, 9), (c"tty", 5, 0)];
+
+/// The links of every container; the OCI runtime specification has the same.
+const LINKS: [(&CStr, &CStr); 5] = [
+    (c"fd", c"/proc/self/fd"),
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+    (c"ptmx", c"pts/ptmx"),
+];
+
+/// Fills /dev, which is a tmpfs of ours by now.
+///
+/// # Errors
+/// The kernel refuses a node and the host has none to show instead.
+pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<()> {
+    let dev = ensure_folder(root, "/dev")?;
+    for (name, major, minor) in DEVICES {
+        let mode = Mode::from_bits_truncate(0o666);
+        match mknodat(&dev, name, SFlag::S_IFCHR, mode, makedev(major, minor)) {
+            Ok(()) => {}
+            // A user namespace makes no nodes, and neither does a root without CAP_MKNOD: the host's are shown.
+            Err(Errno::EPERM) => show_hosts(dev.as_fd(), name, makedev(major, minor))?,
+            Err(errno) => return Err(errno).doing(format_args!("make /dev/{}", name.to_string_lossy())),
+        }
+    }
+    for (name, target) in LINKS {
+        nix::unistd::symlinkat(target, &dev, name)
+            .doing(format_args!("make the link /dev/{}", name.to_string_lossy()))?;
+    }
+    Ok(())
+}
+
+/// Binds the host's device of that name into ours, having made sure that it is the right one.
+fn show_hosts(dev: BorrowedFd<'_>, name: &CStr, number: libc::dev_t) -> Result<()> {
+    let text = name.to_string_lossy();
+    let host = nix::fcntl::open(&*format!("/dev/{text}"), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+        .doing(format_args!("open the host's /dev/{text}"))?;
+    let found = fstat(&host).doing(format_args!("look at the host's /dev/{text}"))?;
+    if found.st_mode & libc::S_IFMT != libc::S_IFCHR || found.st_rdev != number {
+        return Err(Error::new(format_args!("the host's /dev/{text} is not the device of that name")));
+    }
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_WRONLY;
+    let place = sys::fd::open_at(dev, name, flags).doing(format_args!("make /dev/{text}"))?;
+    bind_to(host.as_fd(), place.as_fd()).map(drop)
+}

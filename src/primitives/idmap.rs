@@ -1,0 +1,70 @@
+//! Writes the maps of a user namespace.
+
+use std::ffi::OsString;
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::execve;
+use crate::error::{Doing, Error, Result};
+use crate::spec::idmap::IdMap;
+
+/// Which of the two maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// User ids.
+    Users,
+    /// Group ids.
+    Groups,
+}
+
+impl Ids {
+    /// The file below /proc/PID.
+    pub(crate) const fn file(self) -> &'static str {
+        if matches!(self, Self::Users) { "uid_map" } else { "gid_map" }
+    }
+
+    /// The set-id helper of the shadow package that may write ranges for an ordinary user.
+    const fn helper(self) -> &'static str {
+        if matches!(self, Self::Users) { "newuidmap" } else { "newgidmap" }
+    }
+}
+
+/// Forbids setgroups(2) in the namespace of `pid`: an ordinary user may write a gid_map only then (CVE-2014-8989).
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn deny_setgroups(pid: Pid) -> Result<()> {
+    std::fs::write(format!("/proc/{pid}/setgroups"), "deny").doing("")
+}
+
+/// Writes a map in one write(2), as the kernel demands.
+///
+/// # Errors
+/// EPERM: the caller may not map these ids.
+pub(crate) fn write(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> {
+    let text: String = maps.iter().map(|map| format!("{map}\n")).collect();
+    match std::fs::write(format!("/proc/{pid}/{}", ids.file()), text).doing("") {
+        Err(error) if matches!(error.errno, Some(Errno::EPERM | Errno::EACCES)) => Err(error.hint(
+            "an ordinary user may map its own id only, or ranges of /etc/subuid with --userns auto; where even that \
+             is refused, see sysctl kernel.apparmor_restrict_unprivileged_userns",
+        )),
+        result => result,
+    }
+}
+
+/// Has newuidmap(1) or newgidmap(1) write a map: they are set-id and check /etc/subuid and /etc/subgid.
+///
+/// # Errors
+/// The helper is missing or refuses; its own first line is passed on.
+pub(crate) fn write_by_helper(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> {
+    let helper = ids.helper();
+    let mut words: Vec<OsString> = vec![helper.into(), pid.to_string().into()];
+    for map in maps {
+        words.extend([map.container_id, map.host_id, map.size].map(|number| number.to_string().into()));
+    }
+    match execve::run_helper(&words)? {
+        (0, _) => Ok(()),
+        (_, said) => Err(Error::new(said.lines().next().unwrap_or("it refused and did not say why").trim())),
+    }
+}

@@ -1,0 +1,20 @@
+//! One concern of the kernel each: takes a type of `spec`, makes calls of `sys`, says what it was doing.
+
+pub(crate) mod execve;
+
+#[cfg(feature = "container")]
+pub(crate) mod cgroup;
+#[cfg(feature = "container")]
+pub(crate) mod dev;
+#[cfg(feature = "container")]
+pub(crate) mod idmap;
+#[cfg(feature = "container")]
+pub(crate) mod mounts;
+#[cfg(feature = "container")]
+pub(crate) mod namespaces;
+#[cfg(feature = "container")]
+pub(crate) mod overlay;
+#[cfg(feature = "container")]
+pub(crate) mod rootfs;
+#[cfg(feature = "container")]
+pub(crate) mod user;

@@ -1,0 +1,60 @@
+//! What is set inside fresh namespaces, and how existing ones are opened.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType};
+
+use crate::error::{Doing, Error, Result};
+use crate::spec::namespaces::{Kind, TimeOffsets};
+use crate::sys;
+
+/// Opens the file of a namespace that is to be joined.
+///
+/// # Errors
+/// There is none at this path, or it is not a namespace of this kind.
+pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
+    let file = nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty());
+    file.map_err(|errno| {
+        let error = Error::os(format_args!("open {} for {}", path.display(), kind.option()), errno);
+        match errno {
+            Errno::ENOENT => error.hint("no such namespace: is the process still running, the file still mounted?"),
+            Errno::EACCES | Errno::EPERM => error.hint("only root, or its owner, may join a namespace"),
+            _ => error,
+        }
+    })
+}
+
+/// Brings the loopback device up; the kernel adds 127.0.0.1 and ::1 by itself.
+///
+/// # Errors
+/// No socket, or no such device.
+pub(crate) fn raise_loopback() -> Result<()> {
+    // The ioctl is answered by any socket; one of the unix family exists on kernels without INET too.
+    let socket = nix::sys::socket::socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .doing("open a socket")?;
+    sys::ns::raise_interface(socket.as_raw_fd(), *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0").doing("set IFF_UP")
+}
+
+/// Makes a time namespace for our children and shifts its clocks, which can be done only while it is empty.
+///
+/// # Errors
+/// Linux before 5.6, or an offset that would make a clock negative (ERANGE).
+pub(crate) fn unshare_time(offsets: TimeOffsets) -> Result<()> {
+    sys::ns::unshare_time().map_err(|errno| {
+        let error = Error::os("unshare", errno);
+        if errno == Errno::EINVAL { error.hint("time namespaces need Linux 5.6 with CONFIG_TIME_NS") } else { error }
+    })?;
+    let mut text = String::new();
+    for (clock, seconds) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
+        if let Some(seconds) = seconds {
+            text += &format!("{clock} {seconds} 0\n");
+        }
+    }
+    if text.is_empty() {
+        return Ok(());
+    }
+    std::fs::write("/proc/self/timens_offsets", text).doing("write /proc/self/timens_offsets")
+}

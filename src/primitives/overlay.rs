@@ -1,0 +1,177 @@
+//! A throw-away layer over the rootfs: an overlay whose upper half is a tmpfs.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::mount::MsFlags;
+use nix::sys::stat::Mode;
+
+use super::mounts::bind_to;
+use super::rootfs::{bind_on_itself, c_path, reopen_covered};
+use crate::error::{Doing, Error, Result, tolerate};
+use crate::sys;
+
+/// How deep [`compose`] descends before it shows a folder as it is, read-only.
+const DEPTH: usize = 8;
+
+/// Mounts a tmpfs over the folder `lower` and an overlay in it; returns a handle of the overlay. All paths given to
+/// the kernel are short words relative to the tmpfs, so that nothing needs escaping.
+///
+/// `in_userns`: whiteouts must be kept in `user.*` attributes (Linux 5.11), or removing files of the lower layer fails.
+///
+/// # Errors
+/// No overlay in this kernel, or none for this kind of rootfs.
+pub(crate) fn mount_ephemeral(lower: BorrowedFd<'_>, in_userns: bool) -> Result<OwnedFd> {
+    // Taken before the tmpfs covers it. In a user namespace the mounts below cannot be left out: they are locked.
+    let tree = sys::mount::clone_tree(lower, c"", in_userns);
+    let layer = mount_tmpfs(lower)?;
+    for name in ["lower", "upper", "work", "merged"] {
+        make_folder(layer.as_fd(), name, 0o755)?;
+    }
+    nix::unistd::fchdir(&layer).doing("enter the tmpfs")?;
+    let place = open_folder(layer.as_fd(), "lower")?;
+    match tree {
+        Ok(tree) => sys::mount::attach(tree.as_fd(), place.as_fd()).doing("attach the rootfs")?,
+        // Before Linux 5.2: the handle from before is still the folder beneath the tmpfs.
+        Err(Errno::ENOSYS) => drop(bind_to(lower, place.as_fd())?),
+        Err(errno) => return Err(errno).doing("clone the mount of the rootfs"),
+    }
+    match overlay_at(Path::new(""), 0, in_userns) {
+        Ok(()) => open_folder(layer.as_fd(), "merged"),
+        // A folder with locked mounts below cannot be a lower layer: its parts that have none can.
+        Err(Errno::EINVAL) if in_userns => {
+            let merged = open_folder(layer.as_fd(), "merged")?;
+            let merged = bind_on_itself(merged.as_fd())?;
+            compose(Path::new(""), &mut 1, 0)?;
+            Ok(merged)
+        }
+        Err(errno) => Err(explain(errno)),
+    }
+}
+
+/// Mounts a tmpfs on `place` and returns a handle of it.
+fn mount_tmpfs(place: BorrowedFd<'_>) -> Result<OwnedFd> {
+    match sys::mount::new_detached(c"tmpfs", c"mode", c"755") {
+        Ok(layer) => {
+            sys::mount::attach(layer.as_fd(), place).doing("attach the tmpfs")?;
+            Ok(layer)
+        }
+        // Before Linux 5.2.
+        Err(Errno::ENOSYS) => {
+            nix::unistd::fchdir(place).doing("enter the rootfs")?;
+            sys::mount::new_filesystem_here(c"tmpfs", MsFlags::MS_NODEV, c"mode=755").doing("mount tmpfs")?;
+            reopen_covered(place)
+        }
+        Err(errno) => Err(errno).doing("mount tmpfs"),
+    }
+}
+
+/// Says what may be wrong with an overlay.
+fn explain(errno: Errno) -> Error {
+    let error = Error::os("mount overlay", errno);
+    match errno {
+        Errno::ENODEV => error.hint("the kernel has no overlay file system (CONFIG_OVERLAY_FS, module overlay)"),
+        Errno::EPERM => error.hint("overlay in a user namespace needs Linux 5.11"),
+        _ => error,
+    }
+}
+
+/// Mounts `merged/PATH` as an overlay of `lower/PATH`; the current directory is the tmpfs. `number` keeps the upper
+/// folders of several overlays apart.
+fn overlay_at(path: &Path, number: usize, in_userns: bool) -> std::result::Result<(), Errno> {
+    // Short words of ours instead of the path, which might hold `:` or `,`: lower layers are reached by a link.
+    let (upper, work, below) = (format!("upper/{number}"), format!("work/{number}"), format!("work/{number}.lower"));
+    let mode = Mode::from_bits_truncate(0o755);
+    nix::unistd::mkdir(upper.as_str(), mode)?;
+    nix::unistd::mkdir(work.as_str(), mode)?;
+    copy_owner(&Path::new("lower").join(path), Path::new(&upper));
+    nix::unistd::symlinkat(&Path::new("../lower").join(path), nix::fcntl::AT_FDCWD, below.as_str())?;
+    let xattr = if in_userns { ",userxattr" } else { "" };
+    let options = format!("lowerdir={below},upperdir={upper},workdir={work}{xattr}");
+    let options = CString::new(options).map_err(|_| Errno::EINVAL)?;
+    let target = c_path(Path::new("merged").join(path)).map_err(|_| Errno::EINVAL)?;
+    sys::mount::new_filesystem(c"overlay", &target, MsFlags::empty(), &options)
+}
+
+/// Gives a new folder the mode and, where that is allowed, the owner of another.
+fn copy_owner(from: &Path, to: &Path) {
+    let Ok(found) = nix::sys::stat::stat(from) else { return };
+    let mode = Mode::from_bits_truncate(found.st_mode & 0o7777);
+    let owner = (Some(found.st_uid.into()), Some(found.st_gid.into()));
+    tolerate(nix::unistd::chown(to, owner.0, owner.1), "an id without a map cannot be given away; it stays ours");
+    let follow = nix::sys::stat::FchmodatFlags::FollowSymlink;
+    tolerate(nix::sys::stat::fchmodat(nix::fcntl::AT_FDCWD, to, mode, follow), "it is as readable as it can be");
+}
+
+/// Fills `merged/PATH` with an overlay for each folder of `lower/PATH` that can have one, its links, and its files.
+fn compose(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
+    let folder = Path::new("lower").join(path);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        // Unreadable for us outside as well: an empty folder says the same.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(()),
+        Err(error) => return Err(error).doing(format_args!("read {}", folder.display())),
+    };
+    for entry in entries {
+        let entry = entry.doing(format_args!("read {}", folder.display()))?;
+        let below = path.join(entry.file_name());
+        let kind = entry.file_type().doing(format_args!("look at {}", below.display()))?;
+        let merged = Path::new("merged").join(&below);
+        if kind.is_symlink() {
+            let target = std::fs::read_link(entry.path()).doing(format_args!("read the link {}", below.display()))?;
+            std::os::unix::fs::symlink(target, &merged).doing(format_args!("make the link {}", below.display()))?;
+        } else if kind.is_dir() {
+            std::fs::create_dir(&merged).doing(format_args!("make the folder {}", below.display()))?;
+            copy_owner(&entry.path(), &merged);
+            compose_folder(below, number, depth)?;
+        } else if kind.is_file() {
+            std::fs::write(&merged, "").doing(format_args!("make the file {}", below.display()))?;
+            show_read_only(&entry.path(), &merged)?;
+        }
+    }
+    Ok(())
+}
+
+/// One folder of a composed root: an overlay, or where the kernel refuses one a composition of its parts.
+fn compose_folder(path: PathBuf, number: &mut usize, depth: usize) -> Result<()> {
+    // These get file systems of their own in a moment.
+    if [Path::new("proc"), Path::new("sys"), Path::new("dev")].contains(&&*path) {
+        return Ok(());
+    }
+    *number += 1;
+    match overlay_at(&path, *number, true) {
+        Ok(()) => Ok(()),
+        Err(Errno::EINVAL) if depth < DEPTH => compose(&path, number, depth + 1),
+        // A kind of file system that overlay cannot use as a layer.
+        Err(_) => show_read_only(&Path::new("lower").join(&path), &Path::new("merged").join(&path)),
+    }
+}
+
+/// Binds a file or folder of the lower layer into the merged tree so that it cannot be changed.
+fn show_read_only(from: &Path, to: &Path) -> Result<()> {
+    let open = |path: &Path| {
+        nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty())
+            .doing(format_args!("open {}", path.display()))
+    };
+    let tree = bind_to(open(from)?.as_fd(), open(to)?.as_fd())?;
+    match sys::mount::set_attributes(tree.as_fd(), sys::mount::ATTR_RDONLY, true) {
+        Err(Errno::ENOSYS) => super::rootfs::remount_read_only(tree.as_fd()),
+        result => result.doing(format_args!("make {} read-only", to.display())),
+    }
+}
+
+/// Makes a folder of that name in another.
+fn make_folder(dir: BorrowedFd<'_>, name: &str, mode: libc::mode_t) -> Result<()> {
+    nix::sys::stat::mkdirat(dir, name, Mode::from_bits_truncate(mode)).doing(format_args!("make {name}"))
+}
+
+/// Opens what is at that name in a folder, mounts included.
+fn open_folder(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
+    let path = CString::new(name.as_bytes()).unwrap_or_default();
+    debug_assert!(!Path::new(name).as_os_str().as_bytes().is_empty(), "a name");
+    sys::fd::open_at(dir, &path, OFlag::O_PATH | OFlag::O_DIRECTORY).doing(format_args!("open {name}"))
+}

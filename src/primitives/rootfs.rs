@@ -1,0 +1,208 @@
+//! The folder that becomes `/`: every path beneath it, and the change of root.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::mount::MsFlags;
+use nix::sys::stat::Mode;
+
+use crate::error::{Doing, Error, Result};
+use crate::sys;
+
+/// A path as the kernel wants it.
+///
+/// # Errors
+/// There is a NUL byte in it.
+pub(crate) fn c_path(path: impl AsRef<Path>) -> Result<CString> {
+    let path = path.as_ref();
+    CString::new(path.as_os_str().to_owned().into_vec())
+        .map_err(|_| Error::new(format_args!("a path with a NUL byte: {}", path.display())))
+}
+
+/// Opens `path` as a process inside `root` would see it, as a mere handle (O_PATH). The one resolver: mount targets,
+/// masks and devices all come through here (CVE-2015-1335, CVE-2019-19921, CVE-2024-45310). No link is followed: all
+/// these places are real folders and files, and what an image has behind a link is not what we mean.
+///
+/// # Errors
+/// As open(2); ELOOP for a symbolic link on the way.
+pub(crate) fn resolve_in_root(root: BorrowedFd<'_>, path: &Path) -> std::result::Result<OwnedFd, Errno> {
+    let name = CString::new(path.as_os_str().to_owned().into_vec()).map_err(|_| Errno::EINVAL)?;
+    match sys::fd::open_in_root(root, &name, OFlag::O_PATH) {
+        // Before Linux 5.6, and under filters that do not know the call.
+        Err(Errno::ENOSYS) => walk(root, path),
+        result => result,
+    }
+}
+
+/// Component by component without following any link: what can be had without openat2.
+fn walk(root: BorrowedFd<'_>, path: &Path) -> std::result::Result<OwnedFd, Errno> {
+    let mut place = sys::fd::open_at(root, c".", OFlag::O_PATH)?;
+    for part in path.components() {
+        let name = match part {
+            Component::RootDir | Component::CurDir => continue,
+            Component::Normal(name) => CString::new(name.to_owned().into_vec()).map_err(|_| Errno::EINVAL)?,
+            Component::ParentDir | Component::Prefix(_) => return Err(Errno::EXDEV),
+        };
+        place = sys::fd::open_at(place.as_fd(), &name, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
+        let found = nix::sys::stat::fstat(&place)?;
+        if found.st_mode & libc::S_IFMT == libc::S_IFLNK {
+            return Err(Errno::ELOOP);
+        }
+    }
+    Ok(place)
+}
+
+/// Opens the folder `path` inside `root`, making what is missing.
+///
+/// # Errors
+/// A part of the path is a link or a file, or cannot be made.
+pub(crate) fn ensure_folder(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd> {
+    match resolve_in_root(root, Path::new(path)) {
+        Err(Errno::ENOENT) => {}
+        result => return as_folder(result.map_err(|errno| refused(path, errno))?, path),
+    }
+    let mut place = sys::fd::open_at(root, c".", OFlag::O_PATH).doing("open the rootfs")?;
+    for part in Path::new(path).components().filter(|part| matches!(part, Component::Normal(_))) {
+        let name = c_path(part)?;
+        match nix::sys::stat::mkdirat(&place, name.as_c_str(), Mode::from_bits_truncate(0o755)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => {
+                let hint = "the rootfs lacks this folder, and launcher cannot make it there";
+                return Err(Error::os(format_args!("make the mount point {path}"), errno).hint(hint));
+            }
+        }
+        place = resolve_in_root(place.as_fd(), Path::new(&part)).map_err(|errno| refused(path, errno))?;
+    }
+    as_folder(place, path)
+}
+
+/// Says why a mount point cannot be used.
+fn refused(path: &str, errno: Errno) -> Error {
+    let error = Error::os(format_args!("open the mount point {path}"), errno);
+    match errno {
+        Errno::ELOOP => error.hint("a symbolic link stands where the rootfs should have a folder"),
+        _ => error,
+    }
+}
+
+/// Makes sure that a handle is one of a folder.
+fn as_folder(handle: OwnedFd, path: &str) -> Result<OwnedFd> {
+    let found = nix::sys::stat::fstat(&handle).doing(format_args!("look at the mount point {path}"))?;
+    if found.st_mode & libc::S_IFMT == libc::S_IFDIR { Ok(handle) } else { Err(refused(path, Errno::ENOTDIR)) }
+}
+
+/// Bind-mounts the folder `here` on itself and returns a handle of the new mount: pivot_root wants a mount, and one
+/// that is not the current root.
+///
+/// # Errors
+/// The kernel refuses the mount.
+pub(crate) fn bind_on_itself(here: BorrowedFd<'_>) -> Result<OwnedFd> {
+    match sys::mount::clone_tree(here, c"", true) {
+        Ok(tree) => {
+            sys::mount::attach(tree.as_fd(), here).doing("attach the bind mount")?;
+            Ok(tree)
+        }
+        // Before Linux 5.2, and under filters that do not know the call.
+        Err(Errno::ENOSYS) => {
+            let place = handle_path(here);
+            sys::mount::bind(&place, &place, true).doing("bind")?;
+            reopen_covered(here)
+        }
+        Err(errno) => Err(errno).doing("clone the mount"),
+    }
+}
+
+/// `/proc/self/fd/N`: a handle as a path, for calls that take nothing else. Only before the root changes, while
+/// /proc is the host's.
+pub(crate) fn handle_path(handle: BorrowedFd<'_>) -> CString {
+    // A number has no NUL byte in it.
+    CString::new(format!("/proc/self/fd/{}", handle.as_raw_fd())).unwrap_or_default()
+}
+
+/// A handle of what was just mounted over `covered`, for kernels that cannot hand out one: the path is looked up again.
+///
+/// # Errors
+/// The path leads elsewhere by now: somebody moves folders while we work. Or it is `/`, which leads to our root and
+/// never to what covers it: that needs Linux 5.2.
+pub(crate) fn reopen_covered(covered: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let path = sys::fd::path_of(covered).doing("find the mount again")?;
+    let (name, here) = (c_path(&path)?, sys::fd::open_at(covered, c".", OFlag::O_PATH).doing("open the mount")?);
+    let mounted = sys::fd::open_at(here.as_fd(), &name, OFlag::O_PATH | OFlag::O_NOFOLLOW).doing("open the mount")?;
+    let is_new = sys::fd::mount_id(mounted.as_fd()) != sys::fd::mount_id(covered);
+    let is_there = sys::fd::path_of(mounted.as_fd()).doing("find the mount again")? == path;
+    if is_new && is_there { Ok(mounted) } else { Err(Error::new("find the mount again: its path leads elsewhere")) }
+}
+
+/// Lays a copy of the whole tree of mounts over `/` and makes it our root. The initramfs itself cannot be pivoted
+/// (EINVAL: its mount has no parent); a copy that is mounted on it can.
+///
+/// # Errors
+/// The kernel refuses one of the calls.
+pub(crate) fn make_root_pivotable() -> Result<()> {
+    let root = nix::fcntl::open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).doing("open /")?;
+    let copy = bind_on_itself(root.as_fd())?;
+    // The folder that the parent entered lies in the mounts beneath; its path is found again in the copy.
+    let cwd = nix::unistd::getcwd().doing("find the rootfs")?;
+    nix::unistd::fchdir(&copy).doing("enter the copy")?;
+    nix::unistd::chroot(".").doing("make the copy the root")?;
+    nix::unistd::chdir(&cwd).doing(format_args!("enter {} in the copy", cwd.display()))
+}
+
+/// Makes `root` our `/` and throws the old one away. pivot_root(2): with "." for both, the old root ends up on top
+/// of the new one and is detached from there, so that no folder is needed to put it.
+///
+/// # Errors
+/// The kernel refuses one of the calls.
+pub(crate) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
+    nix::unistd::fchdir(root).doing("enter the new root")?;
+    match sys::mount::pivot_root(c".", c".") {
+        Ok(()) => {
+            // Every mount is a slave of the host's since the first step, so that this stays in here.
+            sys::mount::detach(c".").doing("detach the old root")?;
+        }
+        // An initramfs that could not be laid over: the new root is moved on top of everything, which hides the rest.
+        Err(Errno::EINVAL) => {
+            sys::mount::move_path(c".", c"/").doing("pivot_root, then move the new root over /")?;
+            nix::unistd::chroot(".").doing("chroot")?;
+        }
+        Err(errno) => return Err(errno).doing("pivot_root"),
+    }
+    nix::unistd::chdir("/").doing("enter /")
+}
+
+/// Makes the mount of `root` read-only, and none of those below it.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn make_root_read_only(root: BorrowedFd<'_>) -> Result<()> {
+    match sys::mount::set_attributes(root, sys::mount::ATTR_RDONLY, false) {
+        // Before Linux 5.12.
+        Err(Errno::ENOSYS) => remount_read_only(root),
+        result => result.doing("set the attribute"),
+    }
+}
+
+/// The old way: repeats the flags that the mount has, since remounting drops those not named and a user namespace
+/// may not drop any. The kind of atime is kept where none is named.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn remount_read_only(folder: BorrowedFd<'_>) -> Result<()> {
+    let has = nix::sys::statvfs::fstatvfs(folder).doing("look at the mount")?.flags();
+    let mut flags = MsFlags::MS_RDONLY;
+    for (flag, repeated) in [
+        (nix::sys::statvfs::FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (nix::sys::statvfs::FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (nix::sys::statvfs::FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+    ] {
+        if has.contains(flag) {
+            flags |= repeated;
+        }
+    }
+    nix::unistd::fchdir(folder).doing("enter the folder")?;
+    sys::mount::remount_bind_here(flags).doing("remount read-only")
+}

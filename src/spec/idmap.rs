@@ -1,0 +1,93 @@
+//! How ids inside a user namespace relate to ids outside.
+
+use std::fmt::{self, Display};
+
+/// One line of uid_map or gid_map: `size` ids from `container_id` on stand for those from `host_id` on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct IdMap {
+    /// First id as the container sees it.
+    pub(crate) container_id: u32,
+    /// First id as the parent namespace sees it.
+    pub(crate) host_id: u32,
+    /// How many.
+    pub(crate) size: u32,
+}
+
+impl Display for IdMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.container_id, self.host_id, self.size)
+    }
+}
+
+/// Where the maps of a new user namespace come from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) enum Mapping {
+    /// Root inside is the caller outside; no other id exists. Needs nobody's permission.
+    #[default]
+    Own,
+    /// Root inside is the caller, 1 and up are the caller's ranges in /etc/subuid and /etc/subgid. For root: 0 and
+    /// up are root's ranges, so that nothing inside is root outside.
+    Subordinate,
+    /// As the user says.
+    Explicit {
+        /// `--uidmap`, in order.
+        uids: Vec<IdMap>,
+        /// `--gidmap`, in order; the same as `uids` if not given.
+        gids: Vec<IdMap>,
+    },
+}
+
+/// Parses `CONTAINER:HOST:SIZE`; three decimal numbers, none of the ranges may wrap, size at least 1.
+pub(crate) fn parse(text: &str) -> Result<IdMap, &'static str> {
+    let mut numbers = text.split(':').map(|word| word.parse::<u32>());
+    let (Some(Ok(container_id)), Some(Ok(host_id)), Some(Ok(size)), None) =
+        (numbers.next(), numbers.next(), numbers.next(), numbers.next())
+    else {
+        return Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296");
+    };
+    if size == 0 {
+        return Err("a map of no ids");
+    }
+    if container_id.checked_add(size - 1).is_none() || host_id.checked_add(size - 1).is_none() {
+        return Err("the range ends above 4294967295");
+    }
+    Ok(IdMap { container_id, host_id, size })
+}
+
+/// The host id that `id` inside stands for; `None` if it is not mapped.
+pub(crate) fn to_host(maps: &[IdMap], id: u32) -> Option<u32> {
+    let map = maps.iter().find(|map| id >= map.container_id && id - map.container_id < map.size)?;
+    map.host_id.checked_add(id - map.container_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_three_numbers() {
+        for (text, want) in [
+            ("0:100000:65536", Ok((0, 100_000, 65_536))),
+            ("4294967295:0:1", Ok((4_294_967_295, 0, 1))),
+            ("0:1", Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")),
+            ("0:1:2:3", Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")),
+            ("0:-1:2", Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")),
+            ("0:4294967296:1", Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")),
+            ("", Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")),
+            ("0:0:0", Err("a map of no ids")),
+            ("1:0:4294967295", Ok((1, 0, 4_294_967_295))),
+            ("2:0:4294967295", Err("the range ends above 4294967295")),
+        ] {
+            let got = parse(text).map(|map| (map.container_id, map.host_id, map.size));
+            assert_eq!(got, want, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_looked_up_in_every_range() {
+        let maps = [IdMap { container_id: 0, host_id: 1000, size: 1 }, IdMap { container_id: 1, host_id: 5000, size: 9 }];
+        for (id, want) in [(0, Some(1000)), (1, Some(5000)), (9, Some(5008)), (10, None)] {
+            assert_eq!(to_host(&maps, id), want, "{id}");
+        }
+    }
+}

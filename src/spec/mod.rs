@@ -1,0 +1,44 @@
+//! What is wanted: plain data without I/O, the vocabulary of every floor above.
+
+pub(crate) mod caps;
+pub(crate) mod idmap;
+pub(crate) mod mount;
+pub(crate) mod namespaces;
+pub(crate) mod process;
+pub(crate) mod resources;
+pub(crate) mod size;
+pub(crate) mod validate;
+
+use std::path::PathBuf;
+
+use idmap::Mapping;
+use namespaces::{Namespaces, TimeOffsets};
+use process::Process;
+use resources::Resources;
+
+/// A container as the user wants it. `cli` and later `oci` make one; `launch::plan` turns it into steps.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Spec {
+    /// The container's id; names its cgroup. `None`: one is made from our pid.
+    pub(crate) name: Option<String>,
+    /// The folder that becomes `/`. `None`: the container keeps the host's.
+    pub(crate) rootfs: Option<PathBuf>,
+    /// Writes go to a tmpfs over the rootfs and are forgotten.
+    pub(crate) ephemeral: bool,
+    /// The rootfs is mounted read-only.
+    pub(crate) read_only: bool,
+    /// Host name; needs a UTS namespace of its own.
+    pub(crate) hostname: Option<String>,
+    /// Which namespaces are made, shared or joined.
+    pub(crate) namespaces: Namespaces,
+    /// How ids inside relate to ids outside, where a user namespace is made.
+    pub(crate) mapping: Mapping,
+    /// Shift of the clocks; makes a time namespace.
+    pub(crate) time_offsets: TimeOffsets,
+    /// Limits, set through cgroups.
+    pub(crate) resources: Resources,
+    /// What runs.
+    pub(crate) process: Process,
+    /// Every capability, nothing masked.
+    pub(crate) privileged: bool,
+}

@@ -1,0 +1,192 @@
+//! The eight kinds of namespaces and what becomes of each.
+
+use std::path::PathBuf;
+
+/// A kind of namespace; namespaces(7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Ids and capabilities.
+    User,
+    /// Mounts.
+    Mount,
+    /// Process ids.
+    Pid,
+    /// Network devices, addresses, ports.
+    Network,
+    /// Host name.
+    Uts,
+    /// System V IPC and POSIX message queues.
+    Ipc,
+    /// The view of the cgroup tree.
+    Cgroup,
+    /// Offsets of the monotonic and boot-time clocks.
+    Time,
+}
+
+impl Kind {
+    /// All of them. The user namespace comes first: joining it gives the right to join the others.
+    pub(crate) const ALL: [Self; 8] =
+        [Self::User, Self::Mount, Self::Pid, Self::Network, Self::Uts, Self::Ipc, Self::Cgroup, Self::Time];
+
+    /// The file below /proc/PID/ns.
+    pub(crate) const fn file(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Mount => "mnt",
+            Self::Pid => "pid",
+            Self::Network => "net",
+            Self::Uts => "uts",
+            Self::Ipc => "ipc",
+            Self::Cgroup => "cgroup",
+            Self::Time => "time",
+        }
+    }
+
+    /// The option that places it, as the user types it.
+    pub(crate) const fn option(self) -> &'static str {
+        match self {
+            Self::User => "--userns",
+            Self::Mount => "--mntns",
+            Self::Pid => "--pid",
+            Self::Network => "--network",
+            Self::Uts => "--uts",
+            Self::Ipc => "--ipc",
+            Self::Cgroup => "--cgroupns",
+            Self::Time => "--timens",
+        }
+    }
+}
+
+/// What becomes of one namespace.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Placement {
+    /// A new one is made.
+    New,
+    /// The one that launcher runs in.
+    Host,
+    /// An existing one, by the path of its file.
+    Join(PathBuf),
+}
+
+/// The wish for each kind; `None` leaves it to the default of that kind.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Namespaces([Option<Placement>; 8]);
+
+impl Namespaces {
+    /// The wish for `kind`.
+    pub(crate) fn get(&self, kind: Kind) -> Option<&Placement> {
+        Kind::ALL.iter().zip(&self.0).find(|(each, _)| **each == kind).and_then(|(_, wish)| wish.as_ref())
+    }
+
+    /// Sets the wish for `kind`.
+    pub(crate) fn set(&mut self, kind: Kind, placement: Placement) {
+        for (_, wish) in Kind::ALL.iter().zip(&mut self.0).filter(|(each, _)| **each == kind) {
+            *wish = Some(placement.clone());
+        }
+    }
+}
+
+/// Parses the value of an option of [`Kind::option`]: `new` (or `private`), `host`, `ns:PATH`, `container:PID`.
+pub(crate) fn parse_placement(kind: Kind, text: &str) -> Result<Placement, String> {
+    match text.split_once(':') {
+        None if text == "new" || text == "private" => Ok(Placement::New),
+        None if text == "none" && kind == Kind::Network => Ok(Placement::New),
+        None if text == "host" => Ok(Placement::Host),
+        Some(("ns", path)) if path.starts_with('/') => Ok(Placement::Join(path.into())),
+        Some(("container", pid)) if pid.parse::<u32>().is_ok_and(|pid| pid > 0) => {
+            Ok(Placement::Join(format!("/proc/{pid}/ns/{}", kind.file()).into()))
+        }
+        _ => Err(format!("wanted is new, host, ns:/PATH or container:PID, not {text}")),
+    }
+}
+
+/// How far the clocks of a time namespace are ahead of the host's, in seconds; time_namespaces(7), Linux 5.6.
+/// The wall clock has no namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct TimeOffsets {
+    /// CLOCK_BOOTTIME, and with it /proc/uptime.
+    pub(crate) boottime: Option<i64>,
+    /// CLOCK_MONOTONIC.
+    pub(crate) monotonic: Option<i64>,
+}
+
+impl TimeOffsets {
+    /// Whether any clock is shifted.
+    pub(crate) const fn is_some(self) -> bool {
+        self.boottime.is_some() || self.monotonic.is_some()
+    }
+}
+
+/// Parses `boottime=+1d,monotonic=-30`: seconds, or a number with s, m, h or d.
+pub(crate) fn parse_offsets(text: &str) -> Result<TimeOffsets, String> {
+    let mut offsets = TimeOffsets::default();
+    for part in text.split(',') {
+        let (clock, value) = part.split_once('=').ok_or("wanted is boottime=SECONDS,monotonic=SECONDS")?;
+        let seconds = Some(parse_seconds(value).ok_or_else(|| format!("not a number of seconds: {value}"))?);
+        match clock {
+            "boottime" => offsets.boottime = seconds,
+            "monotonic" => offsets.monotonic = seconds,
+            _ => return Err(format!("no clock of that name: {clock} (there are boottime and monotonic)")),
+        }
+    }
+    Ok(offsets)
+}
+
+/// `+1d` is 86400, `-30` is -30.
+fn parse_seconds(text: &str) -> Option<i64> {
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
+        None => (text, 1),
+        Some(number) if text.ends_with('s') => (number, 1),
+        Some(number) if text.ends_with('m') => (number, 60),
+        Some(number) if text.ends_with('h') => (number, 3600),
+        Some(number) => (number, 86_400),
+    };
+    number.parse::<i64>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placements_name_their_source() {
+        let join = |path: &str| Ok(Placement::Join(path.into()));
+        for (kind, text, want) in [
+            (Kind::Pid, "new", Ok(Placement::New)),
+            (Kind::Network, "none", Ok(Placement::New)),
+            (Kind::Network, "host", Ok(Placement::Host)),
+            (Kind::Network, "ns:/run/netns/x", join("/run/netns/x")),
+            (Kind::Mount, "container:12", join("/proc/12/ns/mnt")),
+        ] {
+            assert_eq!(parse_placement(kind, text), want, "{text}");
+        }
+        for text in ["none", "ns:relative", "container:0", "container:x", "container:-1", "bridge", ""] {
+            assert!(parse_placement(Kind::Pid, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wish_is_found_again() {
+        let mut namespaces = Namespaces::default();
+        namespaces.set(Kind::Ipc, Placement::Host);
+        for kind in Kind::ALL {
+            let want = (kind == Kind::Ipc).then_some(&Placement::Host);
+            assert_eq!(namespaces.get(kind), want, "{}", kind.option());
+        }
+    }
+
+    #[test]
+    fn offsets_have_units_and_signs() {
+        for (text, boottime, monotonic) in [
+            ("boottime=+1d,monotonic=-30", Some(86_400), Some(-30)),
+            ("monotonic=2h", None, Some(7200)),
+            ("boottime=5m", Some(300), None),
+            ("boottime=7s", Some(7), None),
+        ] {
+            assert_eq!(parse_offsets(text), Ok(TimeOffsets { boottime, monotonic }), "{text}");
+        }
+        for text in ["", "boottime", "realtime=1", "boottime=x", "boottime=1y", "boottime=9223372036854775807d"] {
+            assert!(parse_offsets(text).is_err(), "{text}");
+        }
+    }
+}

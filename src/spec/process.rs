@@ -1,0 +1,166 @@
+//! What runs, and as whom.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::caps::CapSet;
+
+/// The entrypoint and its surroundings.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Process {
+    /// Program and arguments; never empty after validation.
+    pub(crate) args: Vec<OsString>,
+    /// Changes to the environment, in order.
+    pub(crate) env: Vec<EnvChange>,
+    /// The environment starts from launcher's own instead of the small default one.
+    pub(crate) env_host: bool,
+    /// Where it starts, as the container sees it. `None`: `/`, or launcher's own without a rootfs.
+    pub(crate) cwd: Option<PathBuf>,
+    /// Its user.
+    pub(crate) user: User,
+    /// Its resource limits.
+    pub(crate) rlimits: Vec<Rlimit>,
+    /// What its capabilities can ever be.
+    pub(crate) bounding: CapSet,
+    /// Whether set-id programs and file capabilities give it nothing.
+    pub(crate) no_new_privs: bool,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            args: Vec::new(),
+            env: Vec::new(),
+            env_host: false,
+            cwd: None,
+            user: User::default(),
+            rlimits: Vec::new(),
+            bounding: CapSet::DEFAULT,
+            no_new_privs: true,
+        }
+    }
+}
+
+/// One `-e`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum EnvChange {
+    /// `NAME=VALUE`
+    Set(OsString),
+    /// `NAME`: its value in launcher's own environment, nothing if it has none.
+    Copy(OsString),
+}
+
+/// Ids as the container sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct User {
+    /// User id.
+    pub(crate) uid: u32,
+    /// Group id.
+    pub(crate) gid: u32,
+}
+
+/// Parses `UID[:GID]`; the group is 0 when it is not given, as docker does for a user without a passwd entry.
+pub(crate) fn parse_user(text: &str) -> Result<User, String> {
+    // 4294967295 is (uid_t)-1, "leave it as it is" for the kernel: never a user.
+    let id = |word: &str| match word.parse::<u32>() {
+        Ok(id) if id < u32::MAX && !word.starts_with('+') => Ok(id),
+        _ => Err(format!("wanted is UID[:GID] in numbers below 4294967295, not {text}")),
+    };
+    match text.split_once(':') {
+        None => Ok(User { uid: id(text)?, gid: 0 }),
+        Some((uid, gid)) => Ok(User { uid: id(uid)?, gid: id(gid)? }),
+    }
+}
+
+/// One resource limit; getrlimit(2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rlimit {
+    /// The resource by docker's name.
+    pub(crate) name: &'static str,
+    /// Its number on this architecture.
+    pub(crate) resource: u32,
+    /// What is enforced.
+    pub(crate) soft: u64,
+    /// How far the process may raise it.
+    pub(crate) hard: u64,
+}
+
+/// Resources by docker's names. The numbers are the kernel's generic ones; no architecture of ours differs.
+const RLIMITS: [(&str, u32); 16] = [
+    ("cpu", 0),
+    ("fsize", 1),
+    ("data", 2),
+    ("stack", 3),
+    ("core", 4),
+    ("rss", 5),
+    ("nproc", 6),
+    ("nofile", 7),
+    ("memlock", 8),
+    ("as", 9),
+    ("locks", 10),
+    ("sigpending", 11),
+    ("msgqueue", 12),
+    ("nice", 13),
+    ("rtprio", 14),
+    ("rttime", 15),
+];
+
+/// Parses `NAME=SOFT[:HARD]`; numbers, `unlimited` or -1.
+pub(crate) fn parse_rlimit(text: &str) -> Result<Rlimit, String> {
+    let (name, values) = text.split_once('=').ok_or("wanted is NAME=SOFT[:HARD]")?;
+    let (name, resource) = RLIMITS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .ok_or_else(|| format!("no resource limit of that name: {name}"))?;
+    let number = |word: &str| match word {
+        "unlimited" | "-1" => Ok(u64::MAX),
+        _ => word.parse::<u64>().map_err(|_| format!("not a limit: {word}")),
+    };
+    let (soft, hard) = values.split_once(':').unwrap_or((values, values));
+    let (soft, hard) = (number(soft)?, number(hard)?);
+    if soft > hard {
+        return Err(format!("the soft limit is above the hard one: {values}"));
+    }
+    Ok(Rlimit { name, resource: *resource, soft, hard })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_numbers_in_range() {
+        for (text, want) in [
+            ("0", Some((0, 0))),
+            ("1000:100", Some((1000, 100))),
+            ("0001", Some((1, 0))),
+            ("4294967294:0", Some((4_294_967_294, 0))),
+            ("4294967295", None),
+            ("4294967296", None),
+            ("-1", None),
+            ("+1", None),
+            (" 1", None),
+            ("1:", None),
+            ("", None),
+            ("root", None),
+        ] {
+            assert_eq!(parse_user(text).ok().map(|user| (user.uid, user.gid)), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_have_a_soft_and_a_hard_half() {
+        for (text, want) in [
+            ("nofile=1024:2048", Some(("nofile", 1024, 2048))),
+            ("core=0", Some(("core", 0, 0))),
+            ("memlock=unlimited", Some(("memlock", u64::MAX, u64::MAX))),
+            ("nofile=2:1", None),
+            ("files=1", None),
+            ("nofile", None),
+            ("nofile=x", None),
+        ] {
+            let got = parse_rlimit(text).ok().map(|limit| (limit.name, limit.soft, limit.hard));
+            assert_eq!(got, want, "{text}");
+        }
+    }
+}

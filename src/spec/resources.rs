@@ -1,0 +1,98 @@
+//! Limits that cgroups enforce.
+
+use std::path::PathBuf;
+
+/// The limits wanted; everything `None` or empty means no cgroup is made.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Resources {
+    /// Bytes of memory, kernel memory and page cache included.
+    pub(crate) memory: Option<u64>,
+    /// Bytes of memory and swap together, as docker counts; `u64::MAX` for no limit on swap.
+    pub(crate) memory_swap: Option<u64>,
+    /// Thousandths of one processor.
+    pub(crate) cpus: Option<u64>,
+    /// Share of processor time relative to siblings, 1 to 10000, 100 by default.
+    pub(crate) cpu_weight: Option<u64>,
+    /// How many processes and threads; `u64::MAX` for no limit.
+    pub(crate) pids: Option<u64>,
+    /// Processors as a list: `0-2,5`.
+    pub(crate) cpuset_cpus: Option<String>,
+    /// Memory nodes as a list.
+    pub(crate) cpuset_mems: Option<String>,
+    /// Files of the cgroup, written as they are: `memory.high`, `1m`.
+    pub(crate) raw: Vec<(String, String)>,
+    /// The cgroup below which ours is made, from the root of each hierarchy.
+    pub(crate) parent: Option<PathBuf>,
+}
+
+impl Resources {
+    /// Whether anything needs a cgroup.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The controllers that the limits need, each once.
+    pub(crate) fn controllers(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for (needed, name) in [
+            (self.memory.is_some() || self.memory_swap.is_some(), "memory"),
+            (self.cpus.is_some() || self.cpu_weight.is_some(), "cpu"),
+            (self.pids.is_some(), "pids"),
+            (self.cpuset_cpus.is_some() || self.cpuset_mems.is_some(), "cpuset"),
+        ] {
+            if needed {
+                names.push(name);
+            }
+        }
+        for (file, _) in &self.raw {
+            let controller = controller_of(file);
+            // `cgroup.*` files exist without any controller.
+            if controller != "cgroup" && !names.contains(&controller) {
+                names.push(controller);
+            }
+        }
+        names
+    }
+}
+
+/// The controller that owns a file: `memory` for `memory.high`.
+pub(crate) fn controller_of(file: &str) -> &str {
+    file.split_once('.').map_or(file, |(controller, _)| controller)
+}
+
+/// Parses `FILE=VALUE`; the file is a plain name such as `memory.high`, never a path.
+pub(crate) fn parse_raw(text: &str) -> Result<(String, String), &'static str> {
+    let wanted = "wanted is CONTROLLER.FILE=VALUE, such as memory.high=32m";
+    let (file, value) = text.split_once('=').ok_or(wanted)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_';
+    if !file.contains('.') || file.starts_with('.') || !file.bytes().all(plain) || value.is_empty() {
+        return Err(wanted);
+    }
+    Ok((file.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_names_its_controller_once() {
+        let resources = Resources {
+            memory: Some(1),
+            memory_swap: Some(2),
+            pids: Some(3),
+            raw: vec![("memory.high".into(), "1".into()), ("io.weight".into(), "5".into())],
+            ..Resources::default()
+        };
+        assert_eq!(resources.controllers(), ["memory", "pids", "io"]);
+        assert!(Resources::default().controllers().is_empty());
+    }
+
+    #[test]
+    fn a_raw_file_is_never_a_path() {
+        assert_eq!(parse_raw("memory.high=1m"), Ok(("memory.high".into(), "1m".into())));
+        for text in ["memory.high", "=1", "../x.y=1", "memory/x.y=1", "memory=1", ".hidden=1", "memory.high="] {
+            assert!(parse_raw(text).is_err(), "{text}");
+        }
+    }
+}

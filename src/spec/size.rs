@@ -1,0 +1,79 @@
+//! Numbers as docker's users write them.
+
+/// Bytes: a number with an optional b, k, m, g or t (powers of 1024, any case, an optional further b).
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
+    let lower = text.to_ascii_lowercase();
+    let unitless = lower.strip_suffix('b').unwrap_or(&lower);
+    let (number, shift) = match unitless.as_bytes().last()? {
+        b'k' => (unitless.strip_suffix('k')?, 10),
+        b'm' => (unitless.strip_suffix('m')?, 20),
+        b'g' => (unitless.strip_suffix('g')?, 30),
+        b't' => (unitless.strip_suffix('t')?, 40),
+        _ => (unitless, 0),
+    };
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// A decimal fraction in thousandths: `0.5` is 500. At most three places count, more are refused.
+pub(crate) fn parse_thousandths(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    if fraction.len() > 3 || !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+        return None;
+    }
+    let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()? };
+    let fraction = format!("{fraction:0<3}").parse::<u64>().ok()?;
+    whole.checked_mul(1000)?.checked_add(fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("512", Some(512)),
+            ("512b", Some(512)),
+            ("64k", Some(65_536)),
+            ("64m", Some(67_108_864)),
+            ("64MB", Some(67_108_864)),
+            ("1G", Some(1_073_741_824)),
+            ("1t", Some(1_099_511_627_776)),
+            ("", None),
+            ("b", None),
+            ("m", None),
+            ("1.5g", None),
+            ("-1", None),
+            ("+1", None),
+            ("1x", None),
+            ("99999999999t", None),
+        ] {
+            assert_eq!(parse_bytes(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn fractions_are_exact() {
+        for (text, want) in [
+            ("1", Some(1000)),
+            ("0.5", Some(500)),
+            (".25", Some(250)),
+            ("1.5", Some(1500)),
+            ("2.", Some(2000)),
+            ("0.001", Some(1)),
+            ("0.0001", None),
+            (".", None),
+            ("", None),
+            ("1,5", None),
+            ("-1", None),
+            ("1e3", None),
+        ] {
+            assert_eq!(parse_thousandths(text), want, "{text}");
+        }
+    }
+}

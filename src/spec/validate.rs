@@ -1,0 +1,187 @@
+//! What contradicts itself is told before anything is made: small checks on plain data, all run.
+
+use super::Spec;
+use super::idmap::Mapping;
+use super::namespaces::{Kind, Placement};
+
+/// One check: `Some` is the fault, in the words of the options.
+type Check = fn(&Spec) -> Option<String>;
+
+/// Every check there is.
+const CHECKS: &[Check] = &[
+    has_program,
+    hostname_is_legal,
+    hostname_needs_uts,
+    rootfs_needs_mounts,
+    ephemeral_needs_rootfs,
+    read_only_needs_rootfs,
+    maps_need_new_userns,
+    offsets_need_new_timens,
+    swap_needs_memory,
+    cpu_numbers_are_in_range,
+    name_is_a_file_name,
+    cgroup_parent_is_absolute,
+    workdir_is_absolute,
+];
+
+/// All faults of a spec; empty is good.
+pub(crate) fn validate(spec: &Spec) -> Vec<String> {
+    CHECKS.iter().filter_map(|check| check(spec)).collect()
+}
+
+/// Whether `kind` is to be shared with the host or joined.
+fn is_not_new(spec: &Spec, kind: Kind) -> bool {
+    matches!(spec.namespaces.get(kind), Some(Placement::Host | Placement::Join(_)))
+}
+
+/// There must be something to run.
+fn has_program(spec: &Spec) -> Option<String> {
+    spec.process.args.is_empty().then(|| "no program given: launcher --rootfs DIR -- PROGRAM [ARGUMENT...]".into())
+}
+
+/// sethostname(2) takes 64 bytes; a name is what hostname(7) allows.
+fn hostname_is_legal(spec: &Spec) -> Option<String> {
+    let name = spec.hostname.as_deref()?;
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let good = (1..=64).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with(['-', '.']);
+    (!good).then(|| format!("--hostname takes up to 64 letters, digits, '-', '_' and '.', not {name}"))
+}
+
+/// The name would be the host's.
+fn hostname_needs_uts(spec: &Spec) -> Option<String> {
+    (spec.hostname.is_some() && is_not_new(spec, Kind::Uts))
+        .then(|| "--hostname needs a new UTS namespace, and --uts says otherwise".into())
+}
+
+/// Without mounts of our own the host's root would be changed.
+fn rootfs_needs_mounts(spec: &Spec) -> Option<String> {
+    (spec.rootfs.is_some() && is_not_new(spec, Kind::Mount))
+        .then(|| "--rootfs needs a new mount namespace, and --mntns says otherwise".into())
+}
+
+/// There is nothing to lay the tmpfs over.
+fn ephemeral_needs_rootfs(spec: &Spec) -> Option<String> {
+    (spec.ephemeral && spec.rootfs.is_none()).then(|| "--ephemeral needs --rootfs".into())
+}
+
+/// The host's root is not ours to change.
+fn read_only_needs_rootfs(spec: &Spec) -> Option<String> {
+    (spec.read_only && spec.rootfs.is_none()).then(|| "--read-only needs --rootfs".into())
+}
+
+/// Maps can be written once, by the maker of the namespace.
+fn maps_need_new_userns(spec: &Spec) -> Option<String> {
+    (spec.mapping != Mapping::Own && is_not_new(spec, Kind::User))
+        .then(|| "--uidmap and --gidmap need a new user namespace, and --userns says otherwise".into())
+}
+
+/// Offsets can be set once, by the maker of the namespace.
+fn offsets_need_new_timens(spec: &Spec) -> Option<String> {
+    (spec.time_offsets.is_some() && is_not_new(spec, Kind::Time))
+        .then(|| "--time-offset needs a new time namespace, and --timens says otherwise".into())
+}
+
+/// Docker's rule: the total of memory and swap cannot be below the memory.
+fn swap_needs_memory(spec: &Spec) -> Option<String> {
+    let swap = spec.resources.memory_swap?;
+    match spec.resources.memory {
+        None => Some("--memory-swap needs --memory".into()),
+        Some(memory) if swap < memory => {
+            Some("--memory-swap counts memory and swap together and cannot be below --memory".into())
+        }
+        Some(_) => None,
+    }
+}
+
+/// The kernel takes a quota of at least 1 ms, and weights from 1 to 10000.
+fn cpu_numbers_are_in_range(spec: &Spec) -> Option<String> {
+    if spec.resources.cpus.is_some_and(|cpus| cpus < 10) {
+        return Some("--cpus takes at least 0.01".into());
+    }
+    let weight = spec.resources.cpu_weight?;
+    (!(1..=10_000).contains(&weight)).then(|| format!("--cpu-weight takes 1 to 10000, not {weight}"))
+}
+
+/// Names become folders: nothing that could lead elsewhere (crun before 1.28 removed `..`).
+fn name_is_a_file_name(spec: &Spec) -> Option<String> {
+    let name = spec.name.as_deref()?;
+    (!is_valid_name(name)).then(|| format!("--name takes up to 200 letters, digits, '_', '.', '+' and '-', not {name}"))
+}
+
+/// Whether `name` may be a container's id: `[A-Za-z0-9_][A-Za-z0-9_.+-]*`.
+pub(crate) fn is_valid_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte);
+    (1..=200).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with(['.', '-', '+'])
+}
+
+/// Relative to what would be a guess, and `..` would leave the hierarchy.
+fn cgroup_parent_is_absolute(spec: &Spec) -> Option<String> {
+    use std::path::Component::{Normal, RootDir};
+    let parent = spec.resources.parent.as_deref()?;
+    let plain = parent.components().all(|part| matches!(part, Normal(_) | RootDir)) && parent.is_absolute();
+    (!plain).then(|| format!("--cgroup-parent takes an absolute path without .., not {}", parent.display()))
+}
+
+/// As docker: a relative one would depend on where launcher was started.
+fn workdir_is_absolute(spec: &Spec) -> Option<String> {
+    let cwd = spec.process.cwd.as_deref()?;
+    (!cwd.is_absolute()).then(|| format!("--workdir takes an absolute path, not {}", cwd.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::process::Process;
+    use crate::spec::resources::Resources;
+
+    /// A spec without a fault.
+    fn good() -> Spec {
+        Spec {
+            rootfs: Some("/r".into()),
+            process: Process { args: vec!["true".into()], ..Process::default() },
+            ..Spec::default()
+        }
+    }
+
+    #[test]
+    fn each_fault_is_told_once() {
+        assert_eq!(validate(&good()), Vec::<String>::new());
+        let limits = |resources| Spec { resources, ..good() };
+        let placed = |kind, spec: Spec| {
+            let mut spec = spec;
+            spec.namespaces.set(kind, Placement::Host);
+            spec
+        };
+        for (spec, word) in [
+            (Spec { process: Process::default(), ..good() }, "no program"),
+            (Spec { hostname: Some(String::new()), ..good() }, "--hostname"),
+            (Spec { hostname: Some("a b".into()), ..good() }, "--hostname"),
+            (placed(Kind::Uts, Spec { hostname: Some("x".into()), ..good() }), "--uts"),
+            (placed(Kind::Mount, good()), "--mntns"),
+            (Spec { ephemeral: true, rootfs: None, ..good() }, "--ephemeral"),
+            (Spec { read_only: true, rootfs: None, ..good() }, "--read-only"),
+            (placed(Kind::User, Spec { mapping: Mapping::Subordinate, ..good() }), "--userns"),
+            (limits(Resources { memory_swap: Some(1), ..Resources::default() }), "--memory-swap"),
+            (limits(Resources { memory: Some(2), memory_swap: Some(1), ..Resources::default() }), "--memory-swap"),
+            (limits(Resources { cpus: Some(9), ..Resources::default() }), "--cpus"),
+            (limits(Resources { cpu_weight: Some(0), ..Resources::default() }), "--cpu-weight"),
+            (limits(Resources { parent: Some("/a/../b".into()), ..Resources::default() }), "--cgroup-parent"),
+            (limits(Resources { parent: Some("a".into()), ..Resources::default() }), "--cgroup-parent"),
+            (Spec { name: Some("..".into()), ..good() }, "--name"),
+            (Spec { process: Process { cwd: Some("srv".into()), ..good().process }, ..good() }, "--workdir"),
+        ] {
+            let faults = validate(&spec);
+            assert!(faults.len() == 1 && faults[0].contains(word), "{word}: {faults:?}");
+        }
+    }
+
+    #[test]
+    fn names_cannot_lead_elsewhere() {
+        for name in ["", ".", "..", "../x", "a/b", "-x", "a\nb", "a b", &"x".repeat(300)] {
+            assert!(!is_valid_name(name), "{name}");
+        }
+        for name in ["a", "web-1", "A_b.c+d", "0"] {
+            assert!(is_valid_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Capabilities of the calling thread.
+
+use nix::errno::Errno;
+
+use super::cvt;
+
+/// `_LINUX_CAPABILITY_VERSION_3`, Linux 2.6.26: two 32-bit words a set.
+const VERSION: u32 = 0x2008_0522;
+
+/// `struct __user_cap_header_struct`.
+#[repr(C)]
+struct Header {
+    /// [`VERSION`].
+    version: u32,
+    /// 0: ourselves.
+    pid: libc::c_int,
+}
+
+/// `struct __user_cap_data_struct`, one of two.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Half {
+    /// In force now.
+    effective: u32,
+    /// May be put in force.
+    permitted: u32,
+    /// Kept over execve where the file says so.
+    inheritable: u32,
+}
+
+/// `capset(2)`: permitted and effective become `bits`, inheritable and with it ambient become empty.
+pub(crate) fn set(bits: u64) -> Result<(), Errno> {
+    let header = Header { version: VERSION, pid: 0 };
+    let half = |word: u64| Half { effective: word as u32, permitted: word as u32, inheritable: 0 };
+    let data = [half(bits), half(bits >> 32)];
+    // SAFETY: the kernel reads the header and two halves, both on our stack.
+    cvt(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
+}
+
+/// `capget(2)`: the permitted set.
+pub(crate) fn permitted() -> Result<u64, Errno> {
+    let header = Header { version: VERSION, pid: 0 };
+    let mut data = [Half { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    // SAFETY: the kernel reads the header and fills two halves, both on our stack.
+    cvt(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
+    let [low, high] = data;
+    Ok(u64::from(low.permitted) | u64::from(high.permitted) << 32)
+}
+
+/// PR_CAPBSET_DROP, Linux 2.6.25: this capability can never be gained again. EINVAL: the kernel has no such one.
+pub(crate) fn drop_from_bounding(capability: u32) -> Result<(), Errno> {
+    // SAFETY: takes integers only.
+    cvt(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_CAPBSET_DROP, capability, 0usize, 0usize, 0usize) })
+        .map(drop)
+}

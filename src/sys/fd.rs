@@ -1,0 +1,108 @@
+//! Descriptors: opening beneath a root, closing what was inherited.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+
+use super::cvt_int;
+
+/// `openat2(2)`, Linux 5.6: `path` as seen by a process whose root is `root`; ELOOP for any link on the way.
+/// ENOSYS before 5.6: the caller walks the path itself.
+pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let how = OpenHow::new()
+        .flags(flags | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    loop {
+        match nix::fcntl::openat2(root, path, how) {
+            // EAGAIN: something was renamed meanwhile and the kernel cannot tell whether we would have left the root.
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// `openat(2)` of one path component or a path of ours, close-on-exec.
+pub(crate) fn open_at(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+    nix::fcntl::openat(dir, path, flags | OFlag::O_CLOEXEC, nix::sys::stat::Mode::from_bits_truncate(0o644))
+}
+
+/// What [`close_from`] does to a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Closing {
+    /// At once.
+    Now,
+    /// At the next execve.
+    OnExec,
+}
+
+/// `close_range(2)`, Linux 5.9 (`OnExec` 5.11): every descriptor from `first` up. Older kernels: one by one below
+/// the RLIMIT_NOFILE of the day, at most 65,536.
+pub(crate) fn close_from(first: RawFd, how: Closing) {
+    let flags = if how == Closing::OnExec { libc::CLOSE_RANGE_CLOEXEC } else { 0 };
+    // SAFETY: takes three integers. Callers own no descriptor from `first` up that they use afterwards.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) } == 0 {
+        return;
+    }
+    let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
+    // SAFETY: the kernel fills the struct, which lives on our stack; on failure it keeps 1024.
+    unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, 0usize, &raw mut limit) };
+    let end = RawFd::try_from(limit.rlim_cur.min(65_536)).unwrap_or(65_536);
+    for fd in first..end {
+        match how {
+            // SAFETY: as above; EBADF for numbers not in use is what we expect.
+            Closing::Now => unsafe { libc::syscall(libc::SYS_close, fd) },
+            // SAFETY: takes integers only.
+            Closing::OnExec => unsafe { libc::syscall(libc::SYS_fcntl, fd, libc::F_SETFD, libc::FD_CLOEXEC) },
+        };
+    }
+}
+
+/// Which of descriptors 0, 1 and 2 are closed: `poll(2)` tells all three in one call.
+pub(crate) fn closed_stdio() -> [bool; 3] {
+    let mut polled = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
+    // SAFETY: the kernel writes `revents` of the three entries, which live on our stack.
+    unsafe { libc::poll(polled.as_mut_ptr(), 3, 0) };
+    polled.map(|entry| entry.revents & libc::POLLNVAL != 0)
+}
+
+/// Opens /dev/null on descriptors 0, 1 and 2 where they are closed, so that none of our own lands there and is
+/// taken by the entrypoint for its input or output.
+pub(crate) fn fill_closed_stdio() -> Result<(), Errno> {
+    for (fd, _) in closed_stdio().iter().enumerate().filter(|(_, closed)| **closed) {
+        let opened = open_raw(c"/dev/null", libc::O_RDWR)?;
+        // The lowest free number is always taken, so going upwards lands exactly there.
+        debug_assert_eq!(usize::try_from(opened), Ok(fd), "the lowest free descriptor");
+    }
+    Ok(())
+}
+
+/// `openat(2)` from the current directory without close-on-exec; the caller owns the number.
+fn open_raw(path: &CStr, flags: libc::c_int) -> Result<RawFd, Errno> {
+    // SAFETY: the path is a live `CStr`; the kernel copies it.
+    cvt_int(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) })
+}
+
+/// `dup3(2)`: makes `to` a copy of `from` that outlives execve.
+pub(crate) fn copy_to(from: RawFd, to: RawFd) -> Result<(), Errno> {
+    // SAFETY: takes three integers; `to` is a standard stream, which nobody of us owns.
+    cvt_int(unsafe { libc::syscall(libc::SYS_dup3, from, to, 0) }).map(drop)
+}
+
+/// Takes over a descriptor that the kernel has just handed out.
+pub(super) fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: called only with the fresh result of a system call, which nobody else knows.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// The id of the mount that a handle is on, from /proc/self/fdinfo (Linux 3.15).
+pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
+}
+
+/// `readlink("/proc/self/fd/N")`: the path of a descriptor as the kernel sees it now.
+pub(crate) fn path_of(fd: BorrowedFd<'_>) -> Result<std::ffi::OsString, Errno> {
+    nix::fcntl::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str())
+}

@@ -1,0 +1,30 @@
+//! What the kernel can do: the only floor with `unsafe`.
+//!
+//! Rules: one function is one call under its own name; the first line of its comment names the call and the kernel
+//! that brought it; a failure is an [`Errno`], put into words by the floors above. What nix already offers as a
+//! typed call is used from there; here is what it lacks, and what must not touch libc's state: after a raw clone
+//! and between `vfork` and `execve` only plain system calls are allowed.
+#![allow(unsafe_code, reason = "this floor is the border to the kernel; every block says what the kernel does")]
+
+pub(crate) mod caps;
+pub(crate) mod entry;
+pub(crate) mod fd;
+pub(crate) mod mount;
+pub(crate) mod ns;
+pub(crate) mod process;
+pub(crate) mod rlimit;
+pub(crate) mod signal;
+pub(crate) mod terminal;
+pub(crate) mod user;
+
+use nix::errno::Errno;
+
+/// The convention of system calls: -1 is a failure, anything else the result.
+fn cvt(returned: libc::c_long) -> Result<libc::c_long, Errno> {
+    if returned == -1 { Err(Errno::last()) } else { Ok(returned) }
+}
+
+/// The same for calls whose result fits an `int`: file descriptors, pids, zero.
+fn cvt_int(returned: libc::c_long) -> Result<libc::c_int, Errno> {
+    cvt(returned).and_then(|value| libc::c_int::try_from(value).map_err(|_| Errno::EOVERFLOW))
+}

@@ -1,0 +1,103 @@
+//! Mounts: mount(2) split into what it does, and the descriptor-based calls of Linux 5.2 and 5.12.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::mount::MsFlags;
+
+use super::fd::own;
+use super::{cvt, cvt_int};
+
+/// `mount_setattr(2)`: the mount is read-only.
+pub(crate) const ATTR_RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
+
+/// `mount(2)` of a new file system on the current directory: no path, hence nothing to be led astray by.
+pub(crate) fn new_filesystem_here(kind: &CStr, flags: MsFlags, data: &CStr) -> Result<(), Errno> {
+    nix::mount::mount(Some(kind), c".", Some(kind), flags, Some(data))
+}
+
+/// `mount(2)` of a new file system on a path relative to the current directory.
+pub(crate) fn new_filesystem(kind: &CStr, target: &CStr, flags: MsFlags, data: &CStr) -> Result<(), Errno> {
+    nix::mount::mount(Some(kind), target, Some(kind), flags, Some(data))
+}
+
+/// `mount(2)` with MS_BIND, the old way: by path.
+pub(crate) fn bind(source: &CStr, target: &CStr, recursive: bool) -> Result<(), Errno> {
+    let recursive = if recursive { MsFlags::MS_REC } else { MsFlags::empty() };
+    nix::mount::mount(Some(source), target, None::<&CStr>, MsFlags::MS_BIND | recursive, None::<&CStr>)
+}
+
+/// `mount(2)` with MS_REMOUNT|MS_BIND on the current directory: replaces the flags of the mount, not of the file
+/// system. In a user namespace flags that were inherited must be repeated, or EPERM.
+pub(crate) fn remount_bind_here(flags: MsFlags) -> Result<(), Errno> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags;
+    nix::mount::mount(None::<&CStr>, c".", None::<&CStr>, flags, None::<&CStr>)
+}
+
+/// `mount(2)` that changes the propagation of `target` and everything below it.
+pub(crate) fn set_propagation(target: &CStr, propagation: MsFlags) -> Result<(), Errno> {
+    nix::mount::mount(None::<&CStr>, target, None::<&CStr>, MsFlags::MS_REC | propagation, None::<&CStr>)
+}
+
+/// `mount(2)` with MS_MOVE.
+pub(crate) fn move_path(source: &CStr, target: &CStr) -> Result<(), Errno> {
+    nix::mount::mount(Some(source), target, None::<&CStr>, MsFlags::MS_MOVE, None::<&CStr>)
+}
+
+/// `open_tree(2)`, Linux 5.2: a detached copy of the mount at `path` beneath `dir` (`c""`: of `dir` itself).
+pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
+    let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as libc::c_uint;
+    if recursive {
+        flags |= libc::AT_RECURSIVE as libc::c_uint;
+    }
+    // SAFETY: the path is a live `CStr`; the kernel copies it and returns a new descriptor.
+    cvt_int(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) }).map(own)
+}
+
+/// `fsopen(2)`, `fsconfig(2)`, `fsmount(2)`, Linux 5.2: a new file system with one option, mounted nowhere yet.
+pub(crate) fn new_detached(kind: &CStr, key: &CStr, value: &CStr) -> Result<OwnedFd, Errno> {
+    /// linux/mount.h; libc has the numbers of the calls only.
+    const FSCONFIG_SET_STRING: libc::c_uint = 1;
+    /// See above.
+    const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
+    // FSOPEN_CLOEXEC and FSMOUNT_CLOEXEC are both 1.
+    // SAFETY: the name is a live `CStr`; the kernel copies it and returns a new descriptor.
+    let context = cvt_int(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), 1) }).map(own)?;
+    let fd = context.as_raw_fd();
+    let (key, value) = (key.as_ptr(), value.as_ptr());
+    // SAFETY: key and value are live strings, which the kernel copies.
+    cvt(unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_SET_STRING, key, value, 0) })?;
+    // SAFETY: the command takes no further arguments.
+    cvt(unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, 0usize, 0usize, 0) })?;
+    // SAFETY: takes integers only and returns a new descriptor.
+    cvt_int(unsafe { libc::syscall(libc::SYS_fsmount, fd, 1, libc::MOUNT_ATTR_NODEV) }).map(own)
+}
+
+/// `move_mount(2)`, Linux 5.2: attaches a detached mount on what `target` refers to.
+pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = libc::MOVE_MOUNT_F_EMPTY_PATH | libc::MOVE_MOUNT_T_EMPTY_PATH;
+    let (from, to) = (mount.as_raw_fd(), target.as_raw_fd());
+    // SAFETY: both paths are the empty string literal; the kernel works on the descriptors.
+    cvt(unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), to, c"".as_ptr(), flags) }).map(drop)
+}
+
+/// `mount_setattr(2)`, Linux 5.12: sets attributes (and removes none) on the mount that `mount` refers to.
+pub(crate) fn set_attributes(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -> Result<(), Errno> {
+    let attr = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    let (fd, size) = (mount.as_raw_fd(), size_of::<libc::mount_attr>());
+    // SAFETY: the kernel reads `size` bytes of `attr`, which lives until the call returns.
+    cvt(unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const attr, size) }).map(drop)
+}
+
+/// `pivot_root(2)`, any kernel we support; no libc wrapper. Both may be `"."`: see primitives/rootfs.rs.
+pub(crate) fn pivot_root(new_root: &CStr, put_old: &CStr) -> Result<(), Errno> {
+    // SAFETY: both pointers come from live `CStr`s; the kernel copies them and keeps nothing.
+    cvt(unsafe { libc::syscall(libc::SYS_pivot_root, new_root.as_ptr(), put_old.as_ptr()) }).map(drop)
+}
+
+/// `umount2(2)` with MNT_DETACH: out of sight now, gone when the last user is.
+pub(crate) fn detach(target: &CStr) -> Result<(), Errno> {
+    nix::mount::umount2(target, nix::mount::MntFlags::MNT_DETACH)
+}

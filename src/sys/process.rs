@@ -1,0 +1,184 @@
+//! Processes: spawning, signalling, waiting, attributes.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::{cvt, cvt_int};
+
+/// How a child changed state, as waitid(2) tells it; real-time signals included, which nix cannot name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Change {
+    /// It called exit with this status.
+    Exited(u8),
+    /// This signal killed it.
+    Killed(c_int),
+    /// This signal stopped it.
+    Stopped(c_int),
+}
+
+/// Which children [`wait`] looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Who {
+    /// Any child, without blocking; stops are told as well.
+    AnyNow,
+    /// This child, until it ends.
+    Child(Pid),
+}
+
+/// `waitid(2)`: the next change, reaped if it was an end. `None`: nobody has anything to tell.
+/// ECHILD: there is no such child.
+pub(crate) fn wait(who: Who) -> Result<Option<(Pid, Change)>, Errno> {
+    let (kind, id, options) = match who {
+        Who::AnyNow => (libc::P_ALL, 0, libc::WEXITED | libc::WSTOPPED | libc::WNOHANG),
+        Who::Child(pid) => (libc::P_PID, pid.as_raw(), libc::WEXITED),
+    };
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    loop {
+        // SAFETY: the kernel fills `info`, or leaves it zeroed when nobody has changed.
+        match cvt(unsafe { libc::syscall(libc::SYS_waitid, kind, id, info.as_mut_ptr(), options, 0usize) }) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(_) => break,
+        }
+    }
+    // SAFETY: zeroed memory is a valid siginfo_t, and the kernel may have filled it.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: after waitid the fields of a SIGCHLD are the ones in use.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    let change = match info.si_code {
+        libc::CLD_EXITED => Change::Exited(status as u8),
+        libc::CLD_KILLED | libc::CLD_DUMPED => Change::Killed(status),
+        _ => Change::Stopped(status),
+    };
+    Ok((pid != 0).then(|| (Pid::from_raw(pid), change)))
+}
+
+/// `kill(2)` with any signal number; a negative pid is a process group.
+pub(crate) fn kill(pid: Pid, signal: c_int) -> Result<(), Errno> {
+    // SAFETY: takes two integers.
+    cvt(unsafe { libc::syscall(libc::SYS_kill, pid.as_raw(), signal) }).map(drop)
+}
+
+/// `pidfd_send_signal(2)`, Linux 5.1: as kill, and never to a stranger that got the number later.
+pub(crate) fn kill_pidfd(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<(), Errno> {
+    let fd = pidfd.as_raw_fd();
+    // SAFETY: no siginfo is passed; takes integers only.
+    cvt(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, 0usize, 0) }).map(drop)
+}
+
+/// `prctl(2)` with up to one argument that matters.
+fn prctl(option: c_int, argument: libc::c_ulong) -> Result<c_int, Errno> {
+    // SAFETY: the options below take integers; unused arguments are zero, as newer options demand.
+    cvt_int(unsafe { libc::syscall(libc::SYS_prctl, option, argument, 0usize, 0usize, 0usize) })
+}
+
+/// PR_SET_PDEATHSIG: this signal when our parent dies; 0 for none. Cleared by a change of ids and by set-id programs.
+pub(crate) fn set_death_signal(signal: c_int) -> Result<(), Errno> {
+    prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong).map(drop)
+}
+
+/// PR_SET_DUMPABLE 0: no core dump, and only a process with CAP_SYS_PTRACE where we were executed may look into us:
+/// memory, environment, descriptors, executable. execve makes a program dumpable again.
+pub(crate) fn hide_from_ptrace() -> Result<(), Errno> {
+    prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
+}
+
+/// PR_SET_CHILD_SUBREAPER, Linux 3.4: orphans below us come to us instead of PID 1.
+pub(crate) fn become_subreaper() -> Result<(), Errno> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map(drop)
+}
+
+/// PR_SET_NO_NEW_PRIVS, Linux 3.5: execve grants nothing any more, for us and all our children.
+pub(crate) fn set_no_new_privs() -> Result<(), Errno> {
+    // The kernel refuses anything but 1 0 0 0 here.
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
+}
+
+/// PR_SET_NAME: what ps shows for us; at most 15 bytes count.
+pub(crate) fn set_name(name: &CStr) -> Result<(), Errno> {
+    prctl(libc::PR_SET_NAME, name.as_ptr() as libc::c_ulong).map(drop)
+}
+
+/// `execve(2)`. Returns only on failure.
+pub(crate) fn execve(path: &CStr, argv: &Pointers<'_>, envp: &Pointers<'_>) -> Errno {
+    // SAFETY: `Pointers` are null-terminated arrays of live strings; the kernel copies them all.
+    let result = cvt(unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv.0.as_ptr(), envp.0.as_ptr()) });
+    result.err().unwrap_or(Errno::ENOEXEC)
+}
+
+/// A null-terminated array of strings for execve, made before the last mile.
+#[derive(Debug)]
+pub(crate) struct Pointers<'a>(Vec<*const c_char>, std::marker::PhantomData<&'a CStr>);
+
+impl<'a> Pointers<'a> {
+    /// Borrows the strings for as long as the array lives.
+    pub(crate) fn new<S: AsRef<CStr>>(words: &'a [S]) -> Self {
+        let pointers = words.iter().map(|word| word.as_ref().as_ptr()).chain([std::ptr::null()]);
+        Self(pointers.collect(), std::marker::PhantomData)
+    }
+}
+
+/// `exit_group(2)`: no handlers, no buffers, no destructors.
+pub(crate) fn exit_now(status: u8) -> ! {
+    // SAFETY: _exit only makes the system call.
+    unsafe { libc::_exit(c_int::from(status)) }
+}
+
+/// Bytes of stack for the child of [`spawn`]: it makes system calls on prepared memory, nothing deeper.
+const STACK: usize = 16 * 1024;
+
+/// Runs `child` in a new process that borrows our memory until it executes a program or exits, and waits for that:
+/// `clone(2)` with CLONE_VM|CLONE_VFORK, which copies no page tables and hands back what the child wrote to our
+/// variables. The value of `child` is its exit status.
+///
+/// `child` may make system calls and nothing else: no allocation, no lock, no panic.
+pub(crate) fn spawn<F: FnMut() -> c_int>(mut child: F) -> Result<Pid, Errno> {
+    /// The child's first function.
+    extern "C" fn start<F: FnMut() -> c_int>(argument: *mut c_void) -> c_int {
+        // SAFETY: `argument` is the `child` below; its owner is suspended and cannot touch it.
+        let child = unsafe { &mut *argument.cast::<F>() };
+        child()
+    }
+    let mut stack = MaybeUninit::<Stack>::uninit();
+    // SAFETY: one past the end of the array is a valid place to grow down from; `Stack` is aligned to 16.
+    let top = unsafe { stack.as_mut_ptr().add(1) };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the kernel suspends us until the child is done with our memory, so the stack and `child` outlive it.
+    let pid = unsafe { libc::clone(start::<F>, top.cast(), flags, (&raw mut child).cast()) };
+    cvt_int(libc::c_long::from(pid)).map(Pid::from_raw)
+}
+
+/// The stack of a spawned child, aligned as every ABI we build for wants it.
+#[repr(align(16))]
+struct Stack(#[allow(dead_code, reason = "only its size and alignment matter")] [u8; STACK]);
+
+/// `setpgid(0, 0)`: we lead a new process group.
+pub(crate) fn lead_group() -> Result<(), Errno> {
+    // SAFETY: takes two integers.
+    cvt(unsafe { libc::syscall(libc::SYS_setpgid, 0, 0) }).map(drop)
+}
+
+/// `chdir(2)` without libc's state.
+pub(crate) fn change_dir(path: &CStr) -> Result<(), Errno> {
+    // SAFETY: the path is a live `CStr`; the kernel copies it.
+    cvt(unsafe { libc::syscall(libc::SYS_chdir, path.as_ptr()) }).map(drop)
+}
+
+/// `getcwd(2)`: whether the current directory can be reached from our root. The kernel says `(unreachable)/...`
+/// when it cannot (CVE-2024-21626).
+pub(crate) fn cwd_is_inside() -> Result<bool, Errno> {
+    let mut path = [0u8; libc::PATH_MAX as usize];
+    // SAFETY: the kernel writes at most `len` bytes into the array.
+    cvt(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) })?;
+    Ok(path.first() == Some(&b'/'))
+}
+
+/// `faccessat(2)` F_OK: whether there is anything at `path`.
+pub(crate) fn exists(path: &CStr) -> bool {
+    // SAFETY: the path is a live `CStr`; the kernel copies it.
+    unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::F_OK) == 0 }
+}

@@ -1,0 +1,34 @@
+//! User and group ids of the calling thread, raw: libc's wrappers signal every thread and take locks.
+
+use nix::errno::Errno;
+
+use super::cvt;
+
+/// The numbers of the 32-bit id calls: on arm the plain names are the 16-bit ones of old.
+#[cfg(target_arch = "arm")]
+mod number {
+    pub(super) use libc::{SYS_setgroups32 as SETGROUPS, SYS_setresgid32 as SETRESGID, SYS_setresuid32 as SETRESUID};
+}
+/// The numbers of the id calls.
+#[cfg(not(target_arch = "arm"))]
+mod number {
+    pub(super) use libc::{SYS_setgroups as SETGROUPS, SYS_setresgid as SETRESGID, SYS_setresuid as SETRESUID};
+}
+
+/// `setresuid(2)`: real, effective and saved user id.
+pub(crate) fn set_uid(uid: u32) -> Result<(), Errno> {
+    // SAFETY: takes three integers.
+    cvt(unsafe { libc::syscall(number::SETRESUID, uid, uid, uid) }).map(drop)
+}
+
+/// `setresgid(2)`: real, effective and saved group id.
+pub(crate) fn set_gid(gid: u32) -> Result<(), Errno> {
+    // SAFETY: takes three integers.
+    cvt(unsafe { libc::syscall(number::SETRESGID, gid, gid, gid) }).map(drop)
+}
+
+/// `setgroups(2)`: the supplementary groups, all of them.
+pub(crate) fn set_groups(groups: &[u32]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `len` ids from the live slice.
+    cvt(unsafe { libc::syscall(number::SETGROUPS, groups.len(), groups.as_ptr()) }).map(drop)
+}

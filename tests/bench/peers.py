@@ -1,0 +1,110 @@
+"""The programs that bench.py compares: where they are, their command lines, what they need to run."""
+
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TARGET = HERE.parents[1] / "target"
+WORK = TARGET / "bench"
+ROOTFS = WORK / "rootfs"
+TRUE, PAUSE, FLOOR = ROOTFS / "true", ROOTFS / "pause", WORK / "floor"
+OWN = {  # absolute, as entering another mount namespace changes the working directory
+    "launcher": os.path.abspath(os.environ.get("LAUNCHER_BIN", TARGET / "dist/launcher")),
+    "launcher-init": os.path.abspath(os.environ.get("LAUNCHER_INIT_ONLY", TARGET / "dist/launcher-init")),
+    "floor": str(FLOOR),
+}
+NAME = f"launcher-bench-{os.getpid()}"  # of containers, and so of the cgroups that the runtimes make
+ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+def command_path(name):
+    return shutil.which(OWN.get(name, name), path=ENV["PATH"])
+
+
+def program(name, *words):
+    return [command_path(name), *map(str, words)]
+
+
+def inits(command):
+    """tini: -s only keeps it from warning that it is not PID 1 here; launcher and catatonit are subreapers anyway."""
+    words = {"launcher": ["--"], "tini-static": ["-s", "--"], "dumb-init": ["--"], "catatonit": ["--"],
+             "floor": ["init"]}
+    return {name: program(name, *before, command) for name, before in words.items()}
+
+
+def containers(command):
+    """Everyone makes mnt, pid, net, uts, ipc and cgroup namespaces, /proc, /sys and /dev, and runs an init where it
+    has one. The peers get no further protections (masked paths, seccomp, limits): the comparison favours them."""
+    write_config(command)
+    bwrap = ("--unshare-pid --unshare-net --unshare-uts --unshare-ipc --unshare-cgroup --hostname bench --bind {} / "
+             "--proc /proc --ro-bind /sys /sys --dev /dev --mqueue /dev/mqueue --").format(ROOTFS)
+    words = {"launcher": ["--rootfs", ROOTFS, "--", command], "floor": [ROOTFS, command],
+             "bwrap": [*bwrap.split(), command],
+             "unshare": ["-mpnuiC", "--fork", "--mount-proc", "-R", ROOTFS, command],  # /proc only, chroot, no init
+             "crun": ["--root", WORK / "state/crun", "run", "--bundle", WORK, NAME],
+             "runc": ["--root", WORK / "state/runc", "run", "--bundle", WORK, NAME]}
+    return {name: program(name, *rest) for name, rest in words.items()}
+
+
+def write_config(command, memory=None):
+    """config.json of the runtimes' rows."""
+    locked = ["nosuid", "noexec", "nodev"]
+    mounts = [("/proc", "proc", locked), ("/sys", "sysfs", [*locked, "ro"]),
+              ("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=64m"]),
+              ("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+              ("/dev/shm", "tmpfs", [*locked, "mode=1777", "size=64m"]), ("/dev/mqueue", "mqueue", locked)]
+    (WORK / "config.json").write_text(json.dumps({
+        "ociVersion": "1.0.2", "root": {"path": str(ROOTFS)}, "hostname": "bench",
+        "process": {"user": {"uid": 0, "gid": 0}, "args": [str(command)], "env": ["PATH=/"], "cwd": "/"},
+        "mounts": [{"destination": d, "type": t, "source": t, "options": o} for d, t, o in mounts],
+        "linux": {"cgroupsPath": f"/{NAME}", "rootfsPropagation": "rslave",
+                  "namespaces": [{"type": t} for t in ("mount", "pid", "network", "uts", "ipc", "cgroup")],
+                  "resources": {"memory": {"limit": memory}} if memory else {}}}))
+
+
+def build():
+    """true, pause and floor, each time: it takes a tenth of a second and is never out of date."""
+    for directory in ("proc", "sys", "dev"):
+        (ROOTFS / directory).mkdir(parents=True, exist_ok=True)
+    bare = ["-static", "-nostdlib", "-O2", "-s", HERE / "true.c", "-o"]
+    subprocess.run(["gcc", *bare, TRUE], check=True)
+    subprocess.run(["gcc", "-DPAUSE", *bare, PAUSE], check=True)
+    compiler = shutil.which("musl-gcc") or "gcc"
+    subprocess.run([compiler, "-static", "-O2", "-s", "-Wall", "-Wextra", HERE / "floor.c", "-o", FLOOR], check=True)
+    for path in filter(os.path.exists, OWN.values()):  # a page not yet written to disk would count as dirty memory
+        with open(path, "rb") as file:
+            os.fsync(file)
+
+
+class View:
+    """crun 1.8 refuses cgroup v1 and v2 side by side ("hybrid"). It gets a second mount namespace that shows it one
+    of the two; entering it costs nothing inside the measured time, as this process does it before the start."""
+
+    def __init__(self, mount_command):
+        script = f"{mount_command} && echo ready && read end"
+        with subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", script], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+            if holder.stdout.readline() != "ready\n":
+                raise OSError("cannot prepare crun's view of the cgroups")
+            self.inside = os.open(f"/proc/{holder.pid}/ns/mnt", os.O_RDONLY)
+        self.outside = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+
+    def __enter__(self):
+        self._switch(self.inside)
+
+    def __exit__(self, *_):
+        self._switch(self.outside)
+
+    @staticmethod
+    def _switch(namespace):
+        if ctypes.CDLL(None, use_errno=True).setns(namespace, 0) != 0:  # os.setns needs Python 3.12
+            raise OSError(ctypes.get_errno(), "setns")
+
+
+def views(mount_command):
+    hybrid = os.geteuid() == 0 and Path("/sys/fs/cgroup/unified").is_dir()
+    return {"crun": View(mount_command)} if hybrid else {}

@@ -1,0 +1,131 @@
+# Guest script: resource limits on cgroup v2.
+# shellcheck shell=sh
+. "${0%/*}/lib.sh"
+
+R=/srv/rootfs
+CG=/sys/fs/cgroup
+make_rootfs $R
+
+# Prints FILE of the container's own cgroup, as the container sees it.
+own() { file=$1; shift; launcher --rootfs $R "$@" -- cat "$CG/$file"; }
+leftovers() { find $CG -type d -name 'launcher-*'; }
+nothing_left() { leftovers; [ -z "$(leftovers)" ]; }
+# stderr only: what tail prints is not launcher's word.
+# shellcheck disable=SC2069
+killed_by_limit() { launcher --rootfs $R "$@" -- sh -c 'tail /dev/zero' 2>&1 >/dev/null; }
+
+echo '# the ordinary case'
+expect 'exit status 0' 0 '' launcher --rootfs $R -m 32m -- true
+expect 'exit status 7' 7 '' launcher --rootfs $R -m 32m -- sh -c 'exit 7'
+expect 'killed by a signal is 128+n' 143 '' launcher --rootfs $R -m 32m -- sh -c 'kill -TERM $$'
+expect 'not found is 127' 127 'launcher: ' launcher --rootfs $R -m 32m -- no-such-program
+expect 'not executable is 126' 126 'launcher: ' launcher --rootfs $R -m 32m -- /etc/passwd
+expect 'the cgroup is the root of its namespace' 0 '^0::/$' launcher --rootfs $R -m 32m -- cat /proc/self/cgroup
+check 'no cgroup is left' nothing_left
+
+echo '# memory'
+expect 'memory.max' 0 '^33554432$' own memory.max -m 32m
+expect 'over the limit is 137 and says memory' 137 '^launcher: .*memory' killed_by_limit -m 32m
+expect 'the smallest limit' 0 '' launcher --rootfs $R -m 1m -- true
+# docker's --memory-swap is memory and swap together; the kernel's file is swap alone.
+expect '--memory-swap is a total' 0 '^16777216$' own memory.swap.max -m 32m --memory-swap 48m
+expect '--memory-swap equal to -m is no swap' 0 '^0$' own memory.swap.max -m 32m --memory-swap 32m
+expect '--cgroup sets any file' 0 '^16777216$' own memory.high --cgroup memory.high=16777216
+check 'no cgroup is left' nothing_left
+
+echo '# pids'
+# The subshell dies of its failing fork. exec, since there is no room for another process beside the sleeping ones.
+fork_bomb() {
+    $LAUNCHER --rootfs $R --name bomb --pids-limit 20 -- \
+        sh -c '(i=0; while [ $i -lt 60 ]; do sleep 5 & i=$((i+1)); done; echo unlimited); exec sleep 3' >/tmp/bomb 2>&1 &
+    eventually grep -Eq "fork|unlimited" /tmp/bomb
+    dir=$(find $CG -type d -name 'launcher-bomb')
+    cat /tmp/bomb "$dir/pids.max" "$dir/pids.peak" "$dir/pids.events"
+    [ "$(cat "$dir/pids.max")" = 20 ] && [ "$(cat "$dir/pids.peak")" -le 20 ] && ! grep -q '^max 0$' "$dir/pids.events"
+    limited=$?
+    wait $! || return
+    ! grep -q unlimited /tmp/bomb && return $limited
+}
+check 'a fork bomb stops at --pids-limit' fork_bomb
+check 'no cgroup is left' nothing_left
+
+echo '# cpu'
+expect 'cpu.max' 0 '^20000 100000$' own cpu.max --cpus 0.2
+expect '--cpus throttles' 0 '^nr_throttled [1-9]' launcher --rootfs $R --cpus 0.2 -- \
+    sh -c 'end=$(($(date +%s) + 2)); while [ "$(date +%s)" -lt $end ]; do :; done; cat /sys/fs/cgroup/cpu.stat'
+expect '--cpu-weight' 0 '^50$' own cpu.weight --cpu-weight 50
+expect '--cpuset-cpus' 0 '^0$' own cpuset.cpus.effective --cpuset-cpus 0
+expect '--cpuset-cpus binds' 0 '^1$' launcher --rootfs $R --cpuset-cpus 0 -- nproc
+check 'no cgroup is left' nothing_left
+
+echo '# where the cgroup is'
+mkdir -p $CG/a/b
+below_a_parent() {
+    $LAUNCHER --rootfs $R --name child --cgroup-parent /a/b -m 32m -- sleep 4241 &
+    eventually running 'sleep 4241' || return
+    [ -d $CG/a/b/launcher-child ] && grep -qx 33554432 $CG/a/b/launcher-child/memory.max
+    placed=$?
+    find $CG -name 'launcher-*'
+    kill $!
+    wait $!
+    return $placed
+}
+check '--cgroup-parent' below_a_parent
+check 'no cgroup is left' nothing_left
+
+# A cgroup that has members can give no controller to its children (EBUSY): nobody can enable memory there.
+mkdir $CG/lacks
+in_cgroup lacks sleep 1000 &
+occupant=$!
+expect 'a controller that cannot be enabled is named' 125 '^launcher: .*memory' in_cgroup lacks launcher --rootfs $R --cgroup-parent /lacks -m 32m -- true
+kill $occupant
+check 'no cgroup is left' nothing_left
+
+echo '# many, and killed'
+twenty_at_once() {
+    pids=
+    for _ in $(seq 20); do $LAUNCHER --rootfs $R -m 32m --pids-limit 20 -- true & pids="$pids $!"; done
+    failures=0
+    for pid in $pids; do wait "$pid" || failures=$((failures + 1)); done
+    echo "$failures of 20 failed"
+    [ $failures = 0 ]
+}
+check '20 starts at once' twenty_at_once
+check 'no cgroup is left' nothing_left
+
+kill_the_outer() {
+    $LAUNCHER --rootfs $R --name orphan -m 32m -- sleep 4242 &
+    eventually running 'sleep 4242' || return
+    kill -9 $!
+    wait $!
+    eventually gone 'sleep 4242'
+}
+check 'kill -9 of the parent ends the container' kill_the_outer
+expect 'delete --force removes what that left' 0 '' launcher delete --force orphan
+check 'no cgroup is left' nothing_left
+
+echo '# rootless, delegated: what systemd does with Delegate=yes'
+# Enabling controllers inside the delegated folder is the user's business, that is launcher's.
+echo '+memory +pids +cpu' >$CG/cgroup.subtree_control
+mkdir -p $CG/user/session
+for file in . cgroup.procs cgroup.subtree_control cgroup.threads; do chown 1000:1000 $CG/user/$file $CG/user/session/$file; done
+UR=/home/user/v2-rootfs
+make_rootfs $UR && chown -R 1000:1000 $UR
+delegated() { in_cgroup user/session as_user $LAUNCHER --rootfs $UR "$@"; }
+expect 'exit status' 7 '' delegated -m 32m --pids-limit 20 -- sh -c 'exit 7'
+expect 'memory.max' 0 '^33554432$' delegated -m 32m --pids-limit 20 -- cat $CG/memory.max
+expect 'pids.max' 0 '^20$' delegated -m 32m --pids-limit 20 -- cat $CG/pids.max
+expect 'over the limit is 137 and says memory' 137 '^launcher: .*memory' delegated -m 32m -- sh -c 'tail /dev/zero'
+check 'no cgroup is left' nothing_left
+
+echo '# rootless, not delegated'
+mkdir -p $CG/theirs $CG/poor/user/session
+expect 'no delegation is said, with a hint' 125 'hint: ' in_cgroup theirs as_user $LAUNCHER --rootfs $UR -m 32m -- true
+expect 'without limits no cgroup is needed' 7 '' in_cgroup theirs as_user $LAUNCHER --rootfs $UR -- sh -c 'exit 7'
+# Delegated, but without the memory controller: only root can enable that, one level up.
+echo +pids >$CG/poor/cgroup.subtree_control
+for file in . cgroup.procs cgroup.subtree_control cgroup.threads; do chown 1000:1000 $CG/poor/user/$file $CG/poor/user/session/$file; done
+expect 'a controller that is not delegated is named' 125 '^launcher: .*memory' in_cgroup poor/user/session as_user $LAUNCHER --rootfs $UR -m 32m -- true
+check 'no cgroup is left' nothing_left
+
+summary
