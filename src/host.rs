@@ -191,8 +191,20 @@ fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
 /// Whether an option of a v1 mount is the name of a controller and not `rw` or `xattr`.
 fn is_controller(word: &str) -> bool {
     const CONTROLLERS: [&str; 14] = [
-        "cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "net_cls", "blkio", "perf_event", "net_prio",
-        "hugetlb", "pids", "rdma", "misc",
+        "cpu",
+        "cpuacct",
+        "cpuset",
+        "memory",
+        "devices",
+        "freezer",
+        "net_cls",
+        "blkio",
+        "perf_event",
+        "net_prio",
+        "hugetlb",
+        "pids",
+        "rdma",
+        "misc",
     ];
     CONTROLLERS.contains(&word)
 }
@@ -262,13 +274,25 @@ mod tests {
         let found = parse_hierarchies(HYBRID, own);
         let short: Vec<_> = found
             .iter()
-            .map(|one| (one.version, one.mountpoint.to_str().unwrap(), one.controllers.join("+"), one.own.to_str().unwrap()))
+            .map(|one| {
+                (
+                    one.version,
+                    one.mountpoint.to_str().unwrap(),
+                    one.controllers.join("+"),
+                    one.own.to_str().unwrap(),
+                )
+            })
             .collect();
         assert_eq!(
             short,
             [
                 (Version::V1, "/sys/fs/cgroup/memory", "memory".into(), "/sys/fs/cgroup/memory/a/b"),
-                (Version::V1, "/sys/fs/cgroup/cpu,cpuacct", "cpu+cpuacct".into(), "/sys/fs/cgroup/cpu,cpuacct/"),
+                (
+                    Version::V1,
+                    "/sys/fs/cgroup/cpu,cpuacct",
+                    "cpu+cpuacct".into(),
+                    "/sys/fs/cgroup/cpu,cpuacct/"
+                ),
                 (Version::V2, "/sys/fs/cgroup/uni fied", String::new(), "/sys/fs/cgroup/uni fied/init.scope"),
             ]
         );
@@ -290,7 +314,8 @@ mod tests {
     #[test]
     fn ranges_belong_to_a_name_or_a_number() {
         let text = "root:1:2\nuser:100000:65536\n1000:300000:10\nuser:x:1\nuser:5:0\nother:7:7\n";
-        let got: Vec<_> = parse_subids(text, "user", 1000).iter().map(|range| (range.start, range.size)).collect();
+        let got: Vec<_> =
+            parse_subids(text, "user", 1000).iter().map(|range| (range.start, range.size)).collect();
         assert_eq!(got, [(100_000, 65_536), (300_000, 10)]);
     }
 

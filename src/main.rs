@@ -8,7 +8,10 @@
 //! Floors, from the ground; a module uses those below it: `error` `log` | `sys` `spec` | `cli` `host` | `primitives` |
 //! `launch` | `commands` | `main`. tests/floors.rs keeps it so.
 #![cfg_attr(not(test), no_main)]
-#![cfg_attr(not(feature = "container"), allow(dead_code, reason = "the init-only build uses a part of each floor"))]
+#![cfg_attr(
+    not(feature = "container"),
+    allow(dead_code, reason = "the init-only build uses a part of each floor")
+)]
 
 mod cli;
 mod commands;
@@ -31,7 +34,8 @@ use error::Result;
 const VERSION: &str = concat!("launcher ", env!("CARGO_PKG_VERSION"), " (", env!("LAUNCHER_GIT"), ")\n");
 
 /// What `--license` prints.
-const LICENSE: &str = "launcher is free software under the MIT licence or the Apache licence 2.0, as you like.\n";
+const LICENSE: &str =
+    "launcher is free software under the MIT licence or the Apache licence 2.0, as you like.\n";
 
 /// The C runtime starts here; why not std's `main`: see sys/entry.rs.
 #[cfg(not(test))]
@@ -66,6 +70,11 @@ fn execute(command: &Command) -> Result<u8> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn nonsense_is_our_own_failure() {
+        assert_eq!(super::run(vec!["launcher".into(), "--nonsense".into()]), 125);
+    }
+
     /// A folder of a test's own; the test removes it.
     pub(crate) fn temp_folder(name: &str) -> std::path::PathBuf {
         let folder = std::env::temp_dir().join(format!("launcher-{name}-{}", std::process::id()));

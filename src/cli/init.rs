@@ -32,7 +32,9 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
                 command.args = args;
                 return Ok(Command::Init(command));
             }
-            Word::End => return Err(Error::new("no program given: launcher -- PROGRAM").hint("launcher --help")),
+            Word::End => {
+                return Err(Error::new("no program given: launcher -- PROGRAM").hint("launcher --help"));
+            }
         };
         match option.id {
             Id::Help => return Ok(Command::Help),
@@ -47,7 +49,8 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
             }
             Id::Success => {
                 let value = text(option, value)?;
-                let code: u8 = value.parse().map_err(|_| wrong(option, &value, "wanted is a number from 0 to 255"))?;
+                let code: u8 =
+                    value.parse().map_err(|_| wrong(option, &value, "wanted is a number from 0 to 255"))?;
                 if let Some(word) = command.options.as_success.get_mut(usize::from(code / 64)) {
                     *word |= 1 << (code % 64);
                 }

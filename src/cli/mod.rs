@@ -34,8 +34,8 @@ pub(crate) enum Command {
 
 /// Words that are commands as the first argument. Those without an implementation are kept free.
 const COMMANDS: &[&str] = &[
-    "run", "init", "exec", "ps", "stop", "kill", "pause", "resume", "stats", "inspect", "doctor", "create", "start",
-    "state", "delete", "features",
+    "run", "init", "exec", "ps", "stop", "kill", "pause", "resume", "stats", "inspect", "doctor", "create",
+    "start", "state", "delete", "features",
 ];
 
 /// Decides the mode and parses the rest: a command by its name; `run` where an option describes a container; else
@@ -45,7 +45,10 @@ const COMMANDS: &[&str] = &[
 /// The words make no sense: names the option.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Command> {
     let mut words = args.into_iter().skip(1).peekable();
-    let command = words.peek().and_then(|word| word.to_str()).and_then(|word| COMMANDS.iter().find(|name| **name == word));
+    let command = words
+        .peek()
+        .and_then(|word| word.to_str())
+        .and_then(|word| COMMANDS.iter().find(|name| **name == word));
     if let Some(&command) = command {
         words.next();
         return parse_command(command, words.collect());
@@ -85,7 +88,8 @@ fn describes_container(words: &[OsString]) -> bool {
         } else if let Some(cluster) = word.strip_prefix('-') {
             let mut letters = cluster.chars();
             while let Some(letter) = letters.next() {
-                let (init, run) = (find_short(Group::Init, letter), find_short(Group::Container, letter));
+                let init = find_short(Group::Init, letter).or_else(|| find_short(Group::Common, letter));
+                let run = find_short(Group::Container, letter);
                 match (init, run) {
                     (None, Some(_)) => return true,
                     (Some(init), None) if init.value.is_empty() => {}
@@ -291,7 +295,9 @@ mod tests {
 
     #[test]
     fn distances_count_swaps_once() {
-        for (a, b, want) in [("abc", "abc", 0), ("abc", "acb", 1), ("abc", "ab", 1), ("", "ab", 2), ("kitten", "sitting", 3)] {
+        for (a, b, want) in
+            [("abc", "abc", 0), ("abc", "acb", 1), ("abc", "ab", 1), ("", "ab", 2), ("kitten", "sitting", 3)]
+        {
             assert_eq!(distance(a, b), want, "{a} {b}");
         }
     }

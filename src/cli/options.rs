@@ -102,7 +102,8 @@ mod tests {
         for (index, option) in OPTIONS.iter().enumerate() {
             for other in &OPTIONS[index + 1..] {
                 assert_ne!(option.long, other.long);
-                let same_letter = option.short.is_some() && option.short == other.short && option.group == other.group;
+                let same_letter =
+                    option.short.is_some() && option.short == other.short && option.group == other.group;
                 assert!(!same_letter, "{} {}", option.long, other.long);
             }
         }

@@ -23,20 +23,27 @@ pub(crate) fn run(command: &InitCommand) -> Result<u8> {
     // Every signal waits until the loop takes it: nothing is lost between start and exec.
     let mask = sys::signal::set_mask(Set::ALL).doing("block signals")?;
     // Ignored, SIGCHLD would take away the child's status. The child gets back what we got.
-    let child_signal = sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
+    let child_signal =
+        sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
     if let Some(signal) = command.death_signal {
         die_with_parent(signal)?;
     }
     if nix::unistd::getpid().as_raw() != 1
         && let Err(errno) = sys::process::become_subreaper()
     {
-        warning!("orphans go past us, we are not PID 1 and cannot be subreaper: {}", crate::error::describe(errno));
+        warning!(
+            "orphans go past us, we are not PID 1 and cannot be subreaper: {}",
+            crate::error::describe(errno)
+        );
     }
     let inherited = Inherited { mask, child_signal };
-    let entrypoint = execve::start(&program, &[], inherited, owns_terminal()).map_err(|failed| match failed {
-        Failed::Spawn(errno) | Failed::Step(_, errno) => Error::os("make a process for the program", errno),
-        Failed::Exec(candidate, errno) => program.explain(errno, candidate),
-    })?;
+    let entrypoint =
+        execve::start(&program, &[], inherited, owns_terminal()).map_err(|failed| match failed {
+            Failed::Spawn(errno) | Failed::Step(_, errno) => {
+                Error::os("make a process for the program", errno)
+            }
+            Failed::Exec(candidate, errno) => program.explain(errno, candidate),
+        })?;
     // The program has its own copies; ours would keep files and pipes alive that it closes.
     sys::fd::close_from(3, Closing::Now);
     init::supervise(entrypoint, &command.options)

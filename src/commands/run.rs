@@ -12,10 +12,14 @@ use crate::launch::plan::Plan;
 /// Something that was asked for cannot be had here, or a step failed.
 pub(crate) fn run(command: &RunCommand) -> Result<u8> {
     if let Some(rootfs) = &command.spec.rootfs {
-        let found = std::fs::metadata(rootfs).doing(format_args!("look at the rootfs {}", rootfs.display()))?;
+        let found =
+            std::fs::metadata(rootfs).doing(format_args!("look at the rootfs {}", rootfs.display()))?;
         if !found.is_dir() {
-            return Err(Error::os(format_args!("look at the rootfs {}", rootfs.display()), nix::errno::Errno::ENOTDIR)
-                .hint("--rootfs takes an unpacked folder"));
+            return Err(Error::os(
+                format_args!("look at the rootfs {}", rootfs.display()),
+                nix::errno::Errno::ENOTDIR,
+            )
+            .hint("--rootfs takes an unpacked folder"));
         }
     }
     let host = Host::probe(&command.spec)?;

@@ -141,7 +141,8 @@ EHWPOISON Memory page has hardware error";
 
 /// The symbolic name of an error number and what it means.
 pub(super) fn describe(errno: Errno) -> (&'static str, &'static str) {
-    let line = usize::try_from(errno as i32).ok().and_then(|number| TABLE.lines().nth(number.checked_sub(1)?));
+    let line =
+        usize::try_from(errno as i32).ok().and_then(|number| TABLE.lines().nth(number.checked_sub(1)?));
     line.and_then(|line| line.split_once(' ')).unwrap_or(("unknown", "unknown error"))
 }
 

@@ -49,7 +49,9 @@ pub(crate) fn run(start: Start<'_>) -> ! {
 }
 
 /// Everything up to the running entrypoint. A failure comes with the socket to tell it through.
-fn set_up(start: Start<'_>) -> std::result::Result<(nix::unistd::Pid, init::Options), (Option<usize>, Error, OwnedFd)> {
+fn set_up(
+    start: Start<'_>,
+) -> std::result::Result<(nix::unistd::Pid, init::Options), (Option<usize>, Error, OwnedFd)> {
     let Start { plan, channel, namespaces, has_terminal } = start;
     let result = prepare(plan, channel.as_fd(), namespaces).and_then(|()| spawn(plan, has_terminal));
     let entrypoint = match result {
@@ -63,7 +65,11 @@ fn set_up(start: Start<'_>) -> std::result::Result<(nix::unistd::Pid, init::Opti
 }
 
 /// The steps of the plan.
-fn prepare(plan: &Plan, channel: BorrowedFd<'_>, namespaces: Vec<(Kind, OwnedFd)>) -> std::result::Result<(), Fault> {
+fn prepare(
+    plan: &Plan,
+    channel: BorrowedFd<'_>,
+    namespaces: Vec<(Kind, OwnedFd)>,
+) -> std::result::Result<(), Fault> {
     let begin = || -> Result<bool> {
         sys::entry::forget_arguments();
         tolerate(sys::process::set_name(c"launcher:init"), "it is for those who read ps");
@@ -73,11 +79,16 @@ fn prepare(plan: &Plan, channel: BorrowedFd<'_>, namespaces: Vec<(Kind, OwnedFd)
     match begin() {
         Ok(true) => {}
         Ok(false) => sys::process::exit_now(crate::error::STATUS_OURS),
-        Err(error) => return Err((None, Error { doing: format!("set the death signal{}", error.doing), ..error })),
+        Err(error) => {
+            return Err((None, Error { doing: format!("set the death signal{}", error.doing), ..error }));
+        }
     }
     for signal in 1..=31 {
         // The container's processes start with defaults, whatever our caller ignored (nohup, SIGPIPE of a daemon).
-        tolerate(sys::signal::set_disposition(signal, Disposition::Default), "EINVAL: KILL and STOP are never ignored");
+        tolerate(
+            sys::signal::set_disposition(signal, Disposition::Default),
+            "EINVAL: KILL and STOP are never ignored",
+        );
     }
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let mut context = ChildContext { channel, namespaces, root: None };

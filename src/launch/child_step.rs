@@ -19,7 +19,10 @@ use crate::sys;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ChildStep {
     /// Becomes root of the user namespace that was made or joined.
-    BecomeRoot { may_set_groups: bool },
+    BecomeRoot {
+        /// setgroups(2) is not denied there.
+        may_set_groups: bool,
+    },
     /// Dies with the parent; set anew after every change of ids.
     SetDeathSignal,
     /// Makes a cgroup namespace, whose root is the cgroup that we are in.
@@ -41,7 +44,10 @@ pub(crate) enum ChildStep {
     /// Makes the folder we are in a mount.
     BindRootfs,
     /// Lays a throw-away overlay over it.
-    MountEphemeral { in_userns: bool },
+    MountEphemeral {
+        /// Overlay has its own rules in a user namespace.
+        in_userns: bool,
+    },
     /// Takes the host's root as the one to mount in.
     KeepRoot,
     /// Mounts something beneath the rootfs.
@@ -96,7 +102,9 @@ impl Display for ChildStep {
             Self::MountEphemeral { .. } => f.write_str("mount a throw-away overlay over the rootfs"),
             Self::KeepRoot => f.write_str("keep the host's root"),
             Self::Mount(mount) => mount.fmt(f),
-            Self::PopulateDev => f.write_str("fill /dev: null zero full random urandom tty, fd stdin stdout stderr ptmx"),
+            Self::PopulateDev => {
+                f.write_str("fill /dev: null zero full random urandom tty, fd stdin stdout stderr ptmx")
+            }
             Self::PivotRoot => f.write_str("pivot_root into the rootfs and detach the old root"),
             Self::Mask(paths) => write!(f, "mask {}", paths.join(" ")),
             Self::MakeReadOnly(paths) => write!(f, "make read-only {}", paths.join(" ")),
@@ -134,7 +142,8 @@ impl ChildStep {
             }
             Self::KeepRoot => {
                 let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-                context.root = Some(nix::fcntl::open("/", flags, nix::sys::stat::Mode::empty()).doing("open /")?);
+                context.root =
+                    Some(nix::fcntl::open("/", flags, nix::sys::stat::Mode::empty()).doing("open /")?);
                 Ok(())
             }
             Self::Mount(mount) => mounts::perform(root(context)?, mount),

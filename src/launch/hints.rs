@@ -17,13 +17,21 @@ pub(crate) fn for_clone(flags: CloneFlags, errno: Errno) -> Option<&'static str>
         ),
         Errno::ENOSPC => Some("the limit is reached: see the sysctls user.max_*_namespaces"),
         Errno::EUSERS => Some("user or PID namespaces are nested too deep: 32 is the kernel's limit"),
-        Errno::EINVAL => Some("the kernel lacks one of these kinds: see CONFIG_NAMESPACES and the options below it"),
-        Errno::EAGAIN => Some("too many processes: see ulimit -u, the pids limit of this cgroup, kernel.pid_max"),
+        Errno::EINVAL => {
+            Some("the kernel lacks one of these kinds: see CONFIG_NAMESPACES and the options below it")
+        }
+        Errno::EAGAIN => {
+            Some("too many processes: see ulimit -u, the pids limit of this cgroup, kernel.pid_max")
+        }
         _ => None,
     }
 }
 
 /// Hint for the death of a child that said nothing.
 pub(crate) fn for_silent_death(has_memory_limit: bool) -> &'static str {
-    if has_memory_limit { "the memory limit may be too low even for the start; raise --memory" } else { "see dmesg" }
+    if has_memory_limit {
+        "the memory limit may be too low even for the start; raise --memory"
+    } else {
+        "see dmesg"
+    }
 }

@@ -53,7 +53,12 @@ enum Event {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Action {
     /// Passes this signal on; then makes a stopped entrypoint continue, so that it sees it.
-    Forward { signal: i32, wake: bool },
+    Forward {
+        /// Its number.
+        signal: i32,
+        /// SIGCONT follows it.
+        wake: bool,
+    },
     /// Ends with this status.
     Finish(u8),
     /// An orphan is gone.
@@ -70,7 +75,8 @@ fn decide(event: Event, state: &mut State) -> Action {
         // The terminal tells us that we are in the background: ours alone.
         Event::Signal(Received { number: libc::SIGTTIN | libc::SIGTTOU, .. }) => Action::Ignore,
         Event::Signal(Received { number, .. }) => {
-            let ends = matches!(number, libc::SIGTERM | libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGCONT);
+            let ends =
+                matches!(number, libc::SIGTERM | libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGCONT);
             let wake = state.stopped && ends;
             state.stopped &= !wake;
             Action::Forward { signal: number, wake: wake && number != libc::SIGCONT }
@@ -105,7 +111,7 @@ pub(crate) fn supervise(entrypoint: Pid, options: &Options) -> Result<u8> {
             return Ok(apply_map(status, &options.as_success));
         }
         let received = sys::signal::wait_for_any().doing("wait for signals")?;
-        act(decide(Event::Signal(received), &mut state), &state, options);
+        act(decide(Event::Signal(received), &mut state), state.entrypoint, options);
     }
 }
 
@@ -117,7 +123,7 @@ fn reap_all(state: &mut State, options: &Options) -> Option<u8> {
             Ok(Some((pid, change))) => match decide(Event::Changed(pid, change), state) {
                 // The others are reaped first: their parent is about to be gone.
                 Action::Finish(status) => end = Some(status),
-                action => act(action, state, options),
+                action => act(action, state.entrypoint, options),
             },
             Ok(None) | Err(_) => return end,
         }
@@ -125,18 +131,18 @@ fn reap_all(state: &mut State, options: &Options) -> Option<u8> {
 }
 
 /// Does what was decided.
-fn act(action: Action, state: &State, options: &Options) {
+fn act(action: Action, entrypoint: Pid, options: &Options) {
     let Action::Forward { signal, wake } = action else {
         if let (Action::Reaped(pid), true) = (action, options.warn_on_reap) {
             warning!("reaped zombie process with pid={pid}");
         }
         return;
     };
-    let pid = state.entrypoint.as_raw();
+    let pid = entrypoint.as_raw();
     let target = Pid::from_raw(if options.to_group { -pid } else { pid });
     let sent = sys::process::kill(target, signal);
     if wake && sent.is_ok() {
-        act(Action::Forward { signal: libc::SIGCONT, wake: false }, state, options);
+        act(Action::Forward { signal: libc::SIGCONT, wake: false }, entrypoint, options);
     }
     match sent {
         // ESRCH: it is on its way out. EPERM: it became another user, and we may not (never a reason to end).
@@ -216,9 +222,18 @@ mod tests {
     fn a_stopped_entrypoint_gets_to_see_a_signal_that_wants_its_end() {
         let mut state = State { entrypoint: MAIN, stopped: false };
         assert_eq!(decide(Event::Changed(MAIN, Change::Stopped(libc::SIGSTOP)), &mut state), Action::Ignore);
-        assert_eq!(decide(sent(libc::SIGUSR1), &mut state), Action::Forward { signal: libc::SIGUSR1, wake: false });
-        assert_eq!(decide(sent(libc::SIGTERM), &mut state), Action::Forward { signal: libc::SIGTERM, wake: true });
-        assert_eq!(decide(sent(libc::SIGTERM), &mut state), Action::Forward { signal: libc::SIGTERM, wake: false });
+        assert_eq!(
+            decide(sent(libc::SIGUSR1), &mut state),
+            Action::Forward { signal: libc::SIGUSR1, wake: false }
+        );
+        assert_eq!(
+            decide(sent(libc::SIGTERM), &mut state),
+            Action::Forward { signal: libc::SIGTERM, wake: true }
+        );
+        assert_eq!(
+            decide(sent(libc::SIGTERM), &mut state),
+            Action::Forward { signal: libc::SIGTERM, wake: false }
+        );
     }
 
     #[test]

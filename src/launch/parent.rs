@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::child::{self, Start};
 use super::hints;
-use super::parent_step::{ParentContext};
+use super::parent_step::ParentContext;
 use super::plan::Plan;
 use super::sync::{self, Message};
 use crate::error::{Doing, Error, Result, tolerate};
@@ -47,14 +47,17 @@ pub(crate) fn launch(plan: &Plan) -> Result<u8> {
     sys::signal::set_mask(Set::ALL).doing("block signals")?;
     let terminal = sys::terminal::foreground().ok().filter(|group| *group == nix::unistd::getpgrp());
     let mut context = ParentContext::default();
-    let result = start(plan, &mut context, terminal.is_some()).and_then(|child| stand_by(plan, child));
+    let result = start(plan, &mut context, terminal.is_some()).and_then(|child| stand_by(plan, &child));
     if result.is_ok() {
         report_oom(&plan.cgroups);
     }
     context.undo.run();
     if let Some(group) = terminal {
         // The entrypoint's group had it; SIGTTOU is blocked.
-        tolerate(sys::terminal::set_foreground(group), "EIO, ENOTTY: the terminal has gone, nothing to take back");
+        tolerate(
+            sys::terminal::set_foreground(group),
+            "EIO, ENOTTY: the terminal has gone, nothing to take back",
+        );
     }
     result
 }
@@ -134,23 +137,24 @@ fn open_cgroup(cgroups: &[Cgroup]) -> Option<OwnedFd> {
 
 /// Sends a process into the namespaces that the child must be born in, to make it there on our behalf.
 fn send_courier(plan: &Plan, mut start: Start<'_>, channel: &OwnedFd) -> Result<Pid> {
-    let courier = match sys::ns::clone_process(Wish { flags: CloneFlags::empty(), cgroup: None }).doing("fork")? {
-        Side::Parent(born) => born.pid,
-        Side::Child => {
-            let made = deliver(plan, &mut start);
-            match made {
-                Ok(Side::Child) => child::run(start),
-                Ok(Side::Parent(born)) => {
-                    sync::tell(start.channel.as_fd(), &Message::Born(born.pid.as_raw()));
-                    sys::process::exit_now(0)
-                }
-                Err(error) => {
-                    sync::tell(start.channel.as_fd(), &Message::Failed(None, error));
-                    sys::process::exit_now(crate::error::STATUS_OURS)
+    let courier =
+        match sys::ns::clone_process(Wish { flags: CloneFlags::empty(), cgroup: None }).doing("fork")? {
+            Side::Parent(born) => born.pid,
+            Side::Child => {
+                let made = deliver(plan, &mut start);
+                match made {
+                    Ok(Side::Child) => child::run(start),
+                    Ok(Side::Parent(born)) => {
+                        sync::tell(start.channel.as_fd(), &Message::Born(born.pid.as_raw()));
+                        sys::process::exit_now(0)
+                    }
+                    Err(error) => {
+                        sync::tell(start.channel.as_fd(), &Message::Failed(None, error));
+                        sys::process::exit_now(crate::error::STATUS_OURS)
+                    }
                 }
             }
-        }
-    };
+        };
     drop(start);
     sys::process::wait(Who::Child(courier)).doing("wait for the courier")?;
     // The courier has spoken before it ended; its child, holding the other end, has nothing to say before Go.
@@ -194,33 +198,33 @@ fn kill(child: &Child) {
 }
 
 /// Waits until the entrypoint runs, then until init ends.
-fn stand_by(plan: &Plan, child: Child) -> Result<u8> {
-    let held_back = match wait_until_ready(plan, &child) {
+fn stand_by(plan: &Plan, child: &Child) -> Result<u8> {
+    let held_back = match wait_until_ready(plan, child) {
         Ok(Started::Running(held_back)) => held_back,
         Ok(Started::Interrupted(signal)) => {
-            kill(&child);
+            kill(child);
             return Ok(128 + u8::try_from(signal).unwrap_or(127));
         }
         Err(error) => {
-            kill(&child);
+            kill(child);
             return Err(error);
         }
     };
     for signal in held_back {
-        forward(&child, signal);
+        forward(child, signal);
     }
     loop {
         let received = sys::signal::wait_for_any().doing("wait for signals");
         let received = match received {
             Ok(received) => received,
             Err(error) => {
-                kill(&child);
+                kill(child);
                 return Err(error);
             }
         };
         if received.number != libc::SIGCHLD {
-            forward(&child, received.number);
-        } else if let Some(status) = ended(&child)? {
+            forward(child, received.number);
+        } else if let Some(status) = ended(child)? {
             return Ok(status);
         }
     }
@@ -261,7 +265,9 @@ fn wait_until_ready(plan: &Plan, child: &Child) -> Result<Started> {
             };
         }
         match sys::signal::read(signals.as_fd()).doing("read a signal")? {
-            Some(received) if is_request_to_end(received.number) => return Ok(Started::Interrupted(received.number)),
+            Some(received) if is_request_to_end(received.number) => {
+                return Ok(Started::Interrupted(received.number));
+            }
             Some(received) if received.number != libc::SIGCHLD => held_back.push(received.number),
             _ => {}
         }
@@ -280,7 +286,8 @@ fn silent_death(plan: &Plan, child: &Child) -> Error {
         Ok(Some((_, Change::Exited(status)))) => format!("exited with {status}"),
         _ => "gone".to_owned(),
     };
-    Error::new(format_args!("the child died during the set-up: {how}")).hint(hints::for_silent_death(!plan.cgroups.is_empty()))
+    Error::new(format_args!("the child died during the set-up: {how}"))
+        .hint(hints::for_silent_death(!plan.cgroups.is_empty()))
 }
 
 /// A signal by name, or by number.
@@ -314,7 +321,9 @@ fn forward(child: &Child, signal: i32) {
     };
     match sent {
         Ok(()) | Err(Errno::ESRCH) => {}
-        Err(errno) => warning!("{} could not be forwarded: {}", signal_name(signal), crate::error::describe(errno)),
+        Err(errno) => {
+            warning!("{} could not be forwarded: {}", signal_name(signal), crate::error::describe(errno));
+        }
     }
 }
 
@@ -322,6 +331,8 @@ fn forward(child: &Child, signal: i32) {
 fn report_oom(cgroups: &[Cgroup]) {
     let kills: u64 = cgroups.iter().filter_map(Cgroup::oom_kills).sum();
     if kills > 0 {
-        say(format_args!("out of memory: the kernel killed {kills} process(es) at the memory limit of the container"));
+        say(format_args!(
+            "out of memory: the kernel killed {kills} process(es) at the memory limit of the container"
+        ));
     }
 }

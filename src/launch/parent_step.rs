@@ -20,9 +20,21 @@ use crate::spec::process::Rlimit;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ParentStep {
     /// V1: makes the folders from `top` down to `parent` that are missing.
-    MakeParentFolders { top: PathBuf, parent: PathBuf },
+    MakeParentFolders {
+        /// The root of the hierarchy.
+        top: PathBuf,
+        /// The last folder.
+        parent: PathBuf,
+    },
     /// V2: makes and prepares the cgroups from `top` down to `parent`.
-    EnableControllers { top: PathBuf, parent: PathBuf, controllers: Vec<String> },
+    EnableControllers {
+        /// The first cgroup that is ours to change.
+        top: PathBuf,
+        /// The last one.
+        parent: PathBuf,
+        /// What its children need.
+        controllers: Vec<String>,
+    },
     /// Makes a cgroup of ours.
     MakeCgroup(Cgroup),
     /// Sets a limit in it.
@@ -36,7 +48,14 @@ pub(crate) enum ParentStep {
     /// Forbids setgroups(2) in the child's user namespace.
     DenySetgroups,
     /// Writes a map of the child's user namespace.
-    WriteMap { ids: Ids, maps: Vec<IdMap>, by_helper: bool },
+    WriteMap {
+        /// Which.
+        ids: Ids,
+        /// Its lines.
+        maps: Vec<IdMap>,
+        /// By newuidmap or newgidmap: they are more than our own id.
+        by_helper: bool,
+    },
     /// Puts the child in a cgroup that the clone could not put it in.
     Attach(Cgroup),
 }
@@ -64,9 +83,16 @@ impl Display for ParentStep {
             Self::MakeCgroup(cgroup) => write!(f, "make cgroup {}", cgroup.folder().display()),
             Self::SetLimit(cgroup, limit) => {
                 let condition = if limit.is_default { ", if it exists" } else { "" };
-                write!(f, "write {} to {}{condition}", limit.value, cgroup.folder().join(&limit.file).display())
+                write!(
+                    f,
+                    "write {} to {}{condition}",
+                    limit.value,
+                    cgroup.folder().join(&limit.file).display()
+                )
             }
-            Self::OpenNamespace(kind, path) => write!(f, "open the {} namespace {}", kind.file(), path.display()),
+            Self::OpenNamespace(kind, path) => {
+                write!(f, "open the {} namespace {}", kind.file(), path.display())
+            }
             Self::EnterRootfs(path) => write!(f, "enter the rootfs {}", path.display()),
             Self::RaiseLimit(limit) => write!(f, "raise the hard limit of {} if it is lower", limit.name),
             Self::DenySetgroups => f.write_str("write deny to setgroups"),
@@ -92,7 +118,9 @@ impl ParentStep {
             Self::MakeParentFolders { top, parent } => make_folders(top, parent, undo),
             Self::EnableControllers { top, parent, controllers } => {
                 let controllers: Vec<_> = controllers.iter().map(String::as_str).collect();
-                v2::prepare_parent(top, parent, &controllers, &mut |change| undo.push(Undo::RevertCgroups(change)))
+                v2::prepare_parent(top, parent, &controllers, &mut |change| {
+                    undo.push(Undo::RevertCgroups(change));
+                })
             }
             Self::MakeCgroup(cgroup) => {
                 let made = cgroup.make();

@@ -11,23 +11,32 @@ use nix::sched::CloneFlags;
 use super::child_step::ChildStep;
 use super::parent_step::ParentStep;
 use super::plan_cgroup;
+use super::plan_idmap::{self, Maps};
 use crate::error::{Error, Result};
-use crate::host::{Host, SubRange};
+use crate::host::Host;
 use crate::primitives::cgroup::Cgroup;
 use crate::primitives::execve::{DEFAULT_PATH, LastStep, Program};
-use crate::primitives::idmap::Ids;
 use crate::primitives::rootfs::c_path;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
-use crate::spec::idmap::{IdMap, Mapping, to_host};
+use crate::spec::idmap::{Mapping, to_host};
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::spec::namespaces::{Kind, Placement};
 use crate::spec::process::EnvChange;
 
 /// What docker hides: the host's secrets and knobs that have no namespace.
 const MASKED: &[&str] = &[
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
     "/sys/firmware",
 ];
 
@@ -66,7 +75,7 @@ impl Plan {
         let plan = Planner { spec, host };
         let name = spec.name.clone().unwrap_or_else(|| host.pid.to_string());
         let cgroups = plan_cgroup::plan(spec, host, &name)?;
-        let (maps, map_steps) = plan.idmaps()?;
+        let (maps, map_steps) = plan_idmap::plan(spec, host, plan.is_new(Kind::User))?;
         let mut host_steps = cgroups.steps.clone();
         host_steps.extend(plan.joined().map(|(kind, path)| ParentStep::OpenNamespace(kind, path.clone())));
         host_steps.extend(spec.rootfs.clone().map(ParentStep::EnterRootfs));
@@ -201,57 +210,6 @@ impl<'a> Planner<'a> {
         kinds.into_iter().filter(|(kind, _)| self.is_new(*kind)).map(|(_, flag)| flag).collect()
     }
 
-    /// The maps of a new user namespace, and the steps that write them.
-    fn idmaps(&self) -> Result<(Maps, Vec<ParentStep>)> {
-        if !self.is_new(Kind::User) {
-            return Ok((Maps::default(), Vec::new()));
-        }
-        let own = |host_id| vec![IdMap { container_id: 0, host_id, size: 1 }];
-        let (owns_uid, owns_gid) = (own(self.host.uid), own(self.host.gid));
-        let (uids, gids) = match &self.spec.mapping {
-            Mapping::Own => (owns_uid.clone(), owns_gid.clone()),
-            Mapping::Subordinate => (
-                self.subordinate(&self.host.subuids, self.host.uid, "/etc/subuid")?,
-                self.subordinate(&self.host.subgids, self.host.gid, "/etc/subgid")?,
-            ),
-            Mapping::Explicit { uids, gids } if gids.is_empty() => (uids.clone(), uids.clone()),
-            Mapping::Explicit { uids, gids } => (uids.clone(), gids.clone()),
-        };
-        if to_host(&uids, 0).is_none() || to_host(&gids, 0).is_none() {
-            return Err(Error::new("--uidmap and --gidmap must map id 0: init is root inside"));
-        }
-        // An ordinary user may write its own id, and must give up setgroups for that; ranges go through the helpers.
-        let by_helper = self.host.uid != 0 && (uids != owns_uid || gids != owns_gid);
-        let may_set_groups = self.host.uid == 0 || by_helper;
-        let mut steps = Vec::new();
-        if !may_set_groups {
-            steps.push(ParentStep::DenySetgroups); // before the gid_map, which is refused otherwise
-        }
-        steps.push(ParentStep::WriteMap { ids: Ids::Groups, maps: gids.clone(), by_helper });
-        steps.push(ParentStep::WriteMap { ids: Ids::Users, maps: uids.clone(), by_helper });
-        Ok((Maps { uids, gids, may_set_groups, is_new: true }, steps))
-    }
-
-    /// The maps from a user's subordinate ranges.
-    fn subordinate(&self, ranges: &[SubRange], own: u32, file: &str) -> Result<Vec<IdMap>> {
-        if ranges.is_empty() {
-            let user = &self.host.user;
-            return Err(Error::new(format_args!("--userns auto: {file} has no range for {user}"))
-                .hint(format_args!("add the line {user}:100000:65536 to {file}, or leave --userns auto out")));
-        }
-        let mut maps = Vec::new();
-        let mut next = 0u32;
-        if self.host.uid != 0 {
-            maps.push(IdMap { container_id: 0, host_id: own, size: 1 });
-            next = 1;
-        }
-        for range in ranges {
-            maps.push(IdMap { container_id: next, host_id: range.start, size: range.size });
-            next = next.saturating_add(range.size);
-        }
-        Ok(maps)
-    }
-
     /// Steps of the child, in an order whose reasons stand beside them and are tested below.
     fn child(&self, maps: &Maps, v1_controllers: &[String]) -> Vec<ChildStep> {
         let mut steps = Vec::new();
@@ -332,7 +290,10 @@ impl<'a> Planner<'a> {
 
     /// /proc: fresh for a new PID namespace; without one a user namespace gets only what the host shows.
     fn proc(&self) -> Mount {
-        if self.is_new(Kind::Pid) || !self.in_userns() || matches!(self.placement(Kind::Pid), Placement::Join(_)) {
+        if self.is_new(Kind::Pid)
+            || !self.in_userns()
+            || matches!(self.placement(Kind::Pid), Placement::Join(_))
+        {
             return new_mount("proc", "/proc", Flags::INERT, "");
         }
         Mount { source: Source::Host("/proc".into()), ..new_mount("proc", "/proc", Flags::INERT, "") }
@@ -376,7 +337,11 @@ impl<'a> Planner<'a> {
         let flags = Flags { nosuid: true, noexec: true, ..Flags::default() };
         // Group 5 is tty everywhere; where it is not mapped naming it is EINVAL.
         let has_tty_group = !maps.is_new || to_host(&maps.gids, 5).is_some();
-        let pts = if has_tty_group { "newinstance,ptmxmode=0666,mode=0620,gid=5" } else { "newinstance,ptmxmode=0666,mode=0620" };
+        let pts = if has_tty_group {
+            "newinstance,ptmxmode=0666,mode=0620,gid=5"
+        } else {
+            "newinstance,ptmxmode=0666,mode=0620"
+        };
         let mqueue = match self.placement(Kind::Ipc) {
             Placement::Host if self.in_userns() => Source::Host("/dev/mqueue".into()),
             _ => Source::New { kind: "mqueue", data: String::new() },
@@ -393,7 +358,8 @@ impl<'a> Planner<'a> {
     fn entrypoint(&self, maps: &Maps) -> Result<Vec<LastStep>> {
         let process = &self.spec.process;
         let user = process.user;
-        if maps.is_new && (to_host(&maps.uids, user.uid).is_none() || to_host(&maps.gids, user.gid).is_none()) {
+        if maps.is_new && (to_host(&maps.uids, user.uid).is_none() || to_host(&maps.gids, user.gid).is_none())
+        {
             return Err(Error::new(format_args!("-u {}:{}: an id that is not mapped", user.uid, user.gid))
                 .hint("map more ids: --userns auto with ranges in /etc/subuid, or --uidmap and --gidmap"));
         }
@@ -433,7 +399,8 @@ impl<'a> Planner<'a> {
     /// The environment: a small one of its own for a rootfs, the caller's where the caller's root is kept.
     fn environment(&self) -> Vec<OsString> {
         let process = &self.spec.process;
-        let caller = |name: &str| self.host.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let caller =
+            |name: &str| self.host.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let mut env: Vec<(OsString, OsString)> = if process.env_host || self.spec.rootfs.is_none() {
             self.host.env.clone()
         } else {
@@ -455,7 +422,9 @@ impl<'a> Planner<'a> {
             match change {
                 EnvChange::Copy(name) => {
                     let found = self.host.env.iter().find(|(key, _)| key == name);
-                    found.into_iter().for_each(|(name, value)| set(name.clone(), value.clone()));
+                    if let Some((name, value)) = found {
+                        set(name.clone(), value.clone());
+                    }
                 }
                 EnvChange::Set(entry) => {
                     let bytes = entry.clone().into_vec();
@@ -473,19 +442,6 @@ impl<'a> Planner<'a> {
         };
         env.into_iter().map(join).collect()
     }
-}
-
-/// The maps of the new user namespace.
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Maps {
-    /// Users.
-    uids: Vec<IdMap>,
-    /// Groups.
-    gids: Vec<IdMap>,
-    /// setgroups(2) works inside.
-    may_set_groups: bool,
-    /// There is a new user namespace at all.
-    is_new: bool,
 }
 
 /// A mount of a new file system.

@@ -44,9 +44,10 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
         let parent = parent(spec, host, hierarchy, &controllers)?;
         match hierarchy.version {
             Version::V1 if spec.resources.parent.is_none() => {}
-            Version::V1 => plan
-                .steps
-                .push(ParentStep::MakeParentFolders { top: hierarchy.mountpoint.clone(), parent: parent.clone() }),
+            Version::V1 => plan.steps.push(ParentStep::MakeParentFolders {
+                top: hierarchy.mountpoint.clone(),
+                parent: parent.clone(),
+            }),
             Version::V2 => plan.steps.push(ParentStep::EnableControllers {
                 top: delegated_top(hierarchy, &parent),
                 parent: parent.clone(),
@@ -92,14 +93,19 @@ fn parent(spec: &Spec, host: &Host, hierarchy: &Hierarchy, controllers: &[&str])
         Version::V2 if host.uid == 0 => Ok(hierarchy.mountpoint.clone()),
         Version::V2 => hierarchy.delegated.clone().ok_or_else(|| {
             let (own, names) = (hierarchy.own.display(), controllers.join(", "));
-            Error::new(format_args!("limit {names}: the cgroup {own} is not delegated to you")).hint(v2::DELEGATION)
+            Error::new(format_args!("limit {names}: the cgroup {own} is not delegated to you"))
+                .hint(v2::DELEGATION)
         }),
     }
 }
 
 /// From where on controllers are ours to enable.
 fn delegated_top(hierarchy: &Hierarchy, parent: &Path) -> PathBuf {
-    if hierarchy.delegated.as_deref() == Some(parent) { parent.to_path_buf() } else { hierarchy.mountpoint.clone() }
+    if hierarchy.delegated.as_deref() == Some(parent) {
+        parent.to_path_buf()
+    } else {
+        hierarchy.mountpoint.clone()
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_limit_that_no_hierarchy_can_enforce_names_its_controller() {
-        let error = plan(&spec(Resources { cpus: Some(500), ..Resources::default() }), &hybrid(), "x").unwrap_err();
+        let error =
+            plan(&spec(Resources { cpus: Some(500), ..Resources::default() }), &hybrid(), "x").unwrap_err();
         assert!(error.doing.contains("the cpu controller"), "{error}");
     }
 

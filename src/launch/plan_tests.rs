@@ -1,3 +1,233 @@
 //! The order rules of a launch: each says what must come before what, and fails as well if one of the two is missing.
 
 use super::*;
+use crate::host::{Hierarchy, Version};
+use crate::spec::idmap::IdMap;
+use crate::spec::namespaces::TimeOffsets;
+use crate::spec::process::{Process, Rlimit, User};
+use crate::spec::resources::Resources;
+
+/// A spec that uses everything.
+fn full() -> Spec {
+    Spec {
+        rootfs: Some("/r".into()),
+        read_only: true,
+        hostname: Some("web".into()),
+        time_offsets: TimeOffsets { boottime: Some(1), monotonic: None },
+        resources: Resources { memory: Some(1 << 20), ..Resources::default() },
+        mapping: Mapping::Explicit {
+            uids: vec![IdMap { container_id: 0, host_id: 5000, size: 2000 }],
+            gids: Vec::new(),
+        },
+        process: Process {
+            args: vec!["app".into()],
+            cwd: Some("/srv".into()),
+            user: User { uid: 1000, gid: 100 },
+            rlimits: vec![Rlimit { name: "nofile", resource: 7, soft: 1, hard: 2 }],
+            ..Process::default()
+        },
+        ..Spec::default()
+    }
+}
+
+/// Root on a machine with the memory controller on v1.
+fn rootful() -> Host {
+    let memory = Hierarchy {
+        version: Version::V1,
+        mountpoint: "/c".into(),
+        controllers: vec!["memory".into()],
+        own: "/c".into(),
+        delegated: None,
+    };
+    Host { pid: 7, root_is_ram: true, hierarchies: vec![memory], ..Host::default() }
+}
+
+/// The lines of a plan.
+fn lines(spec: &Spec, host: &Host) -> Vec<String> {
+    Plan::new(spec, host).unwrap().lines().into_iter().map(|(_, text)| text).collect()
+}
+
+/// The only place of a line that begins with these words.
+#[track_caller]
+fn place(lines: &[String], words: &str) -> usize {
+    let found: Vec<_> = (0..lines.len()).filter(|index| lines[*index].starts_with(words)).collect();
+    assert_eq!(found.len(), 1, "{words}: {lines:#?}");
+    found[0]
+}
+
+/// Asserts that each line is there once, in this order.
+#[track_caller]
+fn assert_order(lines: &[String], words: &[&str]) {
+    for pair in words.windows(2) {
+        assert!(place(lines, pair[0]) < place(lines, pair[1]), "{} before {}", pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn limits_are_raised_before_the_user_namespace_is_in_force() {
+    assert_order(
+        &lines(&full(), &rootful()),
+        &["raise the hard limit of nofile", "write uid_map", "become root"],
+    );
+}
+
+#[test]
+fn namespaces_are_opened_before_the_first_is_joined() {
+    let mut spec = full();
+    spec.namespaces.set(Kind::Network, Placement::Join("/n".into()));
+    spec.namespaces.set(Kind::Ipc, Placement::Join("/i".into()));
+    let lines = lines(&spec, &rootful());
+    assert_order(
+        &lines,
+        &["open the net namespace /n", "open the ipc namespace /i", "clone", "join the net namespace"],
+    );
+    assert_order(&lines, &["become undumpable", "join the net namespace", "join the ipc namespace"]);
+}
+
+#[test]
+fn the_cgroup_is_limited_then_entered_then_made_the_root_of_its_namespace() {
+    let order = [
+        "make cgroup",
+        "write 1048576 to",
+        "clone",
+        "attach to /c/launcher-7",
+        "unshare the cgroup namespace",
+    ];
+    assert_order(&lines(&full(), &rootful()), &order);
+}
+
+#[test]
+fn propagation_is_cut_before_the_first_mount() {
+    let lines = lines(&full(), &rootful());
+    assert_order(&lines, &["make / rslave", "lay a copy", "bind the rootfs", "mount proc"]);
+    let first_mount =
+        lines.iter().position(|line| line.starts_with("mount ") || line.starts_with("bind ")).unwrap();
+    assert!(place(&lines, "make / rslave") < first_mount);
+}
+
+#[test]
+fn every_mount_comes_before_the_pivot_and_every_mask_after_it() {
+    let lines = lines(&full(), &rootful());
+    let pivot = place(&lines, "pivot_root");
+    for (index, line) in lines.iter().enumerate() {
+        assert!(!line.starts_with("mount ") || index < pivot, "{line}");
+        assert!(!line.starts_with("mask ") || index > pivot, "{line}");
+    }
+    assert_order(
+        &lines,
+        &["fill /dev", "make / read-only", "pivot_root", "make read-only /proc/bus", "mask "],
+    );
+}
+
+#[test]
+fn capabilities_go_before_the_right_to_drop_them() {
+    assert_order(
+        &lines(&full(), &rootful()),
+        &["drop all capabilities", "become user 1000", "set the capabilities to none"],
+    );
+}
+
+#[test]
+fn the_directory_is_entered_as_root_and_confirmed_as_the_user() {
+    assert_order(&lines(&full(), &rootful()), &["enter /srv", "become user 1000", "make sure that /srv"]);
+}
+
+#[test]
+fn groups_come_before_the_user() {
+    let order =
+        ["set the groups to 100", "become group 100", "become user 1000", "set no_new_privs", "execute app"];
+    assert_order(&lines(&full(), &rootful()), &order);
+}
+
+#[test]
+fn the_death_signal_survives_the_change_of_ids() {
+    assert_order(&lines(&full(), &rootful()), &["become root of the user namespace", "set the death signal"]);
+    let mut spec = full();
+    spec.namespaces.set(Kind::Pid, Placement::Host);
+    let plan = Plan::new(&spec, &rootful()).unwrap();
+    let last: Vec<_> = plan.entrypoint.iter().map(ToString::to_string).collect();
+    assert_order(&last, &["become user 1000", "set the death signal"]);
+}
+
+#[test]
+fn the_clocks_are_set_while_the_hosts_proc_is_there() {
+    assert_order(
+        &lines(&full(), &rootful()),
+        &["unshare the time namespace, boottime +1 s", "make / rslave"],
+    );
+}
+
+#[test]
+fn setgroups_is_denied_before_an_ordinary_users_map_and_never_called_then() {
+    let spec = Spec { mapping: Mapping::Own, resources: Resources::default(), ..full() };
+    let spec = Spec { process: Process { user: User::default(), ..spec.process }, ..spec };
+    let host = Host { uid: 1000, gid: 100, ..rootful() };
+    let lines = lines(&spec, &host);
+    assert_order(&lines, &["write deny to setgroups", "write gid_map 0 100 1", "write uid_map 0 1000 1"]);
+    assert!(!lines.iter().any(|line| line.starts_with("set the groups")));
+}
+
+#[test]
+fn what_the_kernel_gives_only_to_fresh_namespaces_is_bound_elsewhere() {
+    let mut spec = full();
+    spec.namespaces.set(Kind::Pid, Placement::Host);
+    spec.namespaces.set(Kind::Network, Placement::Host);
+    spec.namespaces.set(Kind::Cgroup, Placement::Host);
+    let text = lines(&spec, &rootful());
+    for words in ["bind /proc on /proc", "bind /sys on /sys (", "bind /sys/fs/cgroup on /sys/fs/cgroup"] {
+        place(&text, words);
+    }
+    let spec =
+        Spec { mapping: Mapping::Own, process: Process { user: User::default(), ..spec.process }, ..spec };
+    let text = lines(&spec, &rootful());
+    for words in ["mount proc on /proc", "mount sysfs on /sys"] {
+        place(&text, words);
+    }
+}
+
+#[test]
+fn ids_that_do_not_exist_are_told_before_anything_is_made() {
+    let own = Spec { mapping: Mapping::Own, ..full() };
+    let host = Host { uid: 1000, ..Host::default() };
+    let no_limits = Spec { resources: Resources::default(), ..own };
+    assert!(Plan::new(&no_limits, &host).unwrap_err().doing.contains("-u 1000:100"));
+    let subordinate = Spec { mapping: Mapping::Subordinate, ..no_limits.clone() };
+    let error = Plan::new(&subordinate, &Host { user: "user".into(), ..host.clone() }).unwrap_err();
+    assert_eq!(
+        error.hint.as_deref(),
+        Some("add the line user:100000:65536 to /etc/subuid, or leave --userns auto out")
+    );
+    let no_root =
+        Mapping::Explicit { uids: vec![IdMap { container_id: 1, host_id: 1, size: 1 }], gids: Vec::new() };
+    assert!(Plan::new(&Spec { mapping: no_root, ..no_limits }, &host).is_err());
+}
+
+#[test]
+fn the_small_environment_takes_nothing_from_the_caller_but_what_is_named() {
+    let pair = |name: &str, value: &str| (name.into(), value.into());
+    let env = vec![pair("SECRET", "1"), pair("TERM", "vt100"), pair("LANG", "C")];
+    let host = Host { env, ..rootful() };
+    let mut spec = full();
+    spec.process.env = vec![
+        EnvChange::Copy("LANG".into()),
+        EnvChange::Set("PATH=/x=y".into()),
+        EnvChange::Copy("NO".into()),
+    ];
+    let planner = Planner { spec: &spec, host: &host };
+    let want = ["HOME=/", "HOSTNAME=web", "container=launcher", "TERM=vt100", "LANG=C", "PATH=/x=y"];
+    assert_eq!(planner.environment(), want);
+    spec.process.env_host = true;
+    let planner = Planner { spec: &spec, host: &host };
+    assert_eq!(planner.environment(), ["SECRET=1", "TERM=vt100", "LANG=C", "PATH=/x=y"]);
+}
+
+#[test]
+fn steps_are_numbered_as_they_are_printed() {
+    let plan = Plan::new(&full(), &rootful()).unwrap();
+    assert_eq!(plan.describe(plan.host.len() + 1), Some(plan.clone_line()));
+    assert_eq!(plan.describe(plan.first_child_step()), Some(plan.child[0].to_string()));
+    assert_eq!(plan.describe(plan.first_last_step()), Some(plan.entrypoint[0].to_string()));
+    let last = plan.lines().len();
+    assert_eq!(plan.describe(last).as_deref(), Some("execute app"));
+    assert_eq!((plan.describe(0), plan.describe(last + 1)), (None, None));
+}

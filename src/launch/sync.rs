@@ -69,7 +69,10 @@ pub(crate) fn parent_is_alive(end: BorrowedFd<'_>) -> bool {
 
 /// Child: tells the parent. A parent that cannot hear it any more will kill us or is dead.
 pub(crate) fn tell(end: BorrowedFd<'_>, message: &Message) {
-    tolerate(send(end.as_raw_fd(), &encode(message), MsgFlags::MSG_NOSIGNAL), "the parent is dead, and we soon");
+    tolerate(
+        send(end.as_raw_fd(), &encode(message), MsgFlags::MSG_NOSIGNAL),
+        "the parent is dead, and we soon",
+    );
 }
 
 /// Parent: the next message; `None` when the other end is closed.
@@ -84,7 +87,9 @@ pub(crate) fn receive(end: BorrowedFd<'_>) -> Result<Option<Message>> {
             Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
             Ok(length) => {
                 let message = bytes.get(..length).and_then(decode);
-                return message.map(Some).ok_or_else(|| Error::new("read a message of the child: not one of ours"));
+                return message
+                    .map(Some)
+                    .ok_or_else(|| Error::new("read a message of the child: not one of ours"));
             }
             Err(errno) => return Err(errno).doing("listen to the child"),
         }

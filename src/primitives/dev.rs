@@ -13,8 +13,14 @@ use crate::error::{Doing, Error, Result};
 use crate::sys;
 
 /// The devices of every container: name, major, minor; Documentation/admin-guide/devices.txt.
-const DEVICES: [(&CStr, u64, u64); 6] =
-    [(c"null", 1, 3), (c"zero", 1, 5), (c"full", 1, 7), (c"random", 1, 8), (c"urandom", 1, 9), (c"tty", 5, 0)];
+const DEVICES: [(&CStr, u64, u64); 6] = [
+    (c"null", 1, 3),
+    (c"zero", 1, 5),
+    (c"full", 1, 7),
+    (c"random", 1, 8),
+    (c"urandom", 1, 9),
+    (c"tty", 5, 0),
+];
 
 /// The links of every container; the OCI runtime specification has the same.
 const LINKS: [(&CStr, &CStr); 5] = [

@@ -53,7 +53,9 @@ impl Display for LastStep {
         match self {
             #[cfg(feature = "container")]
             Self::StandardError(fd) => write!(f, "send standard error to descriptor {fd}"),
-            Self::Limit(limit) => write!(f, "limit {} to {}:{}", limit.name, number(limit.soft), number(limit.hard)),
+            Self::Limit(limit) => {
+                write!(f, "limit {} to {}:{}", limit.name, number(limit.soft), number(limit.hard))
+            }
             Self::ChangeDir(path) => write!(f, "enter {}", path.to_string_lossy()),
             Self::SetGroups(groups) => {
                 f.write_str("set the groups to")?;
@@ -61,7 +63,9 @@ impl Display for LastStep {
             }
             Self::SetGid(gid) => write!(f, "become group {gid}"),
             Self::SetUid(uid) => write!(f, "become user {uid}"),
-            Self::ConfirmDir(path) => write!(f, "make sure that {} was entered and is inside", path.to_string_lossy()),
+            Self::ConfirmDir(path) => {
+                write!(f, "make sure that {} was entered and is inside", path.to_string_lossy())
+            }
             Self::SetCaps(caps) => write!(f, "set the capabilities to {caps}"),
             Self::DieWithInit => f.write_str("set the death signal"),
             Self::NoNewPrivs => f.write_str("set no_new_privs"),
@@ -112,7 +116,8 @@ impl Program {
     /// No name, or a NUL byte in a word (possible only in words that do not come from argv).
     pub(crate) fn new(args: &[OsString], env: Vec<OsString>) -> Result<Self> {
         let name = args.first().filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| Error::new("execute a program without a name").status(STATUS_NOT_FOUND))?;
+        let name =
+            name.ok_or_else(|| Error::new("execute a program without a name").status(STATUS_NOT_FOUND))?;
         let path = env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
         let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
         let candidates = if name.as_bytes().contains(&b'/') {
@@ -148,12 +153,16 @@ impl Program {
 
     /// Why `errno` came of executing this: 127 with the name of what is missing, 126 with what is wrong.
     pub(crate) fn explain(&self, errno: Errno, candidate: usize) -> Error {
-        let path = self.candidates.get(candidate).map_or_else(|| self.name(), |path| path.to_string_lossy().into_owned());
+        let path = self
+            .candidates
+            .get(candidate)
+            .map_or_else(|| self.name(), |path| path.to_string_lossy().into_owned());
         if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) {
             return match interpreter_of(&path).filter(|_| errno == Errno::ENOENT) {
                 None => Error::os(format_args!("execute {}", self.name()), errno),
                 Some(interpreter) => {
-                    let error = Error::os(format_args!("execute {path}: its interpreter {interpreter:} "), errno);
+                    let error =
+                        Error::os(format_args!("execute {path}: its interpreter {interpreter:} "), errno);
                     let error = Error { doing: error.doing.trim_end().to_owned(), ..error };
                     if interpreter.ends_with("\\r") {
                         error.hint("the script has Windows line ends; convert it (sed -i 's/\\r$//')")
@@ -166,8 +175,12 @@ impl Program {
         }
         let error = Error::os(format_args!("execute {path}"), errno).status(STATUS_NOT_EXECUTABLE);
         match errno {
-            Errno::EACCES => error.hint("is it a file with the x bit, on a file system that is not mounted noexec?"),
-            Errno::ENOEXEC => error.hint("it is no program for this machine: another architecture, or damaged"),
+            Errno::EACCES => {
+                error.hint("is it a file with the x bit, on a file system that is not mounted noexec?")
+            }
+            Errno::ENOEXEC => {
+                error.hint("it is no program for this machine: another architecture, or damaged")
+            }
             _ => error,
         }
     }
@@ -176,7 +189,10 @@ impl Program {
 /// A word for the kernel.
 fn c_string(word: OsString) -> Result<CString> {
     CString::new(word.into_vec()).map_err(|error| {
-        Error::new(format_args!("a NUL byte in {}", String::from_utf8_lossy(&error.into_vec()).replace('\0', "\\0")))
+        Error::new(format_args!(
+            "a NUL byte in {}",
+            String::from_utf8_lossy(&error.into_vec()).replace('\0', "\\0")
+        ))
     })
 }
 
@@ -202,9 +218,12 @@ fn elf_interpreter(head: &[u8]) -> Option<String> {
     };
     let half = |at: usize| head.get(at..at + 2)?.try_into().ok().map(u16::from_ne_bytes).map(usize::from);
     let word = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
-    let wide = |at: usize| match is_64 {
-        true => head.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes).and_then(|value| usize::try_from(value).ok()),
-        false => word(at).and_then(|value| usize::try_from(value).ok()),
+    let wide = |at: usize| {
+        if !is_64 {
+            return word(at).and_then(|value| usize::try_from(value).ok());
+        }
+        let bytes = head.get(at..at + 8)?.try_into().ok()?;
+        usize::try_from(u64::from_ne_bytes(bytes)).ok()
     };
     let (table, size, count) =
         if is_64 { (wide(32)?, half(54)?, half(56)?) } else { (wide(28)?, half(42)?, half(44)?) };
@@ -212,7 +231,8 @@ fn elf_interpreter(head: &[u8]) -> Option<String> {
         let entry = table.checked_add(index * size)?;
         (word(entry)? == PT_INTERP).then_some(entry)
     })?;
-    let (offset, length) = if is_64 { (wide(entry + 8)?, wide(entry + 32)?) } else { (wide(entry + 4)?, wide(entry + 16)?) };
+    let (offset, length) =
+        if is_64 { (wide(entry + 8)?, wide(entry + 32)?) } else { (wide(entry + 4)?, wide(entry + 16)?) };
     let text = head.get(offset..offset.checked_add(length)?)?;
     let text = text.split(|byte| *byte == 0).next()?;
     Some(String::from_utf8_lossy(text).into_owned())
@@ -266,7 +286,10 @@ pub(crate) fn start(
             }
         }
         let restored = sys::signal::set_disposition(libc::SIGCHLD, inherited.child_signal);
-        tolerate(restored.and_then(|_| sys::signal::set_mask(inherited.mask)), "cannot fail with valid numbers");
+        tolerate(
+            restored.and_then(|_| sys::signal::set_mask(inherited.mask)),
+            "cannot fail with valid numbers",
+        );
         let (candidate, errno) = execute(program, &argv, &envp, &shell);
         failed = Some(Failed::Exec(candidate, errno));
         i32::from(if errno == Errno::ENOENT { STATUS_NOT_FOUND } else { STATUS_NOT_EXECUTABLE })
@@ -298,7 +321,9 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
     let steps = [LastStep::StandardError(writer.as_raw_fd())];
     let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };
     let pid = start(&program, &steps, inherited, false).map_err(|failed| match failed {
-        Failed::Spawn(errno) | Failed::Step(_, errno) => Error::os(format_args!("run {}", program.name()), errno),
+        Failed::Spawn(errno) | Failed::Step(_, errno) => {
+            Error::os(format_args!("run {}", program.name()), errno)
+        }
         Failed::Exec(candidate, errno) => program
             .explain(errno, candidate)
             .hint("install the package uidmap (shadow-utils), or leave --userns auto out")
@@ -315,7 +340,12 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
 }
 
 /// Tries each candidate as execvp(3) does: goes on where there is none, remembers one that must not be executed.
-fn execute(program: &Program, argv: &Pointers<'_>, envp: &Pointers<'_>, shell: &[Pointers<'_>]) -> (usize, Errno) {
+fn execute(
+    program: &Program,
+    argv: &Pointers<'_>,
+    envp: &Pointers<'_>,
+    shell: &[Pointers<'_>],
+) -> (usize, Errno) {
     let mut worst = (0, Errno::ENOENT);
     for (index, (path, shell)) in program.candidates.iter().zip(shell).enumerate() {
         match sys::process::execve(path, argv, envp) {

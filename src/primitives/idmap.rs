@@ -43,7 +43,7 @@ pub(crate) fn deny_setgroups(pid: Pid) -> Result<()> {
 /// # Errors
 /// EPERM: the caller may not map these ids.
 pub(crate) fn write(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> {
-    let text: String = maps.iter().map(|map| format!("{map}\n")).collect();
+    let text = maps.iter().fold(String::new(), |text, map| text + &format!("{map}\n"));
     match std::fs::write(format!("/proc/{pid}/{}", ids.file()), text).doing("") {
         Err(error) if matches!(error.errno, Some(Errno::EPERM | Errno::EACCES)) => Err(error.hint(
             "an ordinary user may map its own id only, or ranges of /etc/subuid with --userns auto; where even that \

@@ -20,7 +20,9 @@ pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
     file.map_err(|errno| {
         let error = Error::os(format_args!("open {} for {}", path.display(), kind.option()), errno);
         match errno {
-            Errno::ENOENT => error.hint("no such namespace: is the process still running, the file still mounted?"),
+            Errno::ENOENT => {
+                error.hint("no such namespace: is the process still running, the file still mounted?")
+            }
             Errno::EACCES | Errno::EPERM => error.hint("only root, or its owner, may join a namespace"),
             _ => error,
         }
@@ -33,8 +35,9 @@ pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
 /// No socket, or no such device.
 pub(crate) fn raise_loopback() -> Result<()> {
     // The ioctl is answered by any socket; one of the unix family exists on kernels without INET too.
-    let socket = nix::sys::socket::socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-        .doing("open a socket")?;
+    let socket =
+        nix::sys::socket::socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+            .doing("open a socket")?;
     sys::ns::raise_interface(socket.as_raw_fd(), *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0").doing("set IFF_UP")
 }
 
@@ -45,12 +48,16 @@ pub(crate) fn raise_loopback() -> Result<()> {
 pub(crate) fn unshare_time(offsets: TimeOffsets) -> Result<()> {
     sys::ns::unshare_time().map_err(|errno| {
         let error = Error::os("unshare", errno);
-        if errno == Errno::EINVAL { error.hint("time namespaces need Linux 5.6 with CONFIG_TIME_NS") } else { error }
+        if errno == Errno::EINVAL {
+            error.hint("time namespaces need Linux 5.6 with CONFIG_TIME_NS")
+        } else {
+            error
+        }
     })?;
     let mut text = String::new();
     for (clock, seconds) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
         if let Some(seconds) = seconds {
-            text += &format!("{clock} {seconds} 0\n");
+            text = text + clock + &format!(" {seconds} 0\n");
         }
     }
     if text.is_empty() {

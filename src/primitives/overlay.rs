@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -74,7 +74,9 @@ fn mount_tmpfs(place: BorrowedFd<'_>) -> Result<OwnedFd> {
 fn explain(errno: Errno) -> Error {
     let error = Error::os("mount overlay", errno);
     match errno {
-        Errno::ENODEV => error.hint("the kernel has no overlay file system (CONFIG_OVERLAY_FS, module overlay)"),
+        Errno::ENODEV => {
+            error.hint("the kernel has no overlay file system (CONFIG_OVERLAY_FS, module overlay)")
+        }
         Errno::EPERM => error.hint("overlay in a user namespace needs Linux 5.11"),
         _ => error,
     }
@@ -84,7 +86,8 @@ fn explain(errno: Errno) -> Error {
 /// folders of several overlays apart.
 fn overlay_at(path: &Path, number: usize, in_userns: bool) -> std::result::Result<(), Errno> {
     // Short words of ours instead of the path, which might hold `:` or `,`: lower layers are reached by a link.
-    let (upper, work, below) = (format!("upper/{number}"), format!("work/{number}"), format!("work/{number}.lower"));
+    let (upper, work, below) =
+        (format!("upper/{number}"), format!("work/{number}"), format!("work/{number}.lower"));
     let mode = Mode::from_bits_truncate(0o755);
     nix::unistd::mkdir(upper.as_str(), mode)?;
     nix::unistd::mkdir(work.as_str(), mode)?;
@@ -102,9 +105,15 @@ fn copy_owner(from: &Path, to: &Path) {
     let Ok(found) = nix::sys::stat::stat(from) else { return };
     let mode = Mode::from_bits_truncate(found.st_mode & 0o7777);
     let owner = (Some(found.st_uid.into()), Some(found.st_gid.into()));
-    tolerate(nix::unistd::chown(to, owner.0, owner.1), "an id without a map cannot be given away; it stays ours");
+    tolerate(
+        nix::unistd::chown(to, owner.0, owner.1),
+        "an id without a map cannot be given away; it stays ours",
+    );
     let follow = nix::sys::stat::FchmodatFlags::FollowSymlink;
-    tolerate(nix::sys::stat::fchmodat(nix::fcntl::AT_FDCWD, to, mode, follow), "it is as readable as it can be");
+    tolerate(
+        nix::sys::stat::fchmodat(nix::fcntl::AT_FDCWD, to, mode, follow),
+        "it is as readable as it can be",
+    );
 }
 
 /// Fills `merged/PATH` with an overlay for each folder of `lower/PATH` that can have one, its links, and its files.
@@ -122,12 +131,14 @@ fn compose(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
         let kind = entry.file_type().doing(format_args!("look at {}", below.display()))?;
         let merged = Path::new("merged").join(&below);
         if kind.is_symlink() {
-            let target = std::fs::read_link(entry.path()).doing(format_args!("read the link {}", below.display()))?;
-            std::os::unix::fs::symlink(target, &merged).doing(format_args!("make the link {}", below.display()))?;
+            let target =
+                std::fs::read_link(entry.path()).doing(format_args!("read the link {}", below.display()))?;
+            std::os::unix::fs::symlink(target, &merged)
+                .doing(format_args!("make the link {}", below.display()))?;
         } else if kind.is_dir() {
             std::fs::create_dir(&merged).doing(format_args!("make the folder {}", below.display()))?;
             copy_owner(&entry.path(), &merged);
-            compose_folder(below, number, depth)?;
+            compose_folder(&below, number, depth)?;
         } else if kind.is_file() {
             std::fs::write(&merged, "").doing(format_args!("make the file {}", below.display()))?;
             show_read_only(&entry.path(), &merged)?;
@@ -137,17 +148,17 @@ fn compose(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
 }
 
 /// One folder of a composed root: an overlay, or where the kernel refuses one a composition of its parts.
-fn compose_folder(path: PathBuf, number: &mut usize, depth: usize) -> Result<()> {
+fn compose_folder(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
     // These get file systems of their own in a moment.
-    if [Path::new("proc"), Path::new("sys"), Path::new("dev")].contains(&&*path) {
+    if [Path::new("proc"), Path::new("sys"), Path::new("dev")].contains(&path) {
         return Ok(());
     }
     *number += 1;
-    match overlay_at(&path, *number, true) {
+    match overlay_at(path, *number, true) {
         Ok(()) => Ok(()),
-        Err(Errno::EINVAL) if depth < DEPTH => compose(&path, number, depth + 1),
+        Err(Errno::EINVAL) if depth < DEPTH => compose(path, number, depth + 1),
         // A kind of file system that overlay cannot use as a layer.
-        Err(_) => show_read_only(&Path::new("lower").join(&path), &Path::new("merged").join(&path)),
+        Err(_) => show_read_only(&Path::new("lower").join(path), &Path::new("merged").join(path)),
     }
 }
 

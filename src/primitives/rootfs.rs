@@ -92,7 +92,11 @@ fn refused(path: &str, errno: Errno) -> Error {
 /// Makes sure that a handle is one of a folder.
 fn as_folder(handle: OwnedFd, path: &str) -> Result<OwnedFd> {
     let found = nix::sys::stat::fstat(&handle).doing(format_args!("look at the mount point {path}"))?;
-    if found.st_mode & libc::S_IFMT == libc::S_IFDIR { Ok(handle) } else { Err(refused(path, Errno::ENOTDIR)) }
+    if found.st_mode & libc::S_IFMT == libc::S_IFDIR {
+        Ok(handle)
+    } else {
+        Err(refused(path, Errno::ENOTDIR))
+    }
 }
 
 /// Bind-mounts the folder `here` on itself and returns a handle of the new mount: pivot_root wants a mount, and one
@@ -130,11 +134,17 @@ pub(crate) fn handle_path(handle: BorrowedFd<'_>) -> CString {
 /// never to what covers it: that needs Linux 5.2.
 pub(crate) fn reopen_covered(covered: BorrowedFd<'_>) -> Result<OwnedFd> {
     let path = sys::fd::path_of(covered).doing("find the mount again")?;
-    let (name, here) = (c_path(&path)?, sys::fd::open_at(covered, c".", OFlag::O_PATH).doing("open the mount")?);
-    let mounted = sys::fd::open_at(here.as_fd(), &name, OFlag::O_PATH | OFlag::O_NOFOLLOW).doing("open the mount")?;
+    let (name, here) =
+        (c_path(&path)?, sys::fd::open_at(covered, c".", OFlag::O_PATH).doing("open the mount")?);
+    let mounted =
+        sys::fd::open_at(here.as_fd(), &name, OFlag::O_PATH | OFlag::O_NOFOLLOW).doing("open the mount")?;
     let is_new = sys::fd::mount_id(mounted.as_fd()) != sys::fd::mount_id(covered);
     let is_there = sys::fd::path_of(mounted.as_fd()).doing("find the mount again")? == path;
-    if is_new && is_there { Ok(mounted) } else { Err(Error::new("find the mount again: its path leads elsewhere")) }
+    if is_new && is_there {
+        Ok(mounted)
+    } else {
+        Err(Error::new("find the mount again: its path leads elsewhere"))
+    }
 }
 
 /// Lays a copy of the whole tree of mounts over `/` and makes it our root. The initramfs itself cannot be pivoted
@@ -148,7 +158,7 @@ pub(crate) fn make_root_pivotable() -> Result<()> {
     // The folder that the parent entered lies in the mounts beneath; its path is found again in the copy.
     let cwd = nix::unistd::getcwd().doing("find the rootfs")?;
     nix::unistd::fchdir(&copy).doing("enter the copy")?;
-    nix::unistd::chroot(".").doing("make the copy the root")?;
+    enter_as_root()?;
     nix::unistd::chdir(&cwd).doing(format_args!("enter {} in the copy", cwd.display()))
 }
 
@@ -167,11 +177,18 @@ pub(crate) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
         // An initramfs that could not be laid over: the new root is moved on top of everything, which hides the rest.
         Err(Errno::EINVAL) => {
             sys::mount::move_path(c".", c"/").doing("pivot_root, then move the new root over /")?;
-            nix::unistd::chroot(".").doing("chroot")?;
+            enter_as_root()?;
         }
         Err(errno) => return Err(errno).doing("pivot_root"),
     }
     nix::unistd::chdir("/").doing("enter /")
+}
+
+/// Makes the current directory our root. No isolation, and not meant as one: what is left outside is covered by a
+/// mount that nobody inside can take away.
+fn enter_as_root() -> Result<()> {
+    #[allow(clippy::disallowed_methods, reason = "only of a mount that lies over the whole old root")]
+    nix::unistd::chroot(".").doing("chroot")
 }
 
 /// Makes the mount of `root` read-only, and none of those below it.

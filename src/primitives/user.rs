@@ -48,6 +48,10 @@ pub(crate) fn raise_hard_limit(pid: Pid, limit: &Rlimit) -> Result<()> {
     }
     sys::rlimit::set(pid, limit.resource, soft, limit.hard).map_err(|errno| {
         let error = Error::os(format_args!("from {hard} to {}", limit.hard), errno);
-        if errno == Errno::EPERM { error.hint("raising a hard limit needs CAP_SYS_RESOURCE on the host") } else { error }
+        if errno == Errno::EPERM {
+            error.hint("raising a hard limit needs CAP_SYS_RESOURCE on the host")
+        } else {
+            error
+        }
     })
 }

@@ -39,7 +39,7 @@ pub(crate) enum Mapping {
 
 /// Parses `CONTAINER:HOST:SIZE`; three decimal numbers, none of the ranges may wrap, size at least 1.
 pub(crate) fn parse(text: &str) -> Result<IdMap, &'static str> {
-    let mut numbers = text.split(':').map(|word| word.parse::<u32>());
+    let mut numbers = text.split(':').map(str::parse::<u32>);
     let (Some(Ok(container_id)), Some(Ok(host_id)), Some(Ok(size)), None) =
         (numbers.next(), numbers.next(), numbers.next(), numbers.next())
     else {
@@ -85,7 +85,10 @@ mod tests {
 
     #[test]
     fn an_id_is_looked_up_in_every_range() {
-        let maps = [IdMap { container_id: 0, host_id: 1000, size: 1 }, IdMap { container_id: 1, host_id: 5000, size: 9 }];
+        let maps = [
+            IdMap { container_id: 0, host_id: 1000, size: 1 },
+            IdMap { container_id: 1, host_id: 5000, size: 9 },
+        ];
         for (id, want) in [(0, Some(1000)), (1, Some(5000)), (9, Some(5008)), (10, None)] {
             assert_eq!(to_host(&maps, id), want, "{id}");
         }

@@ -80,8 +80,8 @@ impl Namespaces {
 
     /// Sets the wish for `kind`.
     pub(crate) fn set(&mut self, kind: Kind, placement: Placement) {
-        for (_, wish) in Kind::ALL.iter().zip(&mut self.0).filter(|(each, _)| **each == kind) {
-            *wish = Some(placement.clone());
+        if let Some((_, wish)) = Kind::ALL.iter().zip(&mut self.0).find(|(each, _)| **each == kind) {
+            *wish = Some(placement);
         }
     }
 }
@@ -185,7 +185,9 @@ mod tests {
         ] {
             assert_eq!(parse_offsets(text), Ok(TimeOffsets { boottime, monotonic }), "{text}");
         }
-        for text in ["", "boottime", "realtime=1", "boottime=x", "boottime=1y", "boottime=9223372036854775807d"] {
+        for text in
+            ["", "boottime", "realtime=1", "boottime=x", "boottime=1y", "boottime=9223372036854775807d"]
+        {
             assert!(parse_offsets(text).is_err(), "{text}");
         }
     }

@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn a_raw_file_is_never_a_path() {
         assert_eq!(parse_raw("memory.high=1m"), Ok(("memory.high".into(), "1m".into())));
-        for text in ["memory.high", "=1", "../x.y=1", "memory/x.y=1", "memory=1", ".hidden=1", "memory.high="] {
+        for text in ["memory.high", "=1", "../x.y=1", "memory/x.y=1", "memory=1", ".hidden=1", "memory.high="]
+        {
             assert!(parse_raw(text).is_err(), "{text}");
         }
     }

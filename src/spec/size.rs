@@ -21,7 +21,8 @@ pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
 pub(crate) fn parse_thousandths(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
-    if fraction.len() > 3 || !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+    if fraction.len() > 3 || !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty())
+    {
         return None;
     }
     let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()? };

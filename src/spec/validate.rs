@@ -36,7 +36,10 @@ fn is_not_new(spec: &Spec, kind: Kind) -> bool {
 
 /// There must be something to run.
 fn has_program(spec: &Spec) -> Option<String> {
-    spec.process.args.is_empty().then(|| "no program given: launcher --rootfs DIR -- PROGRAM [ARGUMENT...]".into())
+    spec.process
+        .args
+        .is_empty()
+        .then(|| "no program given: launcher --rootfs DIR -- PROGRAM [ARGUMENT...]".into())
 }
 
 /// sethostname(2) takes 64 bytes; a name is what hostname(7) allows.
@@ -105,7 +108,8 @@ fn cpu_numbers_are_in_range(spec: &Spec) -> Option<String> {
 /// Names become folders: nothing that could lead elsewhere (crun before 1.28 removed `..`).
 fn name_is_a_file_name(spec: &Spec) -> Option<String> {
     let name = spec.name.as_deref()?;
-    (!is_valid_name(name)).then(|| format!("--name takes up to 200 letters, digits, '_', '.', '+' and '-', not {name}"))
+    (!is_valid_name(name))
+        .then(|| format!("--name takes up to 200 letters, digits, '_', '.', '+' and '-', not {name}"))
 }
 
 /// Whether `name` may be a container's id: `[A-Za-z0-9_][A-Za-z0-9_.+-]*`.
@@ -162,7 +166,10 @@ mod tests {
             (Spec { read_only: true, rootfs: None, ..good() }, "--read-only"),
             (placed(Kind::User, Spec { mapping: Mapping::Subordinate, ..good() }), "--userns"),
             (limits(Resources { memory_swap: Some(1), ..Resources::default() }), "--memory-swap"),
-            (limits(Resources { memory: Some(2), memory_swap: Some(1), ..Resources::default() }), "--memory-swap"),
+            (
+                limits(Resources { memory: Some(2), memory_swap: Some(1), ..Resources::default() }),
+                "--memory-swap",
+            ),
             (limits(Resources { cpus: Some(9), ..Resources::default() }), "--cpus"),
             (limits(Resources { cpu_weight: Some(0), ..Resources::default() }), "--cpu-weight"),
             (limits(Resources { parent: Some("/a/../b".into()), ..Resources::default() }), "--cgroup-parent"),

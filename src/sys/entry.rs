@@ -33,7 +33,9 @@ impl Argv {
         let count = usize::try_from(argc).unwrap_or(0);
         let copy = |index| {
             // SAFETY: execve(2) lays out argc pointers and a null; index < argc.
-            let word = unsafe { *self.0.add(index) };
+            let place = unsafe { self.0.add(index) };
+            // SAFETY: same.
+            let word = unsafe { *place };
             // SAFETY: each points to a NUL-terminated string that the kernel placed above our stack for good.
             let bytes = unsafe { CStr::from_ptr(word) }.to_bytes();
             // The program's name stays; the others follow it without a gap.

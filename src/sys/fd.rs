@@ -11,9 +11,9 @@ use super::cvt_int;
 /// `openat2(2)`, Linux 5.6: `path` as seen by a process whose root is `root`; ELOOP for any link on the way.
 /// ENOSYS before 5.6: the caller walks the path itself.
 pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
-    let how = OpenHow::new()
-        .flags(flags | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(
+        ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS,
+    );
     loop {
         match nix::fcntl::openat2(root, path, how) {
             // EAGAIN: something was renamed meanwhile and the kernel cannot tell whether we would have left the root.

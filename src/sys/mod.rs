@@ -4,9 +4,19 @@
 //! that brought it; a failure is an [`Errno`], put into words by the floors above. What nix already offers as a
 //! typed call is used from there; here is what it lacks, and what must not touch libc's state: after a raw clone
 //! and between `vfork` and `execve` only plain system calls are allowed.
-#![allow(unsafe_code, reason = "this floor is the border to the kernel; every block says what the kernel does")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "registers, C types and the kernel's structs have widths and signs of their own"
+)]
+#![allow(
+    unsafe_code,
+    reason = "this floor is the border to the kernel; every block says what the kernel does"
+)]
 
 pub(crate) mod caps;
+#[cfg_attr(test, allow(dead_code, reason = "the test harness brings its own main"))]
 pub(crate) mod entry;
 pub(crate) mod fd;
 pub(crate) mod mount;

@@ -88,7 +88,8 @@ pub(crate) fn set_attributes(mount: BorrowedFd<'_>, attributes: u64, recursive: 
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     let (fd, size) = (mount.as_raw_fd(), size_of::<libc::mount_attr>());
     // SAFETY: the kernel reads `size` bytes of `attr`, which lives until the call returns.
-    cvt(unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const attr, size) }).map(drop)
+    cvt(unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const attr, size) })
+        .map(drop)
 }
 
 /// `pivot_root(2)`, any kernel we support; no libc wrapper. Both may be `"."`: see primitives/rootfs.rs.

@@ -50,7 +50,9 @@ pub(crate) fn clone_process(wish: Wish<'_>) -> Result<Side, Errno> {
     match clone3(wish) {
         Err(Errno::ENOSYS | Errno::EPERM) => clone_old(wish.flags),
         // E2BIG: the kernel's struct has no cgroup field yet. EINVAL: it has the field and not the flag.
-        Err(Errno::E2BIG | Errno::EINVAL) if wish.cgroup.is_some() => clone_process(Wish { cgroup: None, ..wish }),
+        Err(Errno::E2BIG | Errno::EINVAL) if wish.cgroup.is_some() => {
+            clone_process(Wish { cgroup: None, ..wish })
+        }
         result => result,
     }
 }
@@ -76,7 +78,8 @@ fn clone3(wish: Wish<'_>) -> Result<Side, Errno> {
     }
     // SAFETY: without CLONE_VM the child runs on its own copy of this stack, as after fork. The kernel writes
     // `pidfd` in the parent before either side returns.
-    let pid = cvt_int(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) })?;
+    let pid =
+        cvt_int(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) })?;
     Ok(side(pid, pidfd, wish.cgroup.is_some()))
 }
 
@@ -85,7 +88,8 @@ fn clone_old(flags: CloneFlags) -> Result<Side, Errno> {
     let mut pidfd: libc::c_int = -1;
     let bits = flags.bits() | libc::CLONE_PIDFD | exit_signal(flags);
     // SAFETY: as in clone3. The third argument is the pidfd's place on every architecture; the others are unused.
-    let pid = cvt_int(unsafe { libc::syscall(libc::SYS_clone, bits, 0usize, &raw mut pidfd, 0usize, 0usize) })?;
+    let pid =
+        cvt_int(unsafe { libc::syscall(libc::SYS_clone, bits, 0usize, &raw mut pidfd, 0usize, 0usize) })?;
     Ok(side(pid, pidfd, false))
 }
 
@@ -93,7 +97,9 @@ fn clone_old(flags: CloneFlags) -> Result<Side, Errno> {
 fn side(pid: libc::c_int, pidfd: libc::c_int, in_cgroup: bool) -> Side {
     match pid {
         0 => Side::Child,
-        pid => Side::Parent(Born { pid: Pid::from_raw(pid), pidfd: (pidfd >= 0).then(|| own(pidfd)), in_cgroup }),
+        pid => {
+            Side::Parent(Born { pid: Pid::from_raw(pid), pidfd: (pidfd >= 0).then(|| own(pidfd)), in_cgroup })
+        }
     }
 }
 

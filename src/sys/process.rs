@@ -48,7 +48,9 @@ pub(crate) fn wait(who: Who) -> Result<Option<(Pid, Change)>, Errno> {
     // SAFETY: zeroed memory is a valid siginfo_t, and the kernel may have filled it.
     let info = unsafe { info.assume_init() };
     // SAFETY: after waitid the fields of a SIGCHLD are the ones in use.
-    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    let pid = unsafe { info.si_pid() };
+    // SAFETY: same.
+    let status = unsafe { info.si_status() };
     let change = match info.si_code {
         libc::CLD_EXITED => Change::Exited(status as u8),
         libc::CLD_KILLED | libc::CLD_DUMPED => Change::Killed(status),
@@ -106,7 +108,8 @@ pub(crate) fn set_name(name: &CStr) -> Result<(), Errno> {
 /// `execve(2)`. Returns only on failure.
 pub(crate) fn execve(path: &CStr, argv: &Pointers<'_>, envp: &Pointers<'_>) -> Errno {
     // SAFETY: `Pointers` are null-terminated arrays of live strings; the kernel copies them all.
-    let result = cvt(unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv.0.as_ptr(), envp.0.as_ptr()) });
+    let result =
+        cvt(unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv.0.as_ptr(), envp.0.as_ptr()) });
     result.err().unwrap_or(Errno::ENOEXEC)
 }
 

@@ -9,7 +9,8 @@ use super::cvt;
 pub(crate) fn set(pid: Pid, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the kernel reads the struct, which lives until the call returns, and writes nothing.
-    cvt(unsafe { libc::syscall(libc::SYS_prlimit64, pid.as_raw(), resource, &raw const limit, 0usize) }).map(drop)
+    cvt(unsafe { libc::syscall(libc::SYS_prlimit64, pid.as_raw(), resource, &raw const limit, 0usize) })
+        .map(drop)
 }
 
 /// `prlimit64(2)`: the soft and hard limit of a process.

@@ -79,11 +79,11 @@ pub(crate) fn read(descriptor: BorrowedFd<'_>) -> Result<Option<Received>, Errno
     match nix::unistd::read(descriptor, &mut info) {
         Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
         Err(errno) => Err(errno),
-        // The struct opens with ssi_signo (u32), ssi_errno (i32), ssi_code (i32); the kernel never cuts one short.
+        // The struct opens with ssi_signo, ssi_errno and ssi_code, each 32 bits; the kernel never cuts one short.
         Ok(_) => {
-            let [a, b, c, d, _, _, _, _, e, f, g, h, ..] = info;
-            let number = i32::from_ne_bytes([a, b, c, d]);
-            Ok(Some(Received { number, code: i32::from_ne_bytes([e, f, g, h]) }))
+            let (words, _) = info.as_chunks::<4>();
+            let field = |index: usize| words.get(index).map_or(0, |word| i32::from_ne_bytes(*word));
+            Ok(Some(Received { number: field(0), code: field(2) }))
         }
     }
 }

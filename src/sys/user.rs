@@ -7,12 +7,16 @@ use super::cvt;
 /// The numbers of the 32-bit id calls: on arm the plain names are the 16-bit ones of old.
 #[cfg(target_arch = "arm")]
 mod number {
-    pub(super) use libc::{SYS_setgroups32 as SETGROUPS, SYS_setresgid32 as SETRESGID, SYS_setresuid32 as SETRESUID};
+    pub(super) use libc::{
+        SYS_setgroups32 as SETGROUPS, SYS_setresgid32 as SETRESGID, SYS_setresuid32 as SETRESUID,
+    };
 }
 /// The numbers of the id calls.
 #[cfg(not(target_arch = "arm"))]
 mod number {
-    pub(super) use libc::{SYS_setgroups as SETGROUPS, SYS_setresgid as SETRESGID, SYS_setresuid as SETRESUID};
+    pub(super) use libc::{
+        SYS_setgroups as SETGROUPS, SYS_setresgid as SETRESGID, SYS_setresuid as SETRESUID,
+    };
 }
 
 /// `setresuid(2)`: real, effective and saved user id.

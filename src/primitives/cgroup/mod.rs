@@ -61,15 +61,20 @@ impl Cgroup {
     /// # Errors
     /// EEXIST: a container of that name is running, or was killed together with its launcher.
     pub(crate) fn make(&self) -> Result<()> {
-        nix::unistd::mkdir(self.folder(), nix::sys::stat::Mode::from_bits_truncate(0o755)).map_err(|errno| {
-            let error = Error::os("", errno);
-            match errno {
-                Errno::EEXIST => error.hint("a container of that name exists; if it is dead: launcher delete --force NAME"),
-                Errno::EROFS => error.hint("the cgroup file system is mounted read-only, as inside a container"),
-                Errno::EACCES | Errno::EPERM => error.hint(v2::DELEGATION),
-                _ => error,
-            }
-        })?;
+        nix::unistd::mkdir(self.folder(), nix::sys::stat::Mode::from_bits_truncate(0o755)).map_err(
+            |errno| {
+                let error = Error::os("", errno);
+                match errno {
+                    Errno::EEXIST => error
+                        .hint("a container of that name exists; if it is dead: launcher delete --force NAME"),
+                    Errno::EROFS => {
+                        error.hint("the cgroup file system is mounted read-only, as inside a container")
+                    }
+                    Errno::EACCES | Errno::EPERM => error.hint(v2::DELEGATION),
+                    _ => error,
+                }
+            },
+        )?;
         match self {
             Self::V1(folder) => v1::inherit_cpuset(folder),
             Self::V2(_) => Ok(()),
@@ -84,8 +89,9 @@ impl Cgroup {
         match write(&self.folder().join(&limit.file), &limit.value) {
             // Swap accounting may be off; without a word of the user about swap that is as good as it gets.
             Err(Errno::ENOENT | Errno::EOPNOTSUPP) if limit.is_default => Ok(()),
-            Err(Errno::ENOENT) => Err(Error::os("", Errno::ENOENT)
-                .hint("the kernel has no such limit; for swap it may need swapaccount=1 on its command line")),
+            Err(Errno::ENOENT) => Err(Error::os("", Errno::ENOENT).hint(
+                "the kernel has no such limit; for swap it may need swapaccount=1 on its command line",
+            )),
             result => result.doing(""),
         }
     }
@@ -156,10 +162,11 @@ impl Cgroup {
 
 /// Removes a folder of cgroupfs: its sub-cgroups first, the files in it go by themselves.
 fn remove_tree(folder: &Path) -> std::result::Result<(), Errno> {
-    let remove = || match nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, folder, nix::unistd::UnlinkatFlags::RemoveDir) {
-        Err(Errno::ENOENT) => Ok(()),
-        result => result,
-    };
+    let remove =
+        || match nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, folder, nix::unistd::UnlinkatFlags::RemoveDir) {
+            Err(Errno::ENOENT) => Ok(()),
+            result => result,
+        };
     match remove() {
         Err(Errno::EBUSY | Errno::ENOTEMPTY) => {}
         result => return result,
@@ -208,7 +215,8 @@ mod tests {
         for folder in ["launcher-a", "x/y/launcher-a", "x/launcher-ab"] {
             std::fs::create_dir_all(top.join(folder)).unwrap();
         }
-        let mut found: Vec<_> = find(Version::V1, &top, "launcher-a").into_iter().map(|one| one.folder().to_owned()).collect();
+        let mut found: Vec<_> =
+            find(Version::V1, &top, "launcher-a").into_iter().map(|one| one.folder().to_owned()).collect();
         found.sort();
         assert_eq!(found, [top.join("launcher-a"), top.join("x/y/launcher-a")]);
         std::fs::remove_dir_all(top).unwrap();
@@ -230,7 +238,8 @@ mod tests {
         let top = crate::tests::temp_folder("cgroup-oom");
         assert_eq!(Cgroup::V2(top.clone()).oom_kills(), None);
         std::fs::write(top.join("memory.events"), "low 0\noom 3\noom_kill 2\noom_group_kill 0\n").unwrap();
-        std::fs::write(top.join("memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n").unwrap();
+        std::fs::write(top.join("memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n")
+            .unwrap();
         assert_eq!(Cgroup::V2(top.clone()).oom_kills(), Some(2));
         assert_eq!(Cgroup::V1(top.clone()).oom_kills(), Some(5));
         std::fs::remove_dir_all(top).unwrap();

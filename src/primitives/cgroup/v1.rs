@@ -23,7 +23,8 @@ pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> 
     put("cpu.cfs_quota_us", resources.cpus.map(|cpus| (cpus * 100).to_string()), false);
     // 1024 shares are what a weight of 100 is: the default of each.
     put("cpu.shares", resources.cpu_weight.map(|weight| (weight * 1024 / 100).max(2).to_string()), false);
-    let pids = resources.pids.map(|count| if count == u64::MAX { "max".to_owned() } else { count.to_string() });
+    let pids =
+        resources.pids.map(|count| if count == u64::MAX { "max".to_owned() } else { count.to_string() });
     put("pids.max", pids, false);
     put("cpuset.cpus", resources.cpuset_cpus.clone(), false);
     put("cpuset.mems", resources.cpuset_mems.clone(), false);
@@ -62,10 +63,13 @@ mod tests {
             ..Resources::default()
         };
         let short = |controllers: &[&str]| {
-            let line = |limit: Limit| format!("{}={}{}", limit.file, limit.value, if limit.is_default { "?" } else { "" });
+            let line = |limit: Limit| {
+                format!("{}={}{}", limit.file, limit.value, if limit.is_default { "?" } else { "" })
+            };
             limits(&resources, controllers).into_iter().map(line).collect::<Vec<_>>()
         };
-        let memory = ["memory.limit_in_bytes=1024", "memory.memsw.limit_in_bytes=2048?", "memory.swappiness=0"];
+        let memory =
+            ["memory.limit_in_bytes=1024", "memory.memsw.limit_in_bytes=2048?", "memory.swappiness=0"];
         assert_eq!(short(&["memory"]), memory);
         let cpu = ["cpu.cfs_period_us=100000", "cpu.cfs_quota_us=20000", "cpu.shares=512"];
         assert_eq!(short(&["cpu", "cpuacct"]), cpu);

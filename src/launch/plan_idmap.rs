@@ -1,0 +1,75 @@
+//! Which ids a new user namespace has, and the steps that give them to it.
+
+use super::parent_step::ParentStep;
+use crate::error::{Error, Result};
+use crate::host::{Host, SubRange};
+use crate::primitives::idmap::Ids;
+use crate::spec::Spec;
+use crate::spec::idmap::{IdMap, Mapping, to_host};
+
+/// The maps of the new user namespace.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Maps {
+    /// Users.
+    pub(crate) uids: Vec<IdMap>,
+    /// Groups.
+    pub(crate) gids: Vec<IdMap>,
+    /// setgroups(2) works inside.
+    pub(crate) may_set_groups: bool,
+    /// There is a new user namespace at all.
+    pub(crate) is_new: bool,
+}
+
+/// Decides.
+///
+/// # Errors
+/// The user has no ranges, or the maps leave out the id that init needs.
+pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<ParentStep>)> {
+    if !is_new {
+        return Ok((Maps::default(), Vec::new()));
+    }
+    let own = |host_id| vec![IdMap { container_id: 0, host_id, size: 1 }];
+    let (owns_uid, owns_gid) = (own(host.uid), own(host.gid));
+    let (uids, gids) = match &spec.mapping {
+        Mapping::Own => (owns_uid.clone(), owns_gid.clone()),
+        Mapping::Subordinate => (
+            subordinate(host, &host.subuids, host.uid, "/etc/subuid")?,
+            subordinate(host, &host.subgids, host.gid, "/etc/subgid")?,
+        ),
+        Mapping::Explicit { uids, gids } if gids.is_empty() => (uids.clone(), uids.clone()),
+        Mapping::Explicit { uids, gids } => (uids.clone(), gids.clone()),
+    };
+    if to_host(&uids, 0).is_none() || to_host(&gids, 0).is_none() {
+        return Err(Error::new("--uidmap and --gidmap must map id 0: init is root inside"));
+    }
+    // An ordinary user may write its own id, and must give up setgroups for that; ranges go through the helpers.
+    let by_helper = host.uid != 0 && (uids != owns_uid || gids != owns_gid);
+    let may_set_groups = host.uid == 0 || by_helper;
+    let mut steps = Vec::new();
+    if !may_set_groups {
+        steps.push(ParentStep::DenySetgroups); // before the gid_map, which is refused otherwise
+    }
+    steps.push(ParentStep::WriteMap { ids: Ids::Groups, maps: gids.clone(), by_helper });
+    steps.push(ParentStep::WriteMap { ids: Ids::Users, maps: uids.clone(), by_helper });
+    Ok((Maps { uids, gids, may_set_groups, is_new: true }, steps))
+}
+
+/// The maps from a user's subordinate ranges: root inside is the user itself, or for root its first subordinate id.
+fn subordinate(host: &Host, ranges: &[SubRange], own: u32, file: &str) -> Result<Vec<IdMap>> {
+    if ranges.is_empty() {
+        let user = &host.user;
+        return Err(Error::new(format_args!("--userns auto: {file} has no range for {user}"))
+            .hint(format_args!("add the line {user}:100000:65536 to {file}, or leave --userns auto out")));
+    }
+    let mut maps = Vec::new();
+    let mut next = 0u32;
+    if host.uid != 0 {
+        maps.push(IdMap { container_id: 0, host_id: own, size: 1 });
+        next = 1;
+    }
+    for range in ranges {
+        maps.push(IdMap { container_id: next, host_id: range.start, size: range.size });
+        next = next.saturating_add(range.size);
+    }
+    Ok(maps)
+}
