@@ -16,9 +16,13 @@ pub(crate) const STATUS_NOT_EXECUTABLE: u8 = 126;
 /// Exit status for an entrypoint, or its interpreter, that was not found.
 pub(crate) const STATUS_NOT_FOUND: u8 = 127;
 
-/// A failure, made once where it happens and printed once by `main`.
+/// A failure, made once where it happens and printed once by `main`. One pointer wide: it travels through every `?`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Error {
+pub(crate) struct Error(Box<Fault>);
+
+/// What there is to say about a failure.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fault {
     /// What was being done and on what, lower case: `open /srv/alpine`.
     pub(crate) doing: String,
     /// The kernel's answer; `None` when the fault is in the words of the user.
@@ -32,22 +36,66 @@ pub(crate) struct Error {
 impl Error {
     /// A fault that no system call reported.
     pub(crate) fn new(doing: impl Display) -> Self {
-        Self { doing: doing.to_string(), errno: None, hint: None, status: STATUS_OURS }
+        Self::make(&doing, None)
     }
 
     /// A fault that the kernel reported.
     pub(crate) fn os(doing: impl Display, errno: Errno) -> Self {
-        Self { errno: Some(errno), ..Self::new(doing) }
+        Self::make(&doing, Some(errno))
+    }
+
+    /// The one place where errors are put together; not generic, since every caller would carry a copy.
+    #[cold]
+    #[inline(never)]
+    fn make(doing: &dyn Display, errno: Option<Errno>) -> Self {
+        Self(Box::new(Fault { doing: doing.to_string(), errno, hint: None, status: STATUS_OURS }))
     }
 
     /// The same error with a sentence that says what to do.
-    pub(crate) fn hint(self, hint: impl Display) -> Self {
-        Self { hint: Some(hint.to_string()), ..self }
+    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
+        self.set_hint(&hint);
+        self
+    }
+
+    /// See [`Self::make`].
+    #[cold]
+    #[inline(never)]
+    fn set_hint(&mut self, hint: &dyn Display) {
+        self.0.hint = Some(hint.to_string());
     }
 
     /// The same error with another exit status.
-    pub(crate) fn status(self, status: u8) -> Self {
-        Self { status, ..self }
+    pub(crate) fn status(mut self, status: u8) -> Self {
+        self.0.status = status;
+        self
+    }
+
+    /// The same error as a part of something larger: its name comes first, then what the error says by itself.
+    pub(crate) fn within(mut self, whole: impl Display) -> Self {
+        self.put_within(&whole);
+        self
+    }
+
+    /// See [`Self::make`].
+    #[cold]
+    #[inline(never)]
+    fn put_within(&mut self, whole: &dyn Display) {
+        let detail = std::mem::take(&mut self.0.doing);
+        self.0.doing = if detail.is_empty() { whole.to_string() } else { format!("{whole}: {detail}") };
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self(Box::new(fault))
+    }
+}
+
+impl std::ops::Deref for Error {
+    type Target = Fault;
+
+    fn deref(&self) -> &Fault {
+        &self.0
     }
 }
 

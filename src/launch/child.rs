@@ -80,7 +80,7 @@ fn prepare(
         Ok(true) => {}
         Ok(false) => sys::process::exit_now(crate::error::STATUS_OURS),
         Err(error) => {
-            return Err((None, Error { doing: format!("set the death signal{}", error.doing), ..error }));
+            return Err((None, error.within("set the death signal")));
         }
     }
     for signal in 1..=31 {

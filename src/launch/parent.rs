@@ -187,8 +187,7 @@ fn deliver(plan: &Plan, start: &mut Start<'_>) -> Result<Side> {
 /// Puts the words of a step in front of what went wrong there.
 fn at_step(plan: &Plan, number: usize, error: Error) -> Error {
     let step = plan.describe(number).unwrap_or_default();
-    let detail = if error.doing.is_empty() { String::new() } else { format!(": {}", error.doing) };
-    Error { doing: format!("step {number}: {step}{detail}"), ..error }
+    error.within(format_args!("step {number}: {step}"))
 }
 
 /// Kills and reaps a child that is not to be.

@@ -154,7 +154,7 @@ fn make_folders(top: &Path, parent: &Path, undo: &mut Stack) -> Result<()> {
         match Cgroup::V1(folder.clone()).make() {
             Ok(()) => undo.push(Undo::RevertCgroups(v2::Change::Made(folder.clone()))),
             Err(error) if error.errno == Some(Errno::EEXIST) => {}
-            Err(error) => return Err(Error { doing: format!("make {}", folder.display()), ..error }),
+            Err(error) => return Err(error.within(format_args!("make {}", folder.display()))),
         }
     }
     Ok(())

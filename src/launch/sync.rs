@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send};
 
-use crate::error::{Doing, Error, Result, tolerate};
+use crate::error::{Doing, Error, Fault, Result, tolerate};
 
 /// Longest text of an error; what is longer is cut.
 const TEXT: usize = 1500;
@@ -121,13 +121,13 @@ fn decode(bytes: &[u8]) -> Option<Message> {
             let errno = i32::from_ne_bytes([*e0, *e1, *e2, *e3]);
             let text = String::from_utf8_lossy(text).into_owned();
             let (doing, hint) = text.split_once('\0')?;
-            let error = Error {
+            let error = Fault {
                 doing: doing.to_owned(),
                 errno: (errno != 0).then(|| Errno::from_raw(errno)),
                 hint: (!hint.is_empty()).then(|| hint.to_owned()),
                 status: *status,
             };
-            Some(Message::Failed(step, error))
+            Some(Message::Failed(step, error.into()))
         }
         _ => None,
     }

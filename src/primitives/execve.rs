@@ -162,8 +162,7 @@ impl Program {
                 None => Error::os(format_args!("execute {}", self.name()), errno),
                 Some(interpreter) => {
                     let error =
-                        Error::os(format_args!("execute {path}: its interpreter {interpreter:} "), errno);
-                    let error = Error { doing: error.doing.trim_end().to_owned(), ..error };
+                        Error::os(format_args!("execute {path}: its interpreter {interpreter}"), errno);
                     if interpreter.ends_with("\\r") {
                         error.hint("the script has Windows line ends; convert it (sed -i 's/\\r$//')")
                     } else {

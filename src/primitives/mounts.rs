@@ -152,5 +152,5 @@ fn existing(root: BorrowedFd<'_>, path: &str) -> Result<Option<OwnedFd>> {
 
 /// Names the path in front of what went wrong.
 fn on(path: &str, error: Error) -> Error {
-    Error { doing: format!("{path}: {}", error.doing), ..error }
+    error.within(path)
 }
