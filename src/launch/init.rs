@@ -104,7 +104,7 @@ pub(crate) fn supervise(entrypoint: Pid, options: &Options) -> Result<u8> {
     let mut state = State { entrypoint, stopped: false };
     loop {
         // It may have ended before the first signal is looked at, or its SIGCHLD may have merged with another.
-        if let Some(status) = reap_all(&mut state, options) {
+        if let Some(status) = reap_all(&mut state, options)? {
             if options.kill_rest {
                 kill_descendants();
             }
@@ -116,7 +116,10 @@ pub(crate) fn supervise(entrypoint: Pid, options: &Options) -> Result<u8> {
 }
 
 /// Asks for changes until there are none: one SIGCHLD may stand for many. `Some`: the entrypoint ended.
-fn reap_all(state: &mut State, options: &Options) -> Option<u8> {
+///
+/// # Errors
+/// The kernel does not know the entrypoint as our child (any more): its end would never be told.
+fn reap_all(state: &mut State, options: &Options) -> Result<Option<u8>> {
     let mut end = None;
     loop {
         match sys::process::wait(Who::AnyNow) {
@@ -125,7 +128,10 @@ fn reap_all(state: &mut State, options: &Options) -> Option<u8> {
                 Action::Finish(status) => end = Some(status),
                 action => act(action, state.entrypoint, options),
             },
-            Ok(None) | Err(_) => return end,
+            Ok(None) => return Ok(end),
+            // ECHILD: it was the last one.
+            Err(_) if end.is_some() => return Ok(end),
+            Err(errno) => return Err(errno).doing("wait for the entrypoint"),
         }
     }
 }

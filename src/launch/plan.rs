@@ -303,7 +303,8 @@ impl<'a> Planner<'a> {
     fn sys(&self) -> Mount {
         let flags = Flags::INERT.read_only();
         if self.is_new(Kind::Network) || !self.in_userns() {
-            return new_mount("sysfs", "/sys", flags, "");
+            let fresh = new_mount("sysfs", "/sys", flags, "");
+            return if self.in_userns() { Mount { source: Source::SysfsOrHosts, ..fresh } } else { fresh };
         }
         Mount { source: Source::Host("/sys".into()), ..new_mount("sysfs", "/sys", flags, "") }
     }

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
 
-use super::rootfs::{c_path, ensure_folder, handle_path, remount_read_only, resolve_in_root};
+use super::rootfs::{c_path, ensure_folder, handle_path, remount, resolve_in_root};
 use crate::error::{Doing, Error, Result};
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::sys;
@@ -20,16 +20,16 @@ pub(crate) fn perform(root: BorrowedFd<'_>, mount: &Mount) -> Result<()> {
     let target = ensure_folder(root, &mount.target)?;
     match &mount.source {
         Source::New { kind, data } => match mount_new(target.as_fd(), kind, mount.flags, data) {
-            Err(Errno::EPERM) if *kind == "sysfs" => {
-                // Where the host shows only a part of /sys the kernel gives us no more than that part.
-                bind(target.as_fd(), Path::new("/sys"), mount.flags)
-            }
             // Already there: the folder shows just this file system, bound together with what is around it.
             Err(Errno::EBUSY) if *kind == "cgroup2" => Ok(()),
             Err(errno) => Err(explain(kind, errno)),
             Ok(()) => Ok(()),
         },
         Source::Host(path) => bind(target.as_fd(), path, mount.flags),
+        Source::SysfsOrHosts => match mount_new(target.as_fd(), "sysfs", mount.flags, "") {
+            Err(Errno::EPERM) => bind(target.as_fd(), Path::new("/sys"), mount.flags),
+            result => result.doing(""),
+        },
     }
 }
 
@@ -69,19 +69,30 @@ fn ms_flags(flags: Flags) -> MsFlags {
     bits
 }
 
+/// The same for mount_setattr(2).
+fn attributes(flags: Flags) -> u64 {
+    [
+        (flags.read_only, sys::mount::ATTR_RDONLY),
+        (flags.nosuid, libc::MOUNT_ATTR_NOSUID),
+        (flags.nodev, libc::MOUNT_ATTR_NODEV),
+        (flags.noexec, libc::MOUNT_ATTR_NOEXEC),
+    ]
+    .into_iter()
+    .filter(|(set, _)| *set)
+    .fold(0, |bits, (_, bit)| bits | bit)
+}
+
 /// Shows the host's `source`, and all that is mounted below it, at `target`.
 fn bind(target: BorrowedFd<'_>, source: &Path, flags: Flags) -> Result<()> {
     let name = c_path(source)?;
     let source = nix::fcntl::open(&*name, OFlag::O_PATH | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
         .doing(format_args!("open {}", source.display()))?;
     let tree = bind_to(source.as_fd(), target)?;
-    if flags.read_only {
-        match sys::mount::set_attributes(tree.as_fd(), sys::mount::ATTR_RDONLY, true) {
-            Err(Errno::ENOSYS) => remount_read_only(tree.as_fd())?,
-            result => result.doing("make it read-only")?,
-        }
+    match sys::mount::set_attributes(tree.as_fd(), attributes(flags), true) {
+        // Before Linux 5.12 only the topmost mount can be changed.
+        Err(Errno::ENOSYS) => remount(tree.as_fd(), ms_flags(flags)),
+        result => result.doing("set its flags"),
     }
-    Ok(())
 }
 
 /// Binds one handle on another and returns a handle of the new mount.
@@ -111,7 +122,9 @@ pub(crate) fn make_read_only(root: BorrowedFd<'_>, paths: &[&str]) -> Result<()>
         let Some(place) = existing(root, path)? else { continue };
         let tree = bind_to(place.as_fd(), place.as_fd()).map_err(|error| on(path, error))?;
         match sys::mount::set_attributes(tree.as_fd(), sys::mount::ATTR_RDONLY, true) {
-            Err(Errno::ENOSYS) => remount_read_only(tree.as_fd()).map_err(|error| on(path, error))?,
+            Err(Errno::ENOSYS) => {
+                remount(tree.as_fd(), MsFlags::MS_RDONLY).map_err(|error| on(path, error))?
+            }
             result => result.doing(path)?,
         }
     }

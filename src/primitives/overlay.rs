@@ -170,7 +170,7 @@ fn show_read_only(from: &Path, to: &Path) -> Result<()> {
     };
     let tree = bind_to(open(from)?.as_fd(), open(to)?.as_fd())?;
     match sys::mount::set_attributes(tree.as_fd(), sys::mount::ATTR_RDONLY, true) {
-        Err(Errno::ENOSYS) => super::rootfs::remount_read_only(tree.as_fd()),
+        Err(Errno::ENOSYS) => super::rootfs::remount(tree.as_fd(), MsFlags::MS_RDONLY),
         result => result.doing(format_args!("make {} read-only", to.display())),
     }
 }

@@ -198,19 +198,18 @@ fn enter_as_root() -> Result<()> {
 pub(crate) fn make_root_read_only(root: BorrowedFd<'_>) -> Result<()> {
     match sys::mount::set_attributes(root, sys::mount::ATTR_RDONLY, false) {
         // Before Linux 5.12.
-        Err(Errno::ENOSYS) => remount_read_only(root),
+        Err(Errno::ENOSYS) => remount(root, MsFlags::MS_RDONLY),
         result => result.doing("set the attribute"),
     }
 }
 
-/// The old way: repeats the flags that the mount has, since remounting drops those not named and a user namespace
+/// Adds flags to a mount the old way: repeats those that the mount has, since remounting drops those not named and a user namespace
 /// may not drop any. The kind of atime is kept where none is named.
 ///
 /// # Errors
 /// The kernel refuses.
-pub(crate) fn remount_read_only(folder: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn remount(folder: BorrowedFd<'_>, mut flags: MsFlags) -> Result<()> {
     let has = nix::sys::statvfs::fstatvfs(folder).doing("look at the mount")?.flags();
-    let mut flags = MsFlags::MS_RDONLY;
     for (flag, repeated) in [
         (nix::sys::statvfs::FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
         (nix::sys::statvfs::FsFlags::ST_NODEV, MsFlags::MS_NODEV),
@@ -221,5 +220,5 @@ pub(crate) fn remount_read_only(folder: BorrowedFd<'_>) -> Result<()> {
         }
     }
     nix::unistd::fchdir(folder).doing("enter the folder")?;
-    sys::mount::remount_bind_here(flags).doing("remount read-only")
+    sys::mount::remount_bind_here(flags).doing("remount")
 }

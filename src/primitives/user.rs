@@ -28,8 +28,7 @@ pub(crate) fn drop_bounding(keep: CapSet) -> Result<()> {
     for capability in (0..64).filter(|capability| !keep.contains(*capability)) {
         match sys::caps::drop_from_bounding(capability) {
             Ok(()) => {}
-            // Past the last capability that this kernel has.
-            Err(Errno::EINVAL) if capability > 0 => break,
+            Err(Errno::EINVAL) if !sys::caps::exists(capability) => break,
             Err(errno) => return Err(errno).doing(format_args!("drop {}", CapSet(1 << capability))),
         }
     }

@@ -15,6 +15,9 @@ pub(crate) enum Source {
     },
     /// What the host has at this path, with everything mounted below it.
     Host(PathBuf),
+    /// A new sysfs; where the kernel refuses one in a user namespace, because it would show more than the /sys that
+    /// is there, that one.
+    SysfsOrHosts,
 }
 
 /// Flags of a mount; mount(2).
@@ -57,6 +60,7 @@ impl Display for Mount {
         match &self.source {
             Source::New { kind, .. } => write!(f, "mount {kind} on {}", self.target)?,
             Source::Host(path) => write!(f, "bind {} on {}", path.display(), self.target)?,
+            Source::SysfsOrHosts => write!(f, "mount sysfs, or bind the host's, on {}", self.target)?,
         }
         let mut words = Vec::new();
         let Flags { read_only, nosuid, nodev, noexec } = self.flags;

@@ -53,3 +53,9 @@ pub(crate) fn drop_from_bounding(capability: u32) -> Result<(), Errno> {
     cvt(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_CAPBSET_DROP, capability, 0usize, 0usize, 0usize) })
         .map(drop)
 }
+
+/// PR_CAPBSET_READ, Linux 2.6.25: whether the kernel has a capability of this number.
+pub(crate) fn exists(capability: u32) -> bool {
+    // SAFETY: takes integers only.
+    unsafe { libc::syscall(libc::SYS_prctl, libc::PR_CAPBSET_READ, capability, 0usize, 0usize, 0usize) >= 0 }
+}
