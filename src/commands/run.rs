@@ -1,7 +1,7 @@
 //! `launcher run`: spec, facts, plan, launch.
 
 use crate::cli::run::RunCommand;
-use crate::error::{Doing, Error, Result};
+use crate::error::Result;
 use crate::host::Host;
 use crate::launch::parent;
 use crate::launch::plan::Plan;
@@ -11,17 +11,6 @@ use crate::launch::plan::Plan;
 /// # Errors
 /// Something that was asked for cannot be had here, or a step failed.
 pub(crate) fn run(command: &RunCommand) -> Result<u8> {
-    if let Some(rootfs) = &command.spec.rootfs {
-        let found =
-            std::fs::metadata(rootfs).doing(format_args!("look at the rootfs {}", rootfs.display()))?;
-        if !found.is_dir() {
-            return Err(Error::os(
-                format_args!("look at the rootfs {}", rootfs.display()),
-                nix::errno::Errno::ENOTDIR,
-            )
-            .hint("--rootfs takes an unpacked folder"));
-        }
-    }
     let host = Host::probe(&command.spec)?;
     let plan = Plan::new(&command.spec, &host)?;
     if command.dry_run {

@@ -4,11 +4,11 @@ use std::fmt::{self, Display};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
 use crate::error::{Doing, Error, Result};
+use crate::primitives::mounts::KernelFolder;
 use crate::primitives::{dev, mounts, namespaces, overlay, rootfs, user};
 use crate::spec::caps::CapSet;
 use crate::spec::mount::Mount;
@@ -56,10 +56,12 @@ pub(crate) enum ChildStep {
     PopulateDev,
     /// Makes the rootfs `/`.
     PivotRoot,
-    /// Hides files and folders.
-    Mask(&'static [&'static str]),
-    /// Makes files and folders read-only.
-    MakeReadOnly(&'static [&'static str]),
+    /// Hides files and folders of the kernel's.
+    Mask(&'static KernelFolder),
+    /// Makes files and folders of the kernel's read-only.
+    Protect(&'static KernelFolder),
+    /// Makes a folder read-only.
+    MakeReadOnly(&'static str),
     /// Makes the rootfs read-only.
     MakeRootReadOnly,
     /// Orphans below us are ours to reap.
@@ -106,8 +108,9 @@ impl Display for ChildStep {
                 f.write_str("fill /dev: null zero full random urandom tty, fd stdin stdout stderr ptmx")
             }
             Self::PivotRoot => f.write_str("pivot_root into the rootfs and detach the old root"),
-            Self::Mask(paths) => write!(f, "mask {}", paths.join(" ")),
-            Self::MakeReadOnly(paths) => write!(f, "make read-only {}", paths.join(" ")),
+            Self::Mask(folder) => names(f, "mask", folder),
+            Self::Protect(folder) => names(f, "protect", folder),
+            Self::MakeReadOnly(path) => write!(f, "make {path} read-only"),
             Self::MakeRootReadOnly => f.write_str("make / read-only"),
             Self::BecomeSubreaper => f.write_str("become subreaper"),
             Self::DropBounding(keep) => write!(f, "drop all capabilities but {keep} from the bounding set"),
@@ -141,21 +144,26 @@ impl ChildStep {
                 Ok(())
             }
             Self::KeepRoot => {
-                let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-                context.root =
-                    Some(nix::fcntl::open("/", flags, nix::sys::stat::Mode::empty()).doing("open /")?);
+                context.root = Some(sys::fd::open_path(c"/").doing("open /")?);
                 Ok(())
             }
             Self::Mount(mount) => mounts::perform(root(context)?, mount),
             Self::PopulateDev => dev::populate(root(context)?),
             Self::PivotRoot => rootfs::pivot(root(context)?),
-            Self::Mask(paths) => mounts::mask(root(context)?, paths),
-            Self::MakeReadOnly(paths) => mounts::make_read_only(root(context)?, paths),
+            Self::Mask(folder) => mounts::mask(root(context)?, folder),
+            Self::Protect(folder) => mounts::make_names_read_only(root(context)?, folder),
+            Self::MakeReadOnly(path) => mounts::make_read_only(root(context)?, &[path]),
             Self::MakeRootReadOnly => rootfs::make_root_read_only(root(context)?),
             Self::BecomeSubreaper => sys::process::become_subreaper().doing(""),
             Self::DropBounding(keep) => user::drop_bounding(*keep),
         }
     }
+}
+
+/// A folder with names in it, as one line.
+fn names(f: &mut fmt::Formatter<'_>, verb: &str, folder: &KernelFolder) -> fmt::Result {
+    write!(f, "{verb} in {}:", folder.path)?;
+    folder.names.iter().try_for_each(|name| write!(f, " {}", name.to_string_lossy()))
 }
 
 /// The handle of the rootfs.
@@ -165,8 +173,7 @@ fn root<'a>(context: &'a ChildContext<'_>) -> Result<BorrowedFd<'a>> {
 
 /// A handle of the current directory: the rootfs that the parent entered, seen in our own mounts.
 fn open_here() -> Result<OwnedFd> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    nix::fcntl::open(".", flags, nix::sys::stat::Mode::empty()).doing("open the rootfs")
+    sys::fd::open_path(c".").doing("open the rootfs")
 }
 
 /// SIGKILL when the parent dies, and now if it has died already.

@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
@@ -16,6 +15,7 @@ use super::sync::{self, Message};
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::log::{say, warning};
 use crate::primitives::cgroup::Cgroup;
+use crate::primitives::rootfs::c_path;
 use crate::spec::namespaces::Kind;
 use crate::sys;
 use crate::sys::fd::Closing;
@@ -131,8 +131,7 @@ fn open_cgroup(cgroups: &[Cgroup]) -> Option<OwnedFd> {
         Cgroup::V2(folder) => Some(folder),
         Cgroup::V1(_) => None,
     })?;
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    nix::fcntl::open(folder, flags, nix::sys::stat::Mode::empty()).ok()
+    sys::fd::open_path(&c_path(folder).ok()?).ok()
 }
 
 /// Sends a process into the namespaces that the child must be born in, to make it there on our behalf.

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::undo::{Stack, Undo};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result};
 use crate::primitives::cgroup::{Cgroup, Limit, v2};
 use crate::primitives::idmap::{self, Ids};
 use crate::primitives::{namespaces, user};
@@ -135,7 +135,10 @@ impl ParentStep {
                 context.namespaces.push((*kind, namespaces::open(*kind, path)?));
                 Ok(())
             }
-            Self::EnterRootfs(path) => nix::unistd::chdir(path).doing(""),
+            Self::EnterRootfs(path) => nix::unistd::chdir(path).map_err(|errno| match errno {
+                Errno::ENOTDIR => Error::os("", errno).hint("--rootfs takes an unpacked folder"),
+                _ => Error::os("", errno),
+            }),
             Self::RaiseLimit(limit) => user::raise_hard_limit(child()?, limit),
             Self::DenySetgroups => idmap::deny_setgroups(child()?),
             Self::WriteMap { ids, maps, by_helper: false } => idmap::write(child()?, *ids, maps),

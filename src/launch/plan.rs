@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use nix::sched::CloneFlags;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC};
 
 use super::child_step::ChildStep;
 use super::parent_step::ParentStep;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::primitives::cgroup::Cgroup;
 use crate::primitives::execve::{DEFAULT_PATH, LastStep, Program};
+use crate::primitives::mounts::KernelFolder;
 use crate::primitives::rootfs::c_path;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
@@ -24,24 +26,34 @@ use crate::spec::mount::{Flags, Mount, Source};
 use crate::spec::namespaces::{Kind, Placement};
 use crate::spec::process::EnvChange;
 
-/// What docker hides: the host's secrets and knobs that have no namespace.
-const MASKED: &[&str] = &[
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
+/// What docker hides in /proc: the host's secrets and knobs that have no namespace.
+const MASKED_PROC: KernelFolder = KernelFolder {
+    path: "/proc",
+    magic: PROC_SUPER_MAGIC,
+    names: &[
+        c"acpi",
+        c"asound",
+        c"interrupts",
+        c"kcore",
+        c"keys",
+        c"latency_stats",
+        c"sched_debug",
+        c"scsi",
+        c"timer_list",
+        c"timer_stats",
+    ],
+};
+
+/// The same in /sys.
+const MASKED_SYS: KernelFolder =
+    KernelFolder { path: "/sys", magic: SYSFS_MAGIC, names: &[c"devices/virtual/powercap", c"firmware"] };
 
 /// What docker makes read-only.
-const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const PROTECTED_PROC: KernelFolder = KernelFolder {
+    path: "/proc",
+    magic: PROC_SUPER_MAGIC,
+    names: &[c"bus", c"fs", c"irq", c"sys", c"sysrq-trigger"],
+};
 
 /// The launch as data.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,9 +88,9 @@ impl Plan {
         let name = spec.name.clone().unwrap_or_else(|| host.pid.to_string());
         let cgroups = plan_cgroup::plan(spec, host, &name)?;
         let (maps, map_steps) = plan_idmap::plan(spec, host, plan.is_new(Kind::User))?;
-        let mut host_steps = cgroups.steps.clone();
+        let mut host_steps: Vec<_> = spec.rootfs.clone().map(ParentStep::EnterRootfs).into_iter().collect();
+        host_steps.extend(cgroups.steps); // after the rootfs is known to be there: it is the likeliest fault
         host_steps.extend(plan.joined().map(|(kind, path)| ParentStep::OpenNamespace(kind, path.clone())));
-        host_steps.extend(spec.rootfs.clone().map(ParentStep::EnterRootfs));
         let mut map: Vec<_> = spec.process.rlimits.iter().copied().map(ParentStep::RaiseLimit).collect();
         map.extend(cgroups.cgroups.iter().cloned().map(ParentStep::Attach));
         map.extend(map_steps);
@@ -281,11 +293,14 @@ impl<'a> Planner<'a> {
         if self.spec.read_only {
             steps.push(ChildStep::MakeRootReadOnly); // after the mounts: their folders may have to be made
         }
-        steps.push(ChildStep::PivotRoot); // after all mounts: their sources are the host's
         if !self.spec.privileged {
-            steps.push(ChildStep::MakeReadOnly(READ_ONLY)); // after the pivot: the paths mean the container's
-            steps.push(ChildStep::Mask(MASKED)); // same
+            // Before the pivot: files are hidden behind the host's /dev/null, which no image can have exchanged. The
+            // names are those of the kernel's file systems, so they mean the container's as well before as after it.
+            steps.push(ChildStep::Protect(&PROTECTED_PROC));
+            steps.push(ChildStep::Mask(&MASKED_PROC));
+            steps.push(ChildStep::Mask(&MASKED_SYS));
         }
+        steps.push(ChildStep::PivotRoot); // after all mounts: their sources are the host's
     }
 
     /// /proc: fresh for a new PID namespace; without one a user namespace gets only what the host shows.
@@ -329,7 +344,7 @@ impl<'a> Planner<'a> {
             let target = format!("{PATH}/{controllers}");
             steps.push(ChildStep::Mount(new_mount("cgroup", &target, flags, controllers)));
         }
-        steps.push(ChildStep::MakeReadOnly(&[PATH]));
+        steps.push(ChildStep::MakeReadOnly(PATH));
         steps
     }
 

@@ -168,7 +168,7 @@ mod tests {
         let host = Host { uid: 1000, ..hybrid() };
         let wanted = spec(Resources { pids: Some(5), ..Resources::default() });
         let error = plan(&wanted, &host, "x").unwrap_err();
-        assert!(error.hint.is_some_and(|hint| hint.contains("Delegate=yes")));
+        assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("Delegate=yes")));
         let mut host = host;
         host.hierarchies[1].delegated = Some("/c/unified/me".into());
         let plan = plan(&wanted, &host, "x").unwrap();

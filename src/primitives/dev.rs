@@ -2,13 +2,14 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, SFlag, fstat, makedev, mknodat};
+use nix::sys::stat::{Mode, SFlag, fstat, makedev, mkdirat, mknodat};
 
 use super::mounts::bind_to;
-use super::rootfs::ensure_folder;
+use super::rootfs::{c_path, ensure_folder};
 use crate::error::{Doing, Error, Result};
 use crate::spec::caps::CapSet;
 use crate::sys;
@@ -22,6 +23,9 @@ const DEVICES: [(&CStr, u64, u64); 6] = [
     (c"urandom", 1, 9),
     (c"tty", 5, 0),
 ];
+
+/// What is mounted in /dev later.
+const FOLDERS: [&CStr; 3] = [c"pts", c"shm", c"mqueue"];
 
 /// The links of every container; the OCI runtime specification has the same.
 const LINKS: [(&CStr, &CStr); 5] = [
@@ -37,7 +41,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
 /// # Errors
 /// The kernel refuses a node and the host has none to show instead.
 pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<()> {
-    let dev = ensure_folder(root, "/dev")?;
+    let dev = ensure_folder(root, Path::new("/dev"))?;
     for (name, major, minor) in DEVICES {
         let mode = Mode::from_bits_truncate(0o666);
         match mknodat(&dev, name, SFlag::S_IFCHR, mode, makedev(major, minor)) {
@@ -45,6 +49,10 @@ pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<()> {
             Err(Errno::EPERM) if !may_make_nodes() => show_hosts(dev.as_fd(), name, makedev(major, minor))?,
             Err(errno) => return Err(errno).doing(format_args!("make /dev/{}", name.to_string_lossy())),
         }
+    }
+    for name in FOLDERS {
+        mkdirat(&dev, name, Mode::from_bits_truncate(0o755))
+            .doing(format_args!("make /dev/{}", name.to_string_lossy()))?;
     }
     for (name, target) in LINKS {
         nix::unistd::symlinkat(target, &dev, name)
@@ -64,7 +72,7 @@ fn may_make_nodes() -> bool {
 /// Binds the host's device of that name into ours, having made sure that it is the right one.
 fn show_hosts(dev: BorrowedFd<'_>, name: &CStr, number: libc::dev_t) -> Result<()> {
     let text = name.to_string_lossy();
-    let host = nix::fcntl::open(&*format!("/dev/{text}"), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+    let host = sys::fd::open_path(&c_path(format!("/dev/{text}"))?)
         .doing(format_args!("open the host's /dev/{text}"))?;
     let found = fstat(&host).doing(format_args!("look at the host's /dev/{text}"))?;
     if found.st_mode & libc::S_IFMT != libc::S_IFCHR || found.st_rdev != number {

@@ -1,5 +1,6 @@
 //! Performs mounts beneath the handle of the rootfs, never by a path that the image controls.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
 
-use super::rootfs::{c_path, ensure_folder, handle_path, remount, resolve_in_root};
+use super::rootfs::{Wanted, c_path, ensure_folder, handle_path, remount, resolve_in_root};
 use crate::error::{Doing, Error, Result};
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::sys;
@@ -17,7 +18,7 @@ use crate::sys;
 /// # Errors
 /// The target cannot be used, or the kernel refuses the mount and there is no other way to the same end.
 pub(crate) fn perform(root: BorrowedFd<'_>, mount: &Mount) -> Result<()> {
-    let target = ensure_folder(root, &mount.target)?;
+    let target = ensure_folder(root, Path::new(&mount.target))?;
     match &mount.source {
         Source::New { kind, data } => match mount_new(target.as_fd(), kind, mount.flags, data) {
             // Already there: the folder shows just this file system, bound together with what is around it.
@@ -85,8 +86,7 @@ fn attributes(flags: Flags) -> u64 {
 /// Shows the host's `source`, and all that is mounted below it, at `target`.
 fn bind(target: BorrowedFd<'_>, source: &Path, flags: Flags) -> Result<()> {
     let name = c_path(source)?;
-    let source = nix::fcntl::open(&*name, OFlag::O_PATH | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
-        .doing(format_args!("open {}", source.display()))?;
+    let source = sys::fd::open_path(&name).doing(format_args!("open {}", source.display()))?;
     let tree = bind_to(source.as_fd(), target)?;
     match sys::mount::set_attributes(tree.as_fd(), attributes(flags), true) {
         // Before Linux 5.12 only the topmost mount can be changed.
@@ -120,10 +120,10 @@ pub(crate) fn bind_to(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<
 pub(crate) fn make_read_only(root: BorrowedFd<'_>, paths: &[&str]) -> Result<()> {
     for path in paths {
         let Some(place) = existing(root, path)? else { continue };
-        let tree = bind_to(place.as_fd(), place.as_fd()).map_err(|error| on(path, error))?;
+        let tree = bind_to(place.as_fd(), place.as_fd()).map_err(|error| error.within(path))?;
         match sys::mount::set_attributes(tree.as_fd(), sys::mount::ATTR_RDONLY, true) {
             Err(Errno::ENOSYS) => {
-                remount(tree.as_fd(), MsFlags::MS_RDONLY).map_err(|error| on(path, error))?
+                remount(tree.as_fd(), MsFlags::MS_RDONLY).map_err(|error| error.within(path))?
             }
             result => result.doing(path)?,
         }
@@ -131,39 +131,84 @@ pub(crate) fn make_read_only(root: BorrowedFd<'_>, paths: &[&str]) -> Result<()>
     Ok(())
 }
 
-/// Hides what is at each of `paths`: files behind the container's /dev/null, which is ours (CVE-2025-31133), folders
-/// behind one empty read-only tmpfs.
+/// Enters a file system of the kernel's that was mounted before, and makes sure that we are in it: nobody may have
+/// moved the mount point meanwhile. Names in it are the kernel's, so from here on they may be used as paths.
+fn enter_kernel_filesystem(root: BorrowedFd<'_>, folder: &KernelFolder) -> Result<OwnedFd> {
+    let what = format_args!("enter {}", folder.path).to_string();
+    let place = resolve_in_root(root, Path::new(folder.path), Wanted::Folder).doing(&what)?;
+    let found = nix::sys::statfs::fstatfs(&place).doing(&what)?.filesystem_type();
+    if found != folder.magic {
+        return Err(Error::new(what).hint("another file system is there than the one that launcher mounted"));
+    }
+    nix::unistd::fchdir(&place).doing(&what)?;
+    Ok(place)
+}
+
+/// A file system of the kernel's and names in it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct KernelFolder {
+    /// Where it is mounted.
+    pub(crate) path: &'static str,
+    /// What statfs(2) says of it.
+    pub(crate) magic: nix::sys::statfs::FsType,
+    /// Files and folders in it.
+    pub(crate) names: &'static [&'static CStr],
+}
+
+/// Makes what has these names read-only. What does not exist needs no protection.
 ///
 /// # Errors
 /// The kernel refuses.
-pub(crate) fn mask(root: BorrowedFd<'_>, paths: &[&str]) -> Result<()> {
-    let mut empty: Option<OwnedFd> = None;
-    for path in paths {
-        let Some(place) = existing(root, path)? else { continue };
-        let found = nix::sys::stat::fstat(&place).doing(path)?;
-        if found.st_mode & libc::S_IFMT != libc::S_IFDIR {
-            let null = resolve_in_root(root, Path::new("/dev/null")).doing("open /dev/null")?;
-            drop(bind_to(null.as_fd(), place.as_fd()).map_err(|error| on(path, error))?);
-        } else if let Some(empty) = &empty {
-            drop(bind_to(empty.as_fd(), place.as_fd()).map_err(|error| on(path, error))?);
-        } else {
-            mount_new(place.as_fd(), "tmpfs", Flags::INERT.read_only(), "size=0").doing(path)?;
-            empty = Some(resolve_in_root(root, Path::new(path)).doing(path)?);
+pub(crate) fn make_names_read_only(root: BorrowedFd<'_>, folder: &KernelFolder) -> Result<()> {
+    let place = enter_kernel_filesystem(root, folder)?;
+    let flags = MsFlags::MS_RDONLY | super::rootfs::flags_of(place.as_fd())?;
+    for name in folder.names {
+        match sys::mount::bind(name, name, false) {
+            Err(Errno::ENOENT) => {}
+            // Mounts below, locked in a user namespace, must come along and be changed too.
+            Err(Errno::EINVAL) => {
+                make_read_only(root, &[&format!("{}/{}", folder.path, name.to_string_lossy())])?;
+                nix::unistd::fchdir(&place).doing("come back")?;
+            }
+            result => {
+                result.and_then(|()| sys::mount::remount_bind(name, flags)).doing(name.to_string_lossy())?
+            }
         }
     }
     Ok(())
 }
 
+/// Hides what has these names: files behind the host's /dev/null (the image's may be anything, CVE-2025-31133),
+/// folders behind an empty one that loses its name afterwards, so that nothing can ever be put in.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn mask(root: BorrowedFd<'_>, folder: &KernelFolder) -> Result<()> {
+    let what = "make an empty folder";
+    let dev = resolve_in_root(root, Path::new("/dev"), Wanted::Folder).doing("open /dev")?;
+    nix::sys::stat::mkdirat(&dev, c"masked", nix::sys::stat::Mode::from_bits_truncate(0o555)).doing(what)?;
+    let empty = sys::fd::open_at(dev.as_fd(), c"masked", OFlag::O_PATH | OFlag::O_NOFOLLOW).doing(what)?;
+    let place = enter_kernel_filesystem(root, folder)?;
+    for name in folder.names {
+        match sys::mount::bind(c"/dev/null", name, false) {
+            Err(Errno::ENOENT) => {}
+            Err(Errno::ENOTDIR) => {
+                let below = sys::fd::open_at(place.as_fd(), name, OFlag::O_PATH | OFlag::O_NOFOLLOW);
+                let below = below.doing(name.to_string_lossy())?;
+                bind_to(empty.as_fd(), below.as_fd())
+                    .map_err(|error| error.within(name.to_string_lossy()))?;
+            }
+            result => result.doing(name.to_string_lossy())?,
+        }
+    }
+    nix::unistd::unlinkat(&dev, c"masked", nix::unistd::UnlinkatFlags::RemoveDir).doing("remove its name")
+}
+
 /// A handle of `path`, `None` if there is nothing. Links are refused: /proc and /sys are ours and have none there.
 fn existing(root: BorrowedFd<'_>, path: &str) -> Result<Option<OwnedFd>> {
-    match resolve_in_root(root, Path::new(path)) {
+    match resolve_in_root(root, Path::new(path), Wanted::Anything) {
         Ok(place) => Ok(Some(place)),
         Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
         Err(errno) => Err(errno).doing(path),
     }
-}
-
-/// Names the path in front of what went wrong.
-fn on(path: &str, error: Error) -> Error {
-    error.within(path)
 }

@@ -16,8 +16,8 @@ use crate::sys;
 /// # Errors
 /// There is none at this path, or it is not a namespace of this kind.
 pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
-    let file = nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty());
-    file.map_err(|errno| {
+    let name = super::rootfs::c_path(path)?;
+    sys::fd::open_at(nix::fcntl::AT_FDCWD, &name, OFlag::O_RDONLY).map_err(|errno| {
         let error = Error::os(format_args!("open {} for {}", path.display(), kind.option()), errno);
         match errno {
             Errno::ENOENT => {

@@ -165,7 +165,7 @@ fn compose_folder(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
 /// Binds a file or folder of the lower layer into the merged tree so that it cannot be changed.
 fn show_read_only(from: &Path, to: &Path) -> Result<()> {
     let open = |path: &Path| {
-        nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty())
+        sys::fd::open_at(nix::fcntl::AT_FDCWD, &c_path(path)?, OFlag::O_PATH | OFlag::O_NOFOLLOW)
             .doing(format_args!("open {}", path.display()))
     };
     let tree = bind_to(open(from)?.as_fd(), open(to)?.as_fd())?;

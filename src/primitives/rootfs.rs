@@ -29,17 +29,31 @@ pub(crate) fn c_path(path: impl AsRef<Path>) -> Result<CString> {
 ///
 /// # Errors
 /// As open(2); ELOOP for a symbolic link on the way.
-pub(crate) fn resolve_in_root(root: BorrowedFd<'_>, path: &Path) -> std::result::Result<OwnedFd, Errno> {
+pub(crate) fn resolve_in_root(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    kind: Wanted,
+) -> std::result::Result<OwnedFd, Errno> {
     let name = CString::new(path.as_os_str().to_owned().into_vec()).map_err(|_| Errno::EINVAL)?;
-    match sys::fd::open_in_root(root, &name, OFlag::O_PATH) {
+    let flags = if kind == Wanted::Folder { OFlag::O_PATH | OFlag::O_DIRECTORY } else { OFlag::O_PATH };
+    match sys::fd::open_in_root(root, &name, flags) {
         // Before Linux 5.6, and under filters that do not know the call.
-        Err(Errno::ENOSYS) => walk(root, path),
+        Err(Errno::ENOSYS) => walk(root, path, kind),
         result => result,
     }
 }
 
+/// What may be found at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A folder; ENOTDIR for anything else.
+    Folder,
+    /// A folder, a file, a device.
+    Anything,
+}
+
 /// Component by component without following any link: what can be had without openat2.
-fn walk(root: BorrowedFd<'_>, path: &Path) -> std::result::Result<OwnedFd, Errno> {
+fn walk(root: BorrowedFd<'_>, path: &Path, kind: Wanted) -> std::result::Result<OwnedFd, Errno> {
     let mut place = sys::fd::open_at(root, c".", OFlag::O_PATH)?;
     for part in path.components() {
         let name = match part {
@@ -53,49 +67,36 @@ fn walk(root: BorrowedFd<'_>, path: &Path) -> std::result::Result<OwnedFd, Errno
             return Err(Errno::ELOOP);
         }
     }
-    Ok(place)
+    if kind == Wanted::Folder { sys::fd::open_at(place.as_fd(), c".", OFlag::O_PATH) } else { Ok(place) }
 }
 
 /// Opens the folder `path` inside `root`, making what is missing.
 ///
 /// # Errors
 /// A part of the path is a link or a file, or cannot be made.
-pub(crate) fn ensure_folder(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd> {
-    match resolve_in_root(root, Path::new(path)) {
+pub(crate) fn ensure_folder(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd> {
+    let open = || resolve_in_root(root, path, Wanted::Folder);
+    match open() {
         Err(Errno::ENOENT) => {}
-        result => return as_folder(result.map_err(|errno| refused(path, errno))?, path),
+        result => return result.map_err(|errno| refused(path, errno)),
     }
-    let mut place = sys::fd::open_at(root, c".", OFlag::O_PATH).doing("open the rootfs")?;
-    for part in Path::new(path).components().filter(|part| matches!(part, Component::Normal(_))) {
-        let name = c_path(part)?;
-        match nix::sys::stat::mkdirat(&place, name.as_c_str(), Mode::from_bits_truncate(0o755)) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(errno) => {
-                let hint = "the rootfs lacks this folder, and launcher cannot make it there";
-                return Err(Error::os(format_args!("make the mount point {path}"), errno).hint(hint));
-            }
-        }
-        place = resolve_in_root(place.as_fd(), Path::new(&part)).map_err(|errno| refused(path, errno))?;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(refused(path, Errno::ENOENT));
+    };
+    let parent = ensure_folder(root, parent)?;
+    match nix::sys::stat::mkdirat(&parent, name, Mode::from_bits_truncate(0o755)) {
+        Ok(()) | Err(Errno::EEXIST) => open().map_err(|errno| refused(path, errno)),
+        Err(errno) => Err(Error::os(format_args!("make the mount point {}", path.display()), errno)
+            .hint("the rootfs lacks this folder, and launcher cannot make it there")),
     }
-    as_folder(place, path)
 }
 
 /// Says why a mount point cannot be used.
-fn refused(path: &str, errno: Errno) -> Error {
-    let error = Error::os(format_args!("open the mount point {path}"), errno);
+fn refused(path: &Path, errno: Errno) -> Error {
+    let error = Error::os(format_args!("open the mount point {}", path.display()), errno);
     match errno {
         Errno::ELOOP => error.hint("a symbolic link stands where the rootfs should have a folder"),
         _ => error,
-    }
-}
-
-/// Makes sure that a handle is one of a folder.
-fn as_folder(handle: OwnedFd, path: &str) -> Result<OwnedFd> {
-    let found = nix::sys::stat::fstat(&handle).doing(format_args!("look at the mount point {path}"))?;
-    if found.st_mode & libc::S_IFMT == libc::S_IFDIR {
-        Ok(handle)
-    } else {
-        Err(refused(path, Errno::ENOTDIR))
     }
 }
 
@@ -153,7 +154,7 @@ pub(crate) fn reopen_covered(covered: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// # Errors
 /// The kernel refuses one of the calls.
 pub(crate) fn make_root_pivotable() -> Result<()> {
-    let root = nix::fcntl::open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).doing("open /")?;
+    let root = sys::fd::open_path(c"/").doing("open /")?;
     let copy = bind_on_itself(root.as_fd())?;
     // The folder that the parent entered lies in the mounts beneath; its path is found again in the copy.
     let cwd = nix::unistd::getcwd().doing("find the rootfs")?;
@@ -203,14 +204,26 @@ pub(crate) fn make_root_read_only(root: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// Adds flags to a mount the old way: repeats those that the mount has, since remounting drops those not named and a user namespace
-/// may not drop any. The kind of atime is kept where none is named.
+/// Adds flags to a mount the old way: repeats those that the mount has.
 ///
 /// # Errors
 /// The kernel refuses.
-pub(crate) fn remount(folder: BorrowedFd<'_>, mut flags: MsFlags) -> Result<()> {
+pub(crate) fn remount(folder: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
+    let flags = flags | flags_of(folder)?;
+    nix::unistd::fchdir(folder).doing("enter the folder")?;
+    sys::mount::remount_bind(c".", flags).doing("remount")
+}
+
+/// The flags that a remount has to repeat: it drops those not named, and in a user namespace it may drop none. The
+/// kind of atime is kept where none is named.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn flags_of(folder: BorrowedFd<'_>) -> Result<MsFlags> {
     let has = nix::sys::statvfs::fstatvfs(folder).doing("look at the mount")?.flags();
+    let mut flags = MsFlags::empty();
     for (flag, repeated) in [
+        (nix::sys::statvfs::FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
         (nix::sys::statvfs::FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
         (nix::sys::statvfs::FsFlags::ST_NODEV, MsFlags::MS_NODEV),
         (nix::sys::statvfs::FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
@@ -219,6 +232,5 @@ pub(crate) fn remount(folder: BorrowedFd<'_>, mut flags: MsFlags) -> Result<()> 
             flags |= repeated;
         }
     }
-    nix::unistd::fchdir(folder).doing("enter the folder")?;
-    sys::mount::remount_bind_here(flags).doing("remount")
+    Ok(flags)
 }

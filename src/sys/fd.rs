@@ -28,6 +28,16 @@ pub(crate) fn open_at(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<
     nix::fcntl::openat(dir, path, flags | OFlag::O_CLOEXEC, nix::sys::stat::Mode::from_bits_truncate(0o644))
 }
 
+/// `openat(2)` of a path of the host, as a mere handle (O_PATH), close-on-exec.
+pub(crate) fn open_path(path: &CStr) -> Result<OwnedFd, Errno> {
+    nix::fcntl::openat(
+        nix::fcntl::AT_FDCWD,
+        path,
+        OFlag::O_PATH | OFlag::O_CLOEXEC,
+        nix::sys::stat::Mode::empty(),
+    )
+}
+
 /// What [`close_from`] does to a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Closing {

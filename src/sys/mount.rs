@@ -28,11 +28,11 @@ pub(crate) fn bind(source: &CStr, target: &CStr, recursive: bool) -> Result<(), 
     nix::mount::mount(Some(source), target, None::<&CStr>, MsFlags::MS_BIND | recursive, None::<&CStr>)
 }
 
-/// `mount(2)` with MS_REMOUNT|MS_BIND on the current directory: replaces the flags of the mount, not of the file
+/// `mount(2)` with MS_REMOUNT|MS_BIND: replaces the flags of the mount, not of the file
 /// system. In a user namespace flags that were inherited must be repeated, or EPERM.
-pub(crate) fn remount_bind_here(flags: MsFlags) -> Result<(), Errno> {
+pub(crate) fn remount_bind(target: &CStr, flags: MsFlags) -> Result<(), Errno> {
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags;
-    nix::mount::mount(None::<&CStr>, c".", None::<&CStr>, flags, None::<&CStr>)
+    nix::mount::mount(None::<&CStr>, target, None::<&CStr>, flags, None::<&CStr>)
 }
 
 /// `mount(2)` that changes the propagation of `target` and everything below it.
