@@ -141,21 +141,21 @@ pub(crate) fn probe_hierarchies(uid: u32, wanted: &[&str]) -> Result<Vec<Hierarc
 /// The words of a one-line file, none if it cannot be read.
 fn words(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().map(str::to_owned).collect()
+    text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
-/// Where an ordinary user may make a cgroup: beside its own, if the controllers are enabled there, else below it.
+/// Where an ordinary user may make a cgroup: beside its own, if the controllers reach that far, else below it.
 fn delegated(hierarchy: &Hierarchy, wanted: &[&str]) -> Option<PathBuf> {
     let may_write = |folder: &Path| {
         let writable = |path: &Path| nix::unistd::access(path, AccessFlags::W_OK).is_ok();
-        writable(folder) && writable(&folder.join("cgroup.procs"))
+        ["", "cgroup.procs", "cgroup.subtree_control"].iter().all(|file| writable(&folder.join(file)))
+    };
+    let reached = |folder: &Path| {
+        let offered = words(&folder.join("cgroup.controllers"));
+        wanted.iter().all(|name| offered.iter().any(|other| other == name))
     };
     let beside = hierarchy.own.parent().filter(|_| hierarchy.own != hierarchy.mountpoint);
-    let has_controllers = |folder: &Path| {
-        let enabled = words(&folder.join("cgroup.subtree_control"));
-        wanted.iter().all(|name| enabled.iter().any(|other| other == name))
-    };
-    let beside = beside.filter(|folder| may_write(folder) && has_controllers(folder));
+    let beside = beside.filter(|folder| may_write(folder) && reached(folder));
     beside.or(Some(&*hierarchy.own).filter(|folder| may_write(folder))).map(Path::to_path_buf)
 }
 
@@ -246,7 +246,7 @@ fn user_name(uid: u32, passwd: &str) -> String {
 /// The ranges of a user in subuid(5), by name or by number.
 fn parse_subids(text: &str, user: &str, uid: u32) -> Vec<SubRange> {
     let ranges = text.lines().filter_map(|line| {
-        let mut fields = line.trim().split(':');
+        let mut fields = line.trim_ascii().split(':');
         let owner = fields.next()?;
         let (start, size) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
         (owner == user || owner.parse() == Ok(uid)).then_some(SubRange { start, size })

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::options::{Group, OPTIONS, Opt};
+use super::options::{self, Group, Opt};
 
 /// The whole text of `--help`.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Display for Help {
 /// One group of options.
 fn section(f: &mut fmt::Formatter<'_>, title: &str, group: Group) -> fmt::Result {
     writeln!(f, "\n{title}")?;
-    OPTIONS.iter().filter(|option| option.group == group).try_for_each(|option| line(f, option))
+    options::all().filter(|option| option.group == group).try_for_each(|option| line(f, option))
 }
 
 /// One option.
@@ -51,7 +51,7 @@ fn line(f: &mut fmt::Formatter<'_>, option: &Opt) -> fmt::Result {
         Some(letter) => write!(f, "  -{letter}, ")?,
         None => f.write_str("      ")?,
     }
-    let space = if option.value.is_empty() { "" } else { " " };
-    let name = format!("--{}{space}{}", option.long, option.value);
-    writeln!(f, "{name:<26} {}", option.help)
+    let space = if option.value().is_empty() { "" } else { " " };
+    let name = format!("--{}{space}{}", option.long(), option.value());
+    writeln!(f, "{name:<26} {}", option.help())
 }

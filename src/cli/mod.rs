@@ -11,7 +11,7 @@ pub(crate) mod run;
 use std::ffi::OsString;
 
 use crate::error::{Error, Result};
-use options::{Group, OPTIONS, Opt};
+use options::{Group, Opt};
 
 /// What the user wants launcher to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,18 +43,18 @@ const COMMANDS: &[&str] = &[
 ///
 /// # Errors
 /// The words make no sense: names the option.
-pub(crate) fn parse(args: Vec<OsString>) -> Result<Command> {
-    let mut words = args.into_iter().skip(1).peekable();
-    let command = words
-        .peek()
-        .and_then(|word| word.to_str())
-        .and_then(|word| COMMANDS.iter().find(|name| **name == word));
-    if let Some(&command) = command {
-        words.next();
-        return parse_command(command, words.collect());
+pub(crate) fn parse(mut args: Vec<OsString>) -> Result<Command> {
+    // The program's own name; a caller may leave out even that.
+    args.drain(..args.len().min(1));
+    let first = args.first().and_then(|word| word.to_str());
+    match COMMANDS.iter().find(|name| Some(**name) == first) {
+        Some(command) => {
+            args.remove(0);
+            parse_command(command, args)
+        }
+        None if describes_container(&args) => parse_command("run", args),
+        None => init::parse(args),
     }
-    let words: Vec<_> = words.collect();
-    if describes_container(&words) { parse_command("run", words) } else { init::parse(words) }
 }
 
 /// Parses what follows a command.
@@ -81,7 +81,7 @@ fn describes_container(words: &[OsString]) -> bool {
             let (name, has_value) = long.split_once('=').map_or((long, false), |(name, _)| (name, true));
             match find_long(name) {
                 Some(option) if option.group == Group::Container => return true,
-                Some(option) if !option.value.is_empty() && !has_value => drop(words.next()),
+                Some(option) if !option.value().is_empty() && !has_value => drop(words.next()),
                 Some(_) => {}
                 None => return false,
             }
@@ -92,8 +92,10 @@ fn describes_container(words: &[OsString]) -> bool {
                 let run = find_short(Group::Container, letter);
                 match (init, run) {
                     (None, Some(_)) => return true,
-                    (Some(init), None) if init.value.is_empty() => {}
-                    (Some(init), Some(run)) if init.value.is_empty() != run.value.is_empty() => return false,
+                    (Some(init), None) if init.value().is_empty() => {}
+                    (Some(init), Some(run)) if init.value().is_empty() != run.value().is_empty() => {
+                        return false;
+                    }
                     (Some(_), _) => {
                         if letters.as_str().is_empty() {
                             words.next();
@@ -112,12 +114,12 @@ fn describes_container(words: &[OsString]) -> bool {
 
 /// The option of that long name.
 fn find_long(name: &str) -> Option<&'static Opt> {
-    OPTIONS.iter().find(|option| option.long == name)
+    options::all().find(|option| option.long() == name)
 }
 
 /// The option of that letter in a group.
 fn find_short(group: Group, letter: char) -> Option<&'static Opt> {
-    OPTIONS.iter().find(|option| option.group == group && option.short == Some(letter))
+    options::all().find(|option| option.group == group && option.short == Some(letter))
 }
 
 /// One step through the arguments.
@@ -161,7 +163,7 @@ impl Words {
                 .ok_or_else(|| unknown(&format!("--{name}"), self.group)),
         };
         let option = found?;
-        let value = if option.value.is_empty() {
+        let value = if option.value().is_empty() {
             OsString::new()
         } else {
             self.parser.value().map_err(|error| usage(&error))?
@@ -193,8 +195,11 @@ fn unknown(word: &str, group: Group) -> Error {
             _ => format!("{word} belongs to launcher init"),
         });
     }
-    let near = OPTIONS.iter().filter(|option| option.group == group || option.group == Group::Common);
-    let near = near.map(|option| (distance(name, option.long), option.long)).min();
+    if !cfg!(feature = "container") {
+        return error.hint("launcher --help lists them; a program's own options come after --");
+    }
+    let near = options::all().filter(|option| option.group == group || option.group == Group::Common);
+    let near = near.map(|option| (distance(name, option.long()), option.long())).min();
     match near {
         Some((distance, long)) if distance <= 1 + name.len() / 4 && name.len() > 1 => {
             error.hint(format_args!("did you mean --{long}?"))
@@ -233,7 +238,7 @@ fn text(option: &Opt, value: OsString) -> Result<String> {
 
 /// A value that makes no sense, in the words of the option.
 fn wrong(option: &Opt, value: &str, why: impl std::fmt::Display) -> Error {
-    Error::new(format_args!("--{} {value}: {why}", option.long))
+    Error::new(format_args!("--{} {value}: {why}", option.long()))
 }
 
 #[cfg(test)]

@@ -11,37 +11,73 @@ pub(crate) enum Group {
     Container,
 }
 
-/// One option.
+/// One option. Its words are one string: in a table of references each would cost more in relocations than in text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Opt {
     /// What the parsers match on.
     pub(crate) id: Id,
     /// Its letter.
     pub(crate) short: Option<char>,
-    /// Its name.
-    pub(crate) long: &'static str,
-    /// The word for its value; empty if it takes none.
-    pub(crate) value: &'static str,
     /// Whose it is.
     pub(crate) group: Group,
-    /// One line of help.
-    pub(crate) help: &'static str,
+    /// Name, word for the value, help, with tabs between them.
+    words: &'static str,
 }
 
-/// Makes the table and the enum of ids together, so that neither has a member the other lacks.
-macro_rules! options {
-    ($($id:ident $short:tt $long:literal $value:literal $group:ident $help:literal;)*) => {
-        /// An option by name.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Id { $(#[doc = $help] $id),* }
+impl Opt {
+    /// One of its words.
+    fn word(&self, index: usize) -> &'static str {
+        self.words.split('\t').nth(index).unwrap_or_default()
+    }
 
-        /// Every option there is.
-        pub(crate) const OPTIONS: &[Opt] = &[$(
-            Opt { id: Id::$id, short: options!(@$short), long: $long, value: $value, group: Group::$group, help: $help }
-        ),*];
+    /// Its name.
+    pub(crate) fn long(&self) -> &'static str {
+        self.word(0)
+    }
+
+    /// The word for its value; empty if it takes none.
+    pub(crate) fn value(&self) -> &'static str {
+        self.word(1)
+    }
+
+    /// One line of help.
+    pub(crate) fn help(&self) -> &'static str {
+        self.word(2)
+    }
+}
+
+/// Makes the tables and the enum of ids together, so that none has a member the others lack.
+macro_rules! options {
+    (@table $($id:ident $short:tt $long:literal $value:literal $group:ident $help:literal;)*) => {
+        &[$(Opt {
+            id: Id::$id,
+            short: options!(@$short),
+            group: Group::$group,
+            words: concat!($long, "\t", $value, "\t", $help),
+        }),*]
     };
     (@'-') => { None };
     (@$short:literal) => { Some($short) };
+    (
+        $($id:ident $short:tt $long:literal $value:literal $group:ident $help:literal;)*
+        --- $($cid:ident $cshort:tt $clong:literal $cvalue:literal $cgroup:ident $chelp:literal;)*
+    ) => {
+        /// An option by name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Id { $(#[doc = $help] $id,)* $(#[doc = $chelp] $cid,)* }
+
+        /// What every build has.
+        const ALWAYS: &[Opt] = options!(@table $($id $short $long $value $group $help;)*);
+
+        /// What only a build that makes containers has.
+        const CONTAINER: &[Opt] = options!(@table $($cid $cshort $clong $cvalue $cgroup $chelp;)*);
+    };
+}
+
+/// Every option there is.
+pub(crate) fn all() -> impl Iterator<Item = &'static Opt> {
+    let more = if cfg!(feature = "container") { CONTAINER } else { &[] };
+    ALWAYS.iter().chain(more)
 }
 
 #[rustfmt::skip]
@@ -56,6 +92,7 @@ options! {
     Success     'e' "success-code" "CODE"          Init      "exit 0 where the program exits with CODE; repeatable";
     License     'l' "license"      ""              Init      "print the licence";
 
+    ---
     Rootfs      '-' "rootfs"       "DIR"           Container "folder that becomes /";
     Ephemeral   '-' "ephemeral"    ""              Container "writes go to memory and are forgotten";
     ReadOnly    '-' "read-only"    ""              Container "mount the rootfs read-only";
@@ -99,20 +136,20 @@ mod tests {
 
     #[test]
     fn no_name_is_used_twice() {
-        for (index, option) in OPTIONS.iter().enumerate() {
-            for other in &OPTIONS[index + 1..] {
-                assert_ne!(option.long, other.long);
+        for (index, option) in all().enumerate() {
+            for other in all().skip(index + 1) {
+                assert_ne!(option.long(), other.long());
                 let same_letter =
                     option.short.is_some() && option.short == other.short && option.group == other.group;
-                assert!(!same_letter, "{} {}", option.long, other.long);
+                assert!(!same_letter, "{} {}", option.long(), other.long());
             }
         }
     }
 
     #[test]
     fn help_lines_fit_a_terminal() {
-        for option in OPTIONS {
-            assert!(option.help.len() <= 62, "{}: {}", option.long, option.help.len());
+        for option in all() {
+            assert!(option.help().len() <= 62, "{}: {}", option.long(), option.help().len());
         }
     }
 }

@@ -123,7 +123,7 @@ fn set_resource(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()
         Id::CpusetCpus => limits.cpuset_cpus = Some(list(option, value)?),
         Id::CpusetMems => limits.cpuset_mems = Some(list(option, value)?),
         Id::Cgroup => limits.raw.push(resources::parse_raw(value).map_err(|why| wrong(option, value, why))?),
-        _ => return Err(Error::new(format_args!("--{} is not an option of run", option.long))),
+        _ => return Err(Error::new(format_args!("--{} is not an option of run", option.long()))),
     }
     Ok(())
 }
@@ -139,9 +139,10 @@ fn list(option: &'static Opt, value: &str) -> Result<String> {
 
 /// Where a namespace comes from.
 fn place(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
-    let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.option().strip_prefix("--") == Some(option.long))
+    let Some(kind) =
+        Kind::ALL.into_iter().find(|kind| kind.option().strip_prefix("--") == Some(option.long()))
     else {
-        return Err(Error::new(format_args!("--{} places no namespace", option.long)));
+        return Err(Error::new(format_args!("--{} places no namespace", option.long())));
     };
     if kind == Kind::User && value == "auto" {
         spec.mapping = Mapping::Subordinate;
@@ -230,7 +231,7 @@ pub(crate) fn parse_delete(words: Vec<OsString>) -> Result<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::options::OPTIONS;
+    use crate::cli::options;
 
     /// Parses a line of options in front of `-- sh`.
     fn parsed(line: &str) -> Result<RunCommand> {
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn every_option_of_the_table_is_understood() {
-        for option in OPTIONS.iter().filter(|option| option.group == Group::Container) {
+        for option in options::all().filter(|option| option.group == Group::Container) {
             let value = match option.id {
                 Id::Rootfs | Id::Workdir | Id::CgroupParent => "/x",
                 Id::Cpus | Id::CpuWeight | Id::PidsLimit | Id::CpusetCpus | Id::CpusetMems => "1",
@@ -266,9 +267,9 @@ mod tests {
                 | Id::Mntns => "new",
                 _ => "x",
             };
-            let value = if option.value.is_empty() { "" } else { value };
+            let value = if option.value().is_empty() { "" } else { value };
             let help = if option.id == Id::MemorySwap { "--memory 1m" } else { "" };
-            let line = format!("--rootfs /r {help} --{} {value}", option.long);
+            let line = format!("--rootfs /r {help} --{} {value}", option.long());
             let result = parsed(&line);
             assert!(result.is_ok(), "{line}: {result:?}");
             assert_ne!(result.unwrap(), parsed("--rootfs /").unwrap(), "{line} changes nothing");

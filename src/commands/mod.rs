@@ -8,7 +8,6 @@ pub(crate) mod delete;
 pub(crate) mod run;
 
 use std::fmt::Display;
-use std::io::Write;
 
 use crate::error::{Doing, Result};
 
@@ -17,6 +16,12 @@ use crate::error::{Doing, Result};
 /// # Errors
 /// It is closed or full.
 pub(crate) fn print(text: impl Display) -> Result<()> {
-    let mut out = std::io::stdout();
-    write!(out, "{text}").and_then(|()| out.flush()).doing("write to standard output")
+    let text = text.to_string();
+    let mut left = text.as_bytes();
+    while !left.is_empty() {
+        let written =
+            nix::unistd::write(crate::sys::fd::standard(1), left).doing("write to standard output")?;
+        left = left.get(written..).unwrap_or_default();
+    }
+    Ok(())
 }

@@ -152,7 +152,7 @@ impl ChildStep {
             Self::PivotRoot => rootfs::pivot(root(context)?),
             Self::Mask(folder) => mounts::mask(root(context)?, folder),
             Self::Protect(folder) => mounts::make_names_read_only(root(context)?, folder),
-            Self::MakeReadOnly(path) => mounts::make_read_only(root(context)?, &[path]),
+            Self::MakeReadOnly(path) => mounts::make_read_only(root(context)?, path),
             Self::MakeRootReadOnly => rootfs::make_root_read_only(root(context)?),
             Self::BecomeSubreaper => sys::process::become_subreaper().doing(""),
             Self::DropBounding(keep) => user::drop_bounding(*keep),

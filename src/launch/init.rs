@@ -6,7 +6,7 @@
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::error::{Doing, Result, tolerate};
+use crate::error::{Doing, Result};
 use crate::log::warning;
 use crate::sys;
 use crate::sys::process::{Change, Who};
@@ -105,6 +105,7 @@ pub(crate) fn supervise(entrypoint: Pid, options: &Options) -> Result<u8> {
     loop {
         // It may have ended before the first signal is looked at, or its SIGCHLD may have merged with another.
         if let Some(status) = reap_all(&mut state, options)? {
+            #[cfg(feature = "container")]
             if options.kill_rest {
                 kill_descendants();
             }
@@ -165,15 +166,22 @@ fn apply_map(status: u8, as_success: &[u64; 4]) -> u8 {
 
 /// Kills what descends from us and is left, where no PID namespace does: children, then theirs, which become ours
 /// as orphans, until there is nobody. A subreaper's job.
+#[cfg(feature = "container")]
 fn kill_descendants() {
     let Ok(own) = std::fs::read_link("/proc/thread-self") else { return };
     let children = std::path::Path::new("/proc").join(own).join("children");
     while let Ok(text) = std::fs::read_to_string(&children) {
-        for pid in text.split_whitespace().filter_map(|word| word.parse().ok()) {
-            tolerate(sys::process::kill(Pid::from_raw(pid), libc::SIGKILL), "ESRCH: gone by itself");
-            tolerate(sys::process::wait(Who::Child(Pid::from_raw(pid))), "ECHILD: reaped already");
+        for pid in text.split_ascii_whitespace().filter_map(|word| word.parse().ok()) {
+            crate::error::tolerate(
+                sys::process::kill(Pid::from_raw(pid), libc::SIGKILL),
+                "ESRCH: gone by itself",
+            );
+            crate::error::tolerate(
+                sys::process::wait(Who::Child(Pid::from_raw(pid))),
+                "ECHILD: reaped already",
+            );
         }
-        if text.trim().is_empty() {
+        if text.trim_ascii().is_empty() {
             return;
         }
     }

@@ -5,7 +5,6 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::{self, Display};
-use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
@@ -197,15 +196,18 @@ fn c_string(word: OsString) -> Result<CString> {
 
 /// What a script or a dynamic program asks the kernel to run it with; `None` if the file asks for nothing.
 fn interpreter_of(path: &str) -> Option<String> {
-    let mut head = Vec::new();
-    std::fs::File::open(path).ok()?.take(4096).read_to_end(&mut head).ok()?;
+    let file = sys::fd::open_at(nix::fcntl::AT_FDCWD, &CString::new(path).ok()?, nix::fcntl::OFlag::O_RDONLY)
+        .ok()?;
+    let mut head = [0; 4096];
+    let length = nix::unistd::read(&file, &mut head).ok()?;
+    let head = head.get(..length)?;
     if let Some(line) = head.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next()?;
         let words = line.split(|byte| *byte == b' ' || *byte == b'\t');
         let first = words.into_iter().find(|word| !word.is_empty())?;
         return Some(String::from_utf8_lossy(first).replace('\r', "\\r"));
     }
-    elf_interpreter(&head)
+    elf_interpreter(head)
 }
 
 /// The PT_INTERP of an ELF file whose first bytes these are; elf(5). Only the byte order of this machine counts.
@@ -310,6 +312,7 @@ pub(crate) fn start(
 /// It cannot be executed.
 #[cfg(feature = "container")]
 pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
+    use std::io::Read;
     use std::os::fd::AsRawFd;
 
     use crate::error::Doing;

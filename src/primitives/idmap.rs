@@ -65,6 +65,8 @@ pub(crate) fn write_by_helper(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> 
     }
     match execve::run_helper(&words)? {
         (0, _) => Ok(()),
-        (_, said) => Err(Error::new(said.lines().next().unwrap_or("it refused and did not say why").trim())),
+        (_, said) => {
+            Err(Error::new(said.lines().next().unwrap_or("it refused and did not say why").trim_ascii()))
+        }
     }
 }

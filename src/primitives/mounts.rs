@@ -113,22 +113,21 @@ pub(crate) fn bind_to(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<
     }
 }
 
-/// Makes what is at each of `paths` read-only, mounts below included. What does not exist needs no protection.
+/// Makes what is at `path` read-only, mounts below included. What does not exist needs no protection.
 ///
 /// # Errors
 /// The kernel refuses.
-pub(crate) fn make_read_only(root: BorrowedFd<'_>, paths: &[&str]) -> Result<()> {
-    for path in paths {
-        let Some(place) = existing(root, path)? else { continue };
-        let tree = bind_to(place.as_fd(), place.as_fd()).map_err(|error| error.within(path))?;
-        match sys::mount::set_attributes(tree.as_fd(), sys::mount::ATTR_RDONLY, true) {
-            Err(Errno::ENOSYS) => {
-                remount(tree.as_fd(), MsFlags::MS_RDONLY).map_err(|error| error.within(path))?
-            }
-            result => result.doing(path)?,
-        }
+pub(crate) fn make_read_only(root: BorrowedFd<'_>, path: &str) -> Result<()> {
+    let place = match resolve_in_root(root, Path::new(path), Wanted::Anything) {
+        Err(Errno::ENOENT) => return Ok(()),
+        result => result.doing(path)?,
+    };
+    let tree = bind_to(place.as_fd(), place.as_fd()).map_err(|error| error.within(path))?;
+    match sys::mount::set_attributes(tree.as_fd(), sys::mount::ATTR_RDONLY, true) {
+        // Before Linux 5.12.
+        Err(Errno::ENOSYS) => remount(tree.as_fd(), MsFlags::MS_RDONLY).map_err(|error| error.within(path)),
+        result => result.doing(path),
     }
-    Ok(())
 }
 
 /// Enters a file system of the kernel's that was mounted before, and makes sure that we are in it: nobody may have
@@ -167,11 +166,11 @@ pub(crate) fn make_names_read_only(root: BorrowedFd<'_>, folder: &KernelFolder) 
             Err(Errno::ENOENT) => {}
             // Mounts below, locked in a user namespace, must come along and be changed too.
             Err(Errno::EINVAL) => {
-                make_read_only(root, &[&format!("{}/{}", folder.path, name.to_string_lossy())])?;
+                make_read_only(root, &format!("{}/{}", folder.path, name.to_string_lossy()))?;
                 nix::unistd::fchdir(&place).doing("come back")?;
             }
             result => {
-                result.and_then(|()| sys::mount::remount_bind(name, flags)).doing(name.to_string_lossy())?
+                result.and_then(|()| sys::mount::remount_bind(name, flags)).doing(name.to_string_lossy())?;
             }
         }
     }
@@ -202,13 +201,4 @@ pub(crate) fn mask(root: BorrowedFd<'_>, folder: &KernelFolder) -> Result<()> {
         }
     }
     nix::unistd::unlinkat(&dev, c"masked", nix::unistd::UnlinkatFlags::RemoveDir).doing("remove its name")
-}
-
-/// A handle of `path`, `None` if there is nothing. Links are refused: /proc and /sys are ours and have none there.
-fn existing(root: BorrowedFd<'_>, path: &str) -> Result<Option<OwnedFd>> {
-    match resolve_in_root(root, Path::new(path), Wanted::Anything) {
-        Ok(place) => Ok(Some(place)),
-        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-        Err(errno) => Err(errno).doing(path),
-    }
 }

@@ -23,6 +23,12 @@ pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> R
     }
 }
 
+/// A standard stream by number; std's own handles come with buffers and locks.
+pub(crate) fn standard(number: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: 0, 1 and 2 are never closed by us; closed by our caller, a call on them is EBADF and no more.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
 /// `openat(2)` of one path component or a path of ours, close-on-exec.
 pub(crate) fn open_at(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
     nix::fcntl::openat(dir, path, flags | OFlag::O_CLOEXEC, nix::sys::stat::Mode::from_bits_truncate(0o644))
@@ -109,7 +115,7 @@ pub(super) fn own(fd: RawFd) -> OwnedFd {
 /// The id of the mount that a handle is on, from /proc/self/fdinfo (Linux 3.15).
 pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
+    text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim_ascii().parse().ok())
 }
 
 /// `readlink("/proc/self/fd/N")`: the path of a descriptor as the kernel sees it now.

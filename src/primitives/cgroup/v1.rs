@@ -39,9 +39,9 @@ pub(super) fn inherit_cpuset(folder: &Path) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let (own, above) = (folder.join(file), folder.join("..").join(file));
         let Ok(text) = std::fs::read_to_string(&own) else { return Ok(()) };
-        if text.trim().is_empty() {
+        if text.trim_ascii().is_empty() {
             let value = std::fs::read_to_string(&above).doing(format_args!("read {}", above.display()))?;
-            write(&own, value.trim()).doing(format_args!("write {}", own.display()))?;
+            write(&own, value.trim_ascii()).doing(format_args!("write {}", own.display()))?;
         }
     }
     Ok(())

@@ -95,13 +95,17 @@ fn enable(
 ) -> Result<()> {
     let file = folder.join("cgroup.subtree_control");
     let enabled = std::fs::read_to_string(&file).doing(format_args!("read {}", file.display()))?;
-    let missing: Vec<_> =
-        controllers.iter().filter(|name| !enabled.split_whitespace().any(|one| one == **name)).collect();
+    let missing: Vec<_> = controllers
+        .iter()
+        .filter(|name| !enabled.split_ascii_whitespace().any(|one| one == **name))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     let offered = std::fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
-    if let Some(name) = missing.iter().find(|name| !offered.split_whitespace().any(|one| one == ***name)) {
+    if let Some(name) =
+        missing.iter().find(|name| !offered.split_ascii_whitespace().any(|one| one == ***name))
+    {
         let above = folder.parent().unwrap_or(folder).join("cgroup.subtree_control");
         return Err(Error::new(format_args!(
             "the {name} controller is not handed down to {}",
