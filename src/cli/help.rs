@@ -9,7 +9,8 @@ use super::options::{self, Group, Opt};
 pub(crate) struct Help;
 
 /// What stands above the options.
-const HEAD: &str = "\
+const HEAD: &str = if cfg!(feature = "container") {
+    "\
 launcher: makes a container, and is PID 1 in it
 
   launcher [OPTION]... [--] PROGRAM [ARGUMENT]...      init: in a container that somebody else made
@@ -19,7 +20,14 @@ launcher: makes a container, and is PID 1 in it
 
 What the first word or an option says decides: a command; else run, if an option describes a container and stands
 before the program; else init, which works under any seccomp filter.
-";
+"
+} else {
+    "\
+launcher: PID 1 of a container
+
+  launcher [OPTION]... [--] PROGRAM [ARGUMENT]...
+"
+};
 
 /// What stands below them.
 const TAIL: &str = "
