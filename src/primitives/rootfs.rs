@@ -169,12 +169,10 @@ pub(crate) fn make_root_pivotable() -> Result<()> {
 /// # Errors
 /// The kernel refuses one of the calls.
 pub(crate) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
+    let old = sys::fd::open_path(c"/").doing("open the old root")?;
     nix::unistd::fchdir(root).doing("enter the new root")?;
     match sys::mount::pivot_root(c".", c".") {
-        Ok(()) => {
-            // Every mount is a slave of the host's since the first step, so that this stays in here.
-            sys::mount::detach(c".").doing("detach the old root")?;
-        }
+        Ok(()) => detach_old_root(old.as_fd())?,
         // An initramfs that could not be laid over: the new root is moved on top of everything, which hides the rest.
         Err(Errno::EINVAL) => {
             sys::mount::move_path(c".", c"/").doing("pivot_root, then move the new root over /")?;
@@ -183,6 +181,20 @@ pub(crate) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
         Err(errno) => return Err(errno).doing("pivot_root"),
     }
     nix::unistd::chdir("/").doing("enter /")
+}
+
+/// Detaches the old root and all that is stacked on it, from the top: where the rootfs is `/`, the layers of an overlay
+/// are. Every mount is a slave of the host's since the first step, so that this stays in here.
+fn detach_old_root(old: BorrowedFd<'_>) -> Result<()> {
+    nix::unistd::fchdir(old).doing("enter the old root")?;
+    loop {
+        // Asked from inside the old root, this never means the new one.
+        sys::mount::detach(c".").doing("detach the old root")?;
+        // It can be reached as long as it is mounted anywhere.
+        if !sys::process::cwd_is_inside().doing("look for the old root")? {
+            return Ok(());
+        }
+    }
 }
 
 /// Makes the current directory our root. No isolation, and not meant as one: what is left outside is covered by a
