@@ -1,13 +1,16 @@
 //! This machine as facts: what the plan needs to know and only the kernel can tell. Probing changes nothing.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::AccessFlags;
 
 use crate::error::{Doing, Result};
 use crate::spec::Spec;
+use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
+use crate::sys;
 
 /// `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2): what an initramfs is made of.
 const RAM_FILESYSTEMS: [i64; 2] = [0x8584_58f6, 0x0102_1994];
@@ -54,6 +57,8 @@ pub(crate) struct Host {
     pub(crate) uid: u32,
     /// Effective group id.
     pub(crate) gid: u32,
+    /// Our capabilities; looked up only where some are named.
+    pub(crate) permitted: u64,
     /// Name of the user, as /etc/passwd has it; its number if it has none.
     pub(crate) user: String,
     /// Our process id: the container's name when it has none.
@@ -85,7 +90,7 @@ impl Host {
             uid,
             gid: nix::unistd::getegid().as_raw(),
             pid: std::process::id(),
-            env: std::env::vars_os().collect(),
+            env: sys::entry::environment().into_iter().filter_map(split_variable).collect(),
             ..Self::default()
         };
         if spec.rootfs.is_some() {
@@ -97,6 +102,9 @@ impl Host {
         if !spec.resources.is_empty() {
             host.hierarchies = probe_hierarchies(uid, &spec.resources.controllers())?;
         }
+        if spec.process.required != CapSet::NONE {
+            host.permitted = sys::caps::permitted().doing("look at our capabilities")?;
+        }
         if spec.mapping == Mapping::Subordinate {
             host.user = user_name(uid, &read("/etc/passwd")?);
             host.subuids = parse_subids(&read_or_empty("/etc/subuid"), &host.user, uid);
@@ -104,6 +112,13 @@ impl Host {
         }
         Ok(host)
     }
+}
+
+/// `NAME=VALUE` as a pair; `None` for what is no variable.
+fn split_variable(entry: OsString) -> Option<(OsString, OsString)> {
+    let mut name = entry.into_vec();
+    let value = name.split_off(name.iter().position(|byte| *byte == b'=')?);
+    Some((OsString::from_vec(name), OsString::from_vec(value.get(1..)?.to_vec())))
 }
 
 /// The file system type at `path`, 0 if it cannot be told.
@@ -181,7 +196,7 @@ fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
         if (version == Version::V1 && controllers.is_empty()) || found.iter().any(is_same) {
             continue;
         }
-        let mountpoint = PathBuf::from(unescape(mountpoint));
+        let mountpoint = PathBuf::from(sys::mount::unescape(mountpoint));
         let own = own_path(own, &controllers, root, &mountpoint);
         found.push(Hierarchy { version, mountpoint, controllers, own, delegated: None });
     }
@@ -223,13 +238,6 @@ fn own_path(own: &str, controllers: &[String], root: &str, mountpoint: &Path) ->
     });
     let below = inside.and_then(|path| Path::new(path).strip_prefix(root).ok());
     below.map_or_else(|| mountpoint.to_path_buf(), |path| mountpoint.join(path))
-}
-
-/// Paths in mountinfo have blank, tab, newline and backslash as three octal digits.
-fn unescape(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
 }
 
 /// The name of a user in passwd(5); its number if it has none there.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::options::{Group, Id};
 use super::{Command, Word, Words, signals, text, wrong};
 use crate::error::{Error, Result};
-use crate::launch::init::Options;
+use crate::spec::init::Options;
 
 /// `launcher [OPTION]... [--] PROGRAM`.
 #[derive(Debug, Clone, PartialEq)]

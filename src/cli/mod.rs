@@ -155,10 +155,10 @@ impl Words {
             }
             Some(lexopt::Arg::Short(letter)) => find_short(self.group, letter)
                 .or_else(|| find_short(Group::Common, letter))
-                .ok_or_else(|| unknown(&format!("-{letter}"), self.group)),
+                .ok_or_else(|| unknown(&format!("-{letter}"))),
             Some(lexopt::Arg::Long(name)) => find_long(name)
                 .filter(|option| option.group == self.group || option.group == Group::Common)
-                .ok_or_else(|| unknown(&format!("--{name}"), self.group)),
+                .ok_or_else(|| unknown(&format!("--{name}"))),
         };
         let option = found?;
         let value = if option.value().is_empty() {
@@ -184,7 +184,7 @@ fn usage(error: &lexopt::Error) -> Error {
 }
 
 /// An option that there is not, with the nearest that there is.
-fn unknown(word: &str, group: Group) -> Error {
+fn unknown(word: &str) -> Error {
     let error = Error::new(format_args!("unknown option {word}"));
     let name = word.trim_start_matches('-');
     if let Some(option) = find_long(name) {
@@ -196,8 +196,7 @@ fn unknown(word: &str, group: Group) -> Error {
     if !cfg!(feature = "container") {
         return error.hint("launcher --help lists them; a program's own options come after --");
     }
-    let near = options::all().filter(|option| option.group == group || option.group == Group::Common);
-    let near = near.map(|option| (distance(name, option.long()), option.long())).min();
+    let near = options::all().map(|option| (distance(name, option.long()), option.long())).min();
     match near {
         Some((distance, long)) if distance <= 1 + name.len() / 4 && name.len() > 1 => {
             error.hint(format_args!("did you mean --{long}?"))
@@ -287,7 +286,7 @@ mod tests {
         for (line, hint) in [
             ("run --rotfs /r sh", "did you mean --rootfs?"),
             ("run --memroy 1m sh", "did you mean --memory?"),
-            ("--hotsname x sh", "launcher --help lists them; a program's own options come after --"),
+            ("--hotsname x sh", "did you mean --hostname?"),
             ("-w --rootfs /r", "--rootfs describes a container: put it first, or say launcher run"),
             ("run --quux sh", "launcher --help lists them; a program's own options come after --"),
         ] {

@@ -56,6 +56,9 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
         }
     }
     command.spec.process.bounding = caps.of_container();
+    if caps.added != CapSet::ALL {
+        command.spec.process.required = caps.added;
+    }
     let faults = validate::validate(&command.spec);
     if faults.is_empty() { Ok(Command::Run(Box::new(command))) } else { Err(Error::new(faults.join("; "))) }
 }

@@ -2,9 +2,6 @@
 //!
 //! Makes none of the calls that containers forbid, and survives a refusal of all that are not needed.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
-
 use crate::cli::init::InitCommand;
 use crate::error::{Doing, Error, Result};
 use crate::launch::init;
@@ -19,7 +16,7 @@ use crate::sys::signal::{Disposition, Set};
 /// # Errors
 /// The program cannot be executed (126, 127), or a call fails that no system forbids.
 pub(crate) fn run(command: &InitCommand) -> Result<u8> {
-    let program = Program::new(&command.args, environment())?;
+    let program = Program::new(&command.args, sys::entry::environment())?;
     // Every signal waits until the loop takes it: nothing is lost between start and exec.
     let mask = sys::signal::set_mask(Set::ALL).doing("block signals")?;
     // Ignored, SIGCHLD would take away the child's status. The child gets back what we got.
@@ -47,16 +44,6 @@ pub(crate) fn run(command: &InitCommand) -> Result<u8> {
     // The program has its own copies; ours would keep files and pipes alive that it closes.
     sys::fd::close_from(3, Closing::Now);
     init::supervise(entrypoint, &command.options)
-}
-
-/// Our environment as `NAME=VALUE`, as it is.
-fn environment() -> Vec<OsString> {
-    let join = |(mut name, value): (OsString, OsString)| {
-        name.push("=");
-        name.push(value);
-        name
-    };
-    std::env::vars_os().filter(|(name, _)| !name.as_bytes().is_empty()).map(join).collect()
 }
 
 /// Asks for a signal when our parent dies, and takes it now if it has died already.

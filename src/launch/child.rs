@@ -10,9 +10,9 @@ use crate::error::{Error, Result, tolerate};
 use crate::log::warning;
 use crate::primitives::execve::{self, Failed, Inherited};
 use crate::spec::caps::CapSet;
+use crate::spec::init::Options;
 use crate::spec::namespaces::Kind;
 use crate::sys;
-use crate::sys::fd::Closing;
 use crate::sys::signal::{Disposition, Set};
 
 /// What the child is given.
@@ -51,9 +51,13 @@ pub(crate) fn run(start: Start<'_>) -> ! {
 /// Everything up to the running entrypoint. A failure comes with the socket to tell it through.
 fn set_up(
     start: Start<'_>,
-) -> std::result::Result<(nix::unistd::Pid, init::Options), (Option<usize>, Error, OwnedFd)> {
+) -> std::result::Result<(nix::unistd::Pid, Options), (Option<usize>, Error, OwnedFd)> {
     let Start { plan, channel, namespaces, has_terminal } = start;
-    let result = prepare(plan, channel.as_fd(), namespaces).and_then(|()| spawn(plan, has_terminal));
+    let result = prepare(plan, channel.as_fd(), namespaces).and_then(|()| {
+        // What is left of the host's descriptors, before anybody inside can look at ours.
+        sys::fd::close_all_but(channel.as_fd());
+        spawn(plan, has_terminal)
+    });
     let entrypoint = match result {
         Ok(entrypoint) => entrypoint,
         Err((step, error)) => return Err((step, error, channel)),
@@ -61,7 +65,7 @@ fn set_up(
     sync::tell(channel.as_fd(), &Message::Ready);
     drop(channel);
     settle();
-    Ok((entrypoint, init::Options { kill_rest: !plan.has_own_pids, ..init::Options::DEFAULT }))
+    Ok((entrypoint, Options { kill_rest: !plan.has_own_pids, ..Options::DEFAULT }))
 }
 
 /// The steps of the plan.
@@ -83,7 +87,7 @@ fn prepare(
             return Err((None, error.within("set the death signal")));
         }
     }
-    for signal in 1..=31 {
+    for signal in 1..=sys::signal::LAST {
         // The container's processes start with defaults, whatever our caller ignored (nohup, SIGPIPE of a daemon).
         tolerate(
             sys::signal::set_disposition(signal, Disposition::Default),
@@ -109,9 +113,8 @@ fn spawn(plan: &Plan, has_terminal: bool) -> std::result::Result<nix::unistd::Pi
     })
 }
 
-/// What init does not need any more: descriptors of the host, capabilities. Not fatal, the entrypoint runs already.
+/// Gives up the capabilities that init does not need any more. Not fatal, the entrypoint runs already.
 fn settle() {
-    sys::fd::close_from(3, Closing::Now);
     // To signal an entrypoint that became another user. Without it there are fewer still, which is fine.
     let caps = sys::caps::permitted().and_then(|has| sys::caps::set(has & CapSet::KILL.0));
     if let Err(errno) = caps {

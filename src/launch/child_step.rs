@@ -3,7 +3,6 @@
 use std::fmt::{self, Display};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::errno::Errno;
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
@@ -186,17 +185,10 @@ pub(crate) fn set_death_signal(channel: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// Joins the opened namespace of that kind and closes its descriptor.
-fn join(kind: Kind, namespaces: &mut Vec<(Kind, OwnedFd)>) -> Result<()> {
-    let Some(index) = namespaces.iter().position(|(other, _)| *other == kind) else {
+fn join(kind: Kind, opened: &mut Vec<(Kind, OwnedFd)>) -> Result<()> {
+    let Some(index) = opened.iter().position(|(other, _)| *other == kind) else {
         return Err(Error::new("it was not opened"));
     };
-    let (_, file) = namespaces.swap_remove(index);
-    sys::ns::join(file.as_fd()).map_err(|errno| {
-        let error = Error::os("", errno);
-        match errno {
-            Errno::EINVAL => error.hint("the file is no namespace of this kind"),
-            Errno::EPERM => error.hint("joining needs CAP_SYS_ADMIN in the user namespace that owns it"),
-            _ => error,
-        }
-    })
+    let (_, file) = opened.swap_remove(index);
+    namespaces::join(kind, file.as_fd())
 }

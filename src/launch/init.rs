@@ -8,28 +8,10 @@ use nix::unistd::Pid;
 
 use crate::error::{Doing, Result};
 use crate::log::warning;
+use crate::spec::init::Options;
 use crate::sys;
 use crate::sys::process::{Change, Who};
 use crate::sys::signal::Received;
-
-/// What the user may change about the init.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Options {
-    /// Signals go to the entrypoint's whole process group.
-    pub(crate) to_group: bool,
-    /// Says so when an orphan is reaped.
-    pub(crate) warn_on_reap: bool,
-    /// Exit statuses that are turned into 0, one bit each.
-    pub(crate) as_success: [u64; 4],
-    /// What is left when the entrypoint ends is killed; a PID namespace does that by itself.
-    pub(crate) kill_rest: bool,
-}
-
-impl Options {
-    /// What a container's init does, and launcher's own without options.
-    pub(crate) const DEFAULT: Self =
-        Self { to_group: false, warn_on_reap: false, as_success: [0; 4], kill_rest: false };
-}
 
 /// What PID 1 knows between two events.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,6 +20,8 @@ struct State {
     entrypoint: Pid,
     /// It was stopped and has not been told to continue.
     stopped: bool,
+    /// It was asked to end, by SIGTERM.
+    ending: bool,
 }
 
 /// What happened.
@@ -79,6 +63,7 @@ fn decide(event: Event, state: &mut State) -> Action {
                 matches!(number, libc::SIGTERM | libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGCONT);
             let wake = state.stopped && ends;
             state.stopped &= !wake;
+            state.ending |= number == libc::SIGTERM;
             Action::Forward { signal: number, wake: wake && number != libc::SIGCONT }
         }
         Event::Changed(pid, change) if pid == state.entrypoint => match change {
@@ -86,6 +71,8 @@ fn decide(event: Event, state: &mut State) -> Action {
             Change::Killed(signal) => Action::Finish(128 + u8::try_from(signal).unwrap_or(127)),
             // Ctrl-Z: nobody outside can continue it, the terminal would hang.
             Change::Stopped(libc::SIGTSTP) => Action::Forward { signal: libc::SIGCONT, wake: false },
+            // It was asked to end and stops before it sees that: it would never end.
+            Change::Stopped(_) if state.ending => Action::Forward { signal: libc::SIGCONT, wake: false },
             Change::Stopped(_) => {
                 state.stopped = true;
                 Action::Ignore
@@ -101,9 +88,11 @@ fn decide(event: Event, state: &mut State) -> Action {
 /// # Errors
 /// The kernel does not let us wait for signals.
 pub(crate) fn supervise(entrypoint: Pid, options: &Options) -> Result<u8> {
-    let mut state = State { entrypoint, stopped: false };
+    let mut state = State { entrypoint, stopped: false, ending: false };
+    let mut received = None;
     loop {
-        // It may have ended before the first signal is looked at, or its SIGCHLD may have merged with another.
+        // First, always: it may have ended before the first signal is looked at, its SIGCHLD may have merged with
+        // another, and whether it is stopped decides what becomes of the signal.
         if let Some(status) = reap_all(&mut state, options)? {
             #[cfg(feature = "container")]
             if options.kill_rest {
@@ -111,8 +100,10 @@ pub(crate) fn supervise(entrypoint: Pid, options: &Options) -> Result<u8> {
             }
             return Ok(apply_map(status, &options.as_success));
         }
-        let received = sys::signal::wait_for_any().doing("wait for signals")?;
-        act(decide(Event::Signal(received), &mut state), state.entrypoint, options);
+        if let Some(received) = received {
+            act(decide(Event::Signal(received), &mut state), state.entrypoint, options);
+        }
+        received = Some(sys::signal::wait_for_any().doing("wait for signals")?);
     }
 }
 
@@ -196,6 +187,11 @@ mod tests {
     /// Some other child.
     const OTHER: Pid = Pid::from_raw(9);
 
+    /// The state at the beginning.
+    fn fresh() -> State {
+        State { entrypoint: MAIN, stopped: false, ending: false }
+    }
+
     /// A signal sent by a process.
     fn sent(number: i32) -> Event {
         Event::Signal(Received { number, code: 0 })
@@ -204,14 +200,14 @@ mod tests {
     #[test]
     fn every_signal_is_forwarded_but_the_kernels_word_about_children_and_the_background() {
         for number in 1..=sys::signal::LAST {
-            let mut state = State { entrypoint: MAIN, stopped: false };
+            let mut state = fresh();
             let want = match number {
                 libc::SIGTTIN | libc::SIGTTOU => Action::Ignore,
                 signal => Action::Forward { signal, wake: false },
             };
             assert_eq!(decide(sent(number), &mut state), want, "{number}");
         }
-        let mut state = State { entrypoint: MAIN, stopped: false };
+        let mut state = fresh();
         let kernel = Event::Signal(Received { number: libc::SIGCHLD, code: libc::CLD_EXITED });
         assert_eq!(decide(kernel, &mut state), Action::Ignore);
     }
@@ -227,14 +223,14 @@ mod tests {
             (OTHER, Change::Killed(9), Action::Reaped(OTHER)),
             (OTHER, Change::Stopped(libc::SIGSTOP), Action::Ignore),
         ] {
-            let mut state = State { entrypoint: MAIN, stopped: false };
+            let mut state = fresh();
             assert_eq!(decide(Event::Changed(pid, change), &mut state), want, "{change:?}");
         }
     }
 
     #[test]
     fn a_stopped_entrypoint_gets_to_see_a_signal_that_wants_its_end() {
-        let mut state = State { entrypoint: MAIN, stopped: false };
+        let mut state = fresh();
         assert_eq!(decide(Event::Changed(MAIN, Change::Stopped(libc::SIGSTOP)), &mut state), Action::Ignore);
         assert_eq!(
             decide(sent(libc::SIGUSR1), &mut state),
@@ -251,8 +247,19 @@ mod tests {
     }
 
     #[test]
+    fn who_was_asked_to_end_does_not_stay_stopped() {
+        let mut state = fresh();
+        assert_eq!(
+            decide(sent(libc::SIGTERM), &mut state),
+            Action::Forward { signal: libc::SIGTERM, wake: false }
+        );
+        let stopped = Event::Changed(MAIN, Change::Stopped(libc::SIGSTOP));
+        assert_eq!(decide(stopped, &mut state), Action::Forward { signal: libc::SIGCONT, wake: false });
+    }
+
+    #[test]
     fn ctrl_z_cannot_freeze_a_container() {
-        let mut state = State { entrypoint: MAIN, stopped: false };
+        let mut state = fresh();
         let stopped = Event::Changed(MAIN, Change::Stopped(libc::SIGTSTP));
         assert_eq!(decide(stopped, &mut state), Action::Forward { signal: libc::SIGCONT, wake: false });
     }

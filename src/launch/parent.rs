@@ -15,6 +15,7 @@ use super::sync::{self, Message};
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::log::{say, warning};
 use crate::primitives::cgroup::Cgroup;
+use crate::primitives::namespaces;
 use crate::primitives::rootfs::c_path;
 use crate::spec::namespaces::Kind;
 use crate::sys;
@@ -171,8 +172,8 @@ fn deliver(plan: &Plan, start: &mut Start<'_>) -> Result<Side> {
     for kind in &plan.courier {
         let Some(index) = start.namespaces.iter().position(|(other, _)| other == kind) else { continue };
         let (_, file) = start.namespaces.swap_remove(index);
-        let words = format_args!("join the {} namespace", kind.file()).to_string();
-        sys::ns::join(file.as_fd()).doing(&words)?;
+        namespaces::join(*kind, file.as_fd())
+            .map_err(|error| error.within(format_args!("join the {} namespace", kind.file())))?;
         if *kind == Kind::User {
             // Our groups have no meaning there.
             tolerate(sys::user::set_groups(&[]), "EPERM: setgroups is denied in there");

@@ -226,7 +226,7 @@ impl<'a> Planner<'a> {
     fn child(&self, maps: &Maps, v1_controllers: &[String]) -> Vec<ChildStep> {
         let mut steps = Vec::new();
         if self.in_userns() {
-            steps.push(ChildStep::BecomeRoot { may_set_groups: !maps.is_new || maps.may_set_groups });
+            steps.push(ChildStep::BecomeRoot { may_set_groups: maps.may_set_groups });
             steps.push(ChildStep::SetDeathSignal); // after it: the kernel clears it when ids change
         }
         if self.is_new(Kind::Cgroup) {
@@ -352,7 +352,8 @@ impl<'a> Planner<'a> {
     fn dev_mounts(&self, maps: &Maps) -> impl Iterator<Item = Mount> + use<> {
         let flags = Flags { nosuid: true, noexec: true, ..Flags::default() };
         // Group 5 is tty everywhere; where it is not mapped naming it is EINVAL.
-        let has_tty_group = !maps.is_new || to_host(&maps.gids, 5).is_some();
+        let is_joined = matches!(self.placement(Kind::User), Placement::Join(_));
+        let has_tty_group = !is_joined && (!maps.is_new || to_host(&maps.gids, 5).is_some());
         let pts = if has_tty_group {
             "newinstance,ptmxmode=0666,mode=0620,gid=5"
         } else {
@@ -374,6 +375,10 @@ impl<'a> Planner<'a> {
     fn entrypoint(&self, maps: &Maps) -> Result<Vec<LastStep>> {
         let process = &self.spec.process;
         let user = process.user;
+        let lacking = process.required.without(CapSet(self.host.permitted));
+        if !self.in_userns() && lacking != CapSet::NONE {
+            return Err(Error::new(format_args!("--cap-add {lacking}: launcher does not have it itself")));
+        }
         if maps.is_new && (to_host(&maps.uids, user.uid).is_none() || to_host(&maps.gids, user.gid).is_none())
         {
             return Err(Error::new(format_args!("-u {}:{}: an id that is not mapped", user.uid, user.gid))
@@ -390,7 +395,8 @@ impl<'a> Planner<'a> {
             steps.extend(cwd.clone().map(LastStep::ChangeDir)); // root may enter what the user may not
         }
         if !maps.is_new || maps.may_set_groups {
-            steps.push(LastStep::SetGroups(vec![user.gid])); // the caller's groups never survive
+            let may_be_denied = matches!(self.placement(Kind::User), Placement::Join(_));
+            steps.push(LastStep::SetGroups { groups: vec![user.gid], may_be_denied }); // the caller's never survive
         }
         if user.gid != 0 {
             steps.push(LastStep::SetGid(user.gid)); // before the user id: no right to it afterwards

@@ -122,7 +122,7 @@ fn every_mount_comes_before_the_pivot_and_its_mask_after_the_mount() {
 fn capabilities_go_before_the_right_to_drop_them() {
     assert_order(
         &lines(&full(), &rootful()),
-        &["drop all capabilities", "become user 1000", "set the capabilities to none"],
+        &["drop all capabilities", "become user 1000", "keep of the capabilities none"],
     );
 }
 

@@ -31,14 +31,19 @@ pub(crate) enum LastStep {
     /// Enters the working directory. Not allowed to: tried again by `ConfirmDir` as the user.
     ChangeDir(CString),
     /// Replaces the supplementary groups.
-    SetGroups(Vec<u32>),
+    SetGroups {
+        /// By these.
+        groups: Vec<u32>,
+        /// The namespace was made by somebody else, who may have denied setgroups(2) in it for good.
+        may_be_denied: bool,
+    },
     /// Changes the group id.
     SetGid(u32),
     /// Changes the user id.
     SetUid(u32),
     /// Makes sure that the working directory was entered and is inside the container.
     ConfirmDir(CString),
-    /// Sets permitted and effective capabilities, empties inheritable and ambient.
+    /// Takes permitted and effective capabilities back to these, empties inheritable and ambient.
     SetCaps(CapSet),
     /// Dies when init dies: only where no PID namespace sees to that.
     DieWithInit,
@@ -56,7 +61,7 @@ impl Display for LastStep {
                 write!(f, "limit {} to {}:{}", limit.name, number(limit.soft), number(limit.hard))
             }
             Self::ChangeDir(path) => write!(f, "enter {}", path.to_string_lossy()),
-            Self::SetGroups(groups) => {
+            Self::SetGroups { groups, .. } => {
                 f.write_str("set the groups to")?;
                 groups.iter().try_for_each(|group| write!(f, " {group}"))
             }
@@ -65,7 +70,7 @@ impl Display for LastStep {
             Self::ConfirmDir(path) => {
                 write!(f, "make sure that {} was entered and is inside", path.to_string_lossy())
             }
-            Self::SetCaps(caps) => write!(f, "set the capabilities to {caps}"),
+            Self::SetCaps(caps) => write!(f, "keep of the capabilities {caps}"),
             Self::DieWithInit => f.write_str("set the death signal"),
             Self::NoNewPrivs => f.write_str("set no_new_privs"),
         }
@@ -83,14 +88,17 @@ impl LastStep {
                 Err(Errno::EACCES | Errno::EPERM) => Ok(()),
                 result => result,
             },
-            Self::SetGroups(groups) => sys::user::set_groups(groups),
+            Self::SetGroups { groups, may_be_denied } => match sys::user::set_groups(groups) {
+                Err(Errno::EPERM) if *may_be_denied => Ok(()),
+                result => result,
+            },
             Self::SetGid(gid) => sys::user::set_gid(*gid),
             Self::SetUid(uid) => sys::user::set_uid(*uid),
             Self::ConfirmDir(path) => {
                 sys::process::change_dir(path)?;
                 if sys::process::cwd_is_inside()? { Ok(()) } else { Err(Errno::EXDEV) }
             }
-            Self::SetCaps(caps) => sys::caps::set(caps.0),
+            Self::SetCaps(caps) => sys::caps::set(caps.0 & sys::caps::permitted()?),
             Self::DieWithInit => sys::process::set_death_signal(libc::SIGKILL),
             Self::NoNewPrivs => sys::process::set_no_new_privs(),
         }
@@ -358,6 +366,8 @@ fn execute(
                 }
             }
             Errno::EACCES if program.candidates.len() > 1 => worst = (index, Errno::EACCES),
+            // A damaged or foreign program is not a script.
+            Errno::ENOEXEC if sys::process::is_elf(path) => return (index, Errno::ENOEXEC),
             Errno::ENOEXEC => {
                 sys::process::execve(c"/bin/sh", shell, envp);
                 return (index, Errno::ENOEXEC);

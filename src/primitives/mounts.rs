@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
 
-use super::rootfs::{Wanted, c_path, ensure_folder, handle_path, remount, resolve_in_root};
+use super::rootfs::{Wanted, c_path, ensure_folder, handle_path, remount_tree, resolve_in_root};
 use crate::error::{Doing, Error, Result};
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::sys;
@@ -89,8 +89,8 @@ fn bind(target: BorrowedFd<'_>, source: &Path, flags: Flags) -> Result<()> {
     let source = sys::fd::open_path(&name).doing(format_args!("open {}", source.display()))?;
     let tree = bind_to(source.as_fd(), target)?;
     match sys::mount::set_attributes(tree.as_fd(), attributes(flags), true) {
-        // Before Linux 5.12 only the topmost mount can be changed.
-        Err(Errno::ENOSYS) => remount(tree.as_fd(), ms_flags(flags)),
+        // Before Linux 5.12.
+        Err(Errno::ENOSYS) => remount_tree(tree.as_fd(), ms_flags(flags)),
         result => result.doing("set its flags"),
     }
 }
@@ -125,7 +125,9 @@ pub(crate) fn make_read_only(root: BorrowedFd<'_>, path: &str) -> Result<()> {
     let tree = bind_to(place.as_fd(), place.as_fd()).map_err(|error| error.within(path))?;
     match sys::mount::set_attributes(tree.as_fd(), sys::mount::ATTR_RDONLY, true) {
         // Before Linux 5.12.
-        Err(Errno::ENOSYS) => remount(tree.as_fd(), MsFlags::MS_RDONLY).map_err(|error| error.within(path)),
+        Err(Errno::ENOSYS) => {
+            remount_tree(tree.as_fd(), MsFlags::MS_RDONLY).map_err(|error| error.within(path))
+        }
         result => result.doing(path),
     }
 }

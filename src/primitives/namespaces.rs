@@ -1,10 +1,11 @@
 //! What is set inside fresh namespaces, and how existing ones are opened.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sched::CloneFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 
 use crate::error::{Doing, Error, Result};
@@ -64,4 +65,29 @@ pub(crate) fn unshare_time(offsets: TimeOffsets) -> Result<()> {
         return Ok(());
     }
     std::fs::write("/proc/self/timens_offsets", text).doing("write /proc/self/timens_offsets")
+}
+
+/// Joins a namespace that [`open`] opened.
+///
+/// # Errors
+/// It is one of another kind, or its owner does not let us in.
+pub(crate) fn join(kind: Kind, file: BorrowedFd<'_>) -> Result<()> {
+    let flag = match kind {
+        Kind::User => CloneFlags::CLONE_NEWUSER,
+        Kind::Mount => CloneFlags::CLONE_NEWNS,
+        Kind::Pid => CloneFlags::CLONE_NEWPID,
+        Kind::Network => CloneFlags::CLONE_NEWNET,
+        Kind::Uts => CloneFlags::CLONE_NEWUTS,
+        Kind::Ipc => CloneFlags::CLONE_NEWIPC,
+        Kind::Cgroup => CloneFlags::CLONE_NEWCGROUP,
+        Kind::Time => sys::ns::NEW_TIME,
+    };
+    sys::ns::join(file, flag).map_err(|errno| {
+        let error = Error::os("", errno);
+        match errno {
+            Errno::EINVAL => error.hint("the file is no namespace of this kind"),
+            Errno::EPERM => error.hint("joining needs CAP_SYS_ADMIN in the user namespace that owns it"),
+            _ => error,
+        }
+    })
 }

@@ -11,7 +11,7 @@ use nix::mount::MsFlags;
 use nix::sys::stat::Mode;
 
 use super::mounts::bind_to;
-use super::rootfs::{bind_on_itself, c_path, reopen_covered};
+use super::rootfs::{bind_on_itself, c_path, handle_path, reopen_covered};
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::sys;
 
@@ -32,14 +32,18 @@ pub(crate) fn mount_ephemeral(lower: BorrowedFd<'_>, in_userns: bool) -> Result<
     for name in ["lower", "upper", "work", "merged"] {
         make_folder(layer.as_fd(), name, 0o755)?;
     }
-    nix::unistd::fchdir(&layer).doing("enter the tmpfs")?;
     let place = open_folder(layer.as_fd(), "lower")?;
     match tree {
         Ok(tree) => sys::mount::attach(tree.as_fd(), place.as_fd()).doing("attach the rootfs")?,
-        // Before Linux 5.2: the handle from before is still the folder beneath the tmpfs.
-        Err(Errno::ENOSYS) => drop(bind_to(lower, place.as_fd())?),
+        // Before Linux 5.2. As "." the folder is itself; its handle as a path would lead to what covers it by now.
+        Err(Errno::ENOSYS) => {
+            nix::unistd::fchdir(lower).doing("enter the rootfs")?;
+            // Not what is mounted below: that would be the cover.
+            sys::mount::bind(c".", &handle_path(place.as_fd()), false).doing("bind the rootfs")?;
+        }
         Err(errno) => return Err(errno).doing("clone the mount of the rootfs"),
     }
+    nix::unistd::fchdir(&layer).doing("enter the tmpfs")?;
     match overlay_at(Path::new(""), 0, in_userns) {
         Ok(()) => open_folder(layer.as_fd(), "merged"),
         // A folder with locked mounts below cannot be a lower layer: its parts that have none can.

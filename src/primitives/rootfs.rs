@@ -135,10 +135,9 @@ pub(crate) fn handle_path(handle: BorrowedFd<'_>) -> CString {
 /// never to what covers it: that needs Linux 5.2.
 pub(crate) fn reopen_covered(covered: BorrowedFd<'_>) -> Result<OwnedFd> {
     let path = sys::fd::path_of(covered).doing("find the mount again")?;
-    let (name, here) =
-        (c_path(&path)?, sys::fd::open_at(covered, c".", OFlag::O_PATH).doing("open the mount")?);
-    let mounted =
-        sys::fd::open_at(here.as_fd(), &name, OFlag::O_PATH | OFlag::O_NOFOLLOW).doing("open the mount")?;
+    let name = c_path(&path)?;
+    let mounted = sys::fd::open_at(nix::fcntl::AT_FDCWD, &name, OFlag::O_PATH | OFlag::O_NOFOLLOW);
+    let mounted = mounted.doing("open the mount")?;
     let is_new = sys::fd::mount_id(mounted.as_fd()) != sys::fd::mount_id(covered);
     let is_there = sys::fd::path_of(mounted.as_fd()).doing("find the mount again")? == path;
     if is_new && is_there {
@@ -224,6 +223,23 @@ pub(crate) fn remount(folder: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
     let flags = flags | flags_of(folder)?;
     nix::unistd::fchdir(folder).doing("enter the folder")?;
     sys::mount::remount_bind(c".", flags).doing("remount")
+}
+
+/// The same for a mount and all below it: what mount_setattr(2) does in one call since Linux 5.12. Only before the root
+/// changes, while /proc is the host's.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn remount_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
+    let base = sys::fd::path_of(top).doing("find the mount")?;
+    remount(top, flags)?;
+    for below in sys::mount::points_below(Path::new(&base)).doing("read /proc/self/mountinfo")? {
+        let place =
+            sys::fd::open_at(nix::fcntl::AT_FDCWD, &c_path(&below)?, OFlag::O_PATH | OFlag::O_NOFOLLOW);
+        let place = place.doing(format_args!("open {}", below.display()))?;
+        remount(place.as_fd(), flags).map_err(|error| error.within(below.display()))?;
+    }
+    Ok(())
 }
 
 /// The flags that a remount has to repeat: it drops those not named, and in a user namespace it may drop none. The

@@ -2,6 +2,7 @@
 
 pub(crate) mod caps;
 pub(crate) mod idmap;
+pub(crate) mod init;
 pub(crate) mod mount;
 pub(crate) mod namespaces;
 pub(crate) mod process;

@@ -22,6 +22,8 @@ pub(crate) struct Process {
     pub(crate) rlimits: Vec<Rlimit>,
     /// What its capabilities can ever be.
     pub(crate) bounding: CapSet,
+    /// Those of them that the user named: launcher must have them to give.
+    pub(crate) required: CapSet,
     /// Whether set-id programs and file capabilities give it nothing.
     pub(crate) no_new_privs: bool,
 }
@@ -36,6 +38,7 @@ impl Default for Process {
             user: User::default(),
             rlimits: Vec::new(),
             bounding: CapSet::DEFAULT,
+            required: CapSet::NONE,
             no_new_privs: true,
         }
     }

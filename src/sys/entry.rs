@@ -12,8 +12,9 @@ static FIRST_BYTE: AtomicPtr<c_char> = AtomicPtr::new(std::ptr::null_mut());
 /// See [`FIRST_BYTE`].
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
 
-/// Overwrites the arguments in our memory, so that /proc/PID/cmdline, which everybody may read, does not show a
-/// container what it was started with: paths of the host, values of variables. The first is kept for ps.
+/// Overwrites arguments and environment in our memory, so that /proc/PID/cmdline, which everybody may read, and
+/// /proc/PID/environ do not show a container what it was started with: paths of the host, values of variables. The
+/// first argument is kept for ps.
 pub(crate) fn forget_arguments() {
     let (first, length) = (FIRST_BYTE.load(Ordering::Relaxed), LENGTH.load(Ordering::Relaxed));
     if !first.is_null() {
@@ -21,6 +22,44 @@ pub(crate) fn forget_arguments() {
         // nobody borrows them: `collect` has copied each.
         unsafe { std::ptr::write_bytes(first, 0, length) };
     }
+    for word in variables() {
+        // SAFETY: a NUL-terminated string of ours.
+        let length = unsafe { CStr::from_ptr(word) }.to_bytes().len();
+        // SAFETY: the kernel laid it out writable; nobody borrows it, `environment` copies.
+        unsafe { std::ptr::write_bytes(word.cast_mut(), 0, length) };
+    }
+}
+
+unsafe extern "C" {
+    /// The environment as libc keeps it: pointers to `NAME=VALUE`, then a null.
+    static environ: *const *const c_char;
+}
+
+/// Where each string of our environment lies.
+fn variables() -> Vec<*const c_char> {
+    let mut found = Vec::new();
+    // SAFETY: libc set the pointer before `main`; nobody changes the environment.
+    let mut place = unsafe { environ };
+    while !place.is_null() {
+        // SAFETY: not beyond the null that ends the array, at which we stop.
+        let word = unsafe { *place };
+        if word.is_null() {
+            break;
+        }
+        found.push(word);
+        // SAFETY: same.
+        place = unsafe { place.add(1) };
+    }
+    found
+}
+
+/// Every string of our environment as it is, those without a `=` included, which std leaves out.
+pub(crate) fn environment() -> Vec<OsString> {
+    let copy = |word: *const c_char| {
+        // SAFETY: each points to a NUL-terminated string that lives as long as we.
+        OsString::from_vec(unsafe { CStr::from_ptr(word) }.to_bytes().to_vec())
+    };
+    variables().into_iter().map(copy).collect()
 }
 
 /// The `argv` of a C `main`. Only the C runtime makes one: the field is private and there is no constructor.

@@ -56,15 +56,29 @@ pub(crate) enum Closing {
 /// `close_range(2)`, Linux 5.9 (`OnExec` 5.11): every descriptor from `first` up. Older kernels: one by one below
 /// the RLIMIT_NOFILE of the day, at most 65,536.
 pub(crate) fn close_from(first: RawFd, how: Closing) {
+    close_between(first, RawFd::MAX, how);
+}
+
+/// The same for all descriptors above 2 but one.
+pub(crate) fn close_all_but(kept: BorrowedFd<'_>) {
+    let kept = kept.as_raw_fd();
+    if kept > 3 {
+        close_between(3, kept - 1, Closing::Now);
+    }
+    close_between(kept + 1, RawFd::MAX, Closing::Now);
+}
+
+/// The same from `first` to `last`, both included.
+fn close_between(first: RawFd, last: RawFd, how: Closing) {
     let flags = if how == Closing::OnExec { libc::CLOSE_RANGE_CLOEXEC } else { 0 };
-    // SAFETY: takes three integers. Callers own no descriptor from `first` up that they use afterwards.
-    if unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) } == 0 {
+    // SAFETY: takes three integers. Callers own no descriptor in this range that they use afterwards.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) } == 0 {
         return;
     }
     let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
     // SAFETY: the kernel fills the struct, which lives on our stack; on failure it keeps 1024.
     unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, 0usize, &raw mut limit) };
-    let end = RawFd::try_from(limit.rlim_cur.min(65_536)).unwrap_or(65_536);
+    let end = RawFd::try_from(limit.rlim_cur.min(65_536)).unwrap_or(65_536).min(last.saturating_add(1));
     for fd in first..end {
         match how {
             // SAFETY: as above; EBADF for numbers not in use is what we expect.

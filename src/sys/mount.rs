@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::MsFlags;
@@ -101,4 +102,21 @@ pub(crate) fn pivot_root(new_root: &CStr, put_old: &CStr) -> Result<(), Errno> {
 /// `umount2(2)` with MNT_DETACH: out of sight now, gone when the last user is.
 pub(crate) fn detach(target: &CStr) -> Result<(), Errno> {
     nix::mount::umount2(target, nix::mount::MntFlags::MNT_DETACH)
+}
+
+/// The mount points below `folder`, from /proc/self/mountinfo.
+pub(crate) fn points_below(folder: &Path) -> Result<Vec<PathBuf>, Errno> {
+    let bytes = std::fs::read("/proc/self/mountinfo")
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let points =
+        text.lines().filter_map(|line| line.split(' ').nth(4)).map(|point| PathBuf::from(unescape(point)));
+    Ok(points.filter(|point| point.starts_with(folder) && point != folder).collect())
+}
+
+/// Paths in mountinfo have blank, tab, newline and backslash as three octal digits; proc(5).
+pub(crate) fn unescape(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
 }

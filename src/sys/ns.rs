@@ -109,9 +109,12 @@ pub(crate) fn unshare_time() -> Result<(), Errno> {
     cvt(unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_NEWTIME) }).map(drop)
 }
 
-/// `setns(2)`: the type 0 accepts whatever namespace the descriptor refers to.
-pub(crate) fn join(namespace: BorrowedFd<'_>) -> Result<(), Errno> {
-    nix::sched::setns(namespace, CloneFlags::empty())
+/// CLONE_NEWTIME as setns(2) knows it; nix has no name for it.
+pub(crate) const NEW_TIME: CloneFlags = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
+
+/// `setns(2)`. EINVAL: the descriptor is no namespace of this kind.
+pub(crate) fn join(namespace: BorrowedFd<'_>, kind: CloneFlags) -> Result<(), Errno> {
+    nix::sched::setns(namespace, kind)
 }
 
 /// `ioctl(2)` SIOCSIFFLAGS: brings the network interface of that name up; netdevice(7).

@@ -185,3 +185,19 @@ pub(crate) fn exists(path: &CStr) -> bool {
     // SAFETY: the path is a live `CStr`; the kernel copies it.
     unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::F_OK) == 0 }
 }
+
+/// Whether the file at `path` begins as an ELF program does: `openat(2)`, `read(2)`, `close(2)`.
+pub(crate) fn is_elf(path: &CStr) -> bool {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    // SAFETY: the path is a live `CStr`; the kernel copies it.
+    let Ok(fd) = cvt(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) })
+    else {
+        return false;
+    };
+    let mut head = [0u8; 4];
+    // SAFETY: the kernel writes at most `len` bytes into the array.
+    let length = unsafe { libc::syscall(libc::SYS_read, fd, head.as_mut_ptr(), head.len()) };
+    // SAFETY: the descriptor is the one opened above, and nobody else's.
+    unsafe { libc::syscall(libc::SYS_close, fd) };
+    length == 4 && head == *b"\x7fELF"
+}

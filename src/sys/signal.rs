@@ -24,7 +24,6 @@ impl Set {
 const SET_SIZE: usize = size_of::<Set>();
 
 /// Highest signal number.
-#[cfg(test)]
 pub(crate) const LAST: i32 = 64;
 
 /// A signal that was received.
