@@ -138,7 +138,11 @@ fn act(action: Action, entrypoint: Pid, options: &Options) {
     };
     let pid = entrypoint.as_raw();
     let target = Pid::from_raw(if options.to_group { -pid } else { pid });
-    let sent = sys::process::kill(target, signal);
+    let sent = match sys::process::kill(target, signal) {
+        // It could not be given a group of its own.
+        Err(Errno::ESRCH) if options.to_group => sys::process::kill(entrypoint, signal),
+        result => result,
+    };
     if wake && sent.is_ok() {
         act(Action::Forward { signal: libc::SIGCONT, wake: false }, entrypoint, options);
     }

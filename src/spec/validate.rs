@@ -12,6 +12,7 @@ const CHECKS: &[Check] = &[
     has_program,
     hostname_is_legal,
     hostname_needs_uts,
+    rootfs_has_a_name,
     rootfs_needs_mounts,
     ephemeral_needs_rootfs,
     read_only_needs_rootfs,
@@ -54,6 +55,12 @@ fn hostname_is_legal(spec: &Spec) -> Option<String> {
 fn hostname_needs_uts(spec: &Spec) -> Option<String> {
     (spec.hostname.is_some() && is_not_new(spec, Kind::Uts))
         .then(|| "--hostname needs a new UTS namespace, and --uts says otherwise".into())
+}
+
+/// An empty path is mostly a variable of a script that is not set.
+fn rootfs_has_a_name(spec: &Spec) -> Option<String> {
+    let rootfs = spec.rootfs.as_deref()?;
+    rootfs.as_os_str().is_empty().then(|| "--rootfs needs the name of a folder".into())
 }
 
 /// Without mounts of our own the host's root would be changed.
@@ -158,6 +165,7 @@ mod tests {
         };
         for (spec, word) in [
             (Spec { process: Process::default(), ..good() }, "no program"),
+            (Spec { rootfs: Some("".into()), ..good() }, "--rootfs"),
             (Spec { hostname: Some(String::new()), ..good() }, "--hostname"),
             (Spec { hostname: Some("a b".into()), ..good() }, "--hostname"),
             (placed(Kind::Uts, Spec { hostname: Some("x".into()), ..good() }), "--uts"),

@@ -1,1 +1,219 @@
-fn main() {}
+//! Prints facts from inside a container. Static, so that an empty rootfs is enough for it.
+//!
+//! `probe signals N`: prints `ready`, then the number of each of N signals as it arrives, in order; ends with 0, or on
+//! SIGTERM with 42. `probe orphans N`: makes N orphans that exit at once, then prints `zombies K` when all are gone.
+//! `probe fds`: prints the open descriptors. `probe pause`: prints `ready` and waits for ever.
+//! `probe die N`: kills itself with signal N. `probe adopted N`: makes N orphans, prints `adopted K` when K of them were
+//! given to our parent, then `zombies 0` when it has reaped them. `probe family`: prints `ready`; after SIGUSR1 and then
+//! SIGUSR2 prints `child got USR1` or `child got nothing` of a child in our process group.
+#![allow(
+    unsafe_code,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::exit,
+    reason = "a test program"
+)]
+
+use std::io::Write;
+
+/// The kernel's signal set; libc's hides numbers from 32 on that the tests want to see.
+static ALL: u64 = u64::MAX;
+
+/// Prints a line at once.
+fn say(text: &str) {
+    println!("{text}");
+    std::io::stdout().flush().ok();
+}
+
+/// Lets only SIGKILL and SIGSTOP through.
+fn block_all() {
+    // SAFETY: the kernel reads the set and writes nothing.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, &raw const ALL, 0usize, size_of::<u64>())
+    };
+}
+
+/// Sleeps until a signal comes and says which.
+fn next_signal() -> i32 {
+    loop {
+        // SAFETY: the kernel reads the set; no siginfo and no time-out are asked for.
+        let number = unsafe {
+            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const ALL, 0usize, 0usize, size_of::<u64>())
+        };
+        // EINTR: we were stopped and continued.
+        if number > 0 {
+            return i32::try_from(number).unwrap_or(0);
+        }
+    }
+}
+
+/// Blocks every signal but the fatal ones, says so, and reports what comes.
+fn signals(count: usize) -> i32 {
+    block_all();
+    say("ready");
+    for _ in 0..count {
+        let number = next_signal();
+        say(&number.to_string());
+        if number == libc::SIGTERM {
+            return 42;
+        }
+    }
+    0
+}
+
+/// The kernel's `struct sigaction` for what a signal does by itself.
+static DEFAULT: [u64; 4] = [0; 4];
+
+/// Ends by a signal; what Rust's runtime did to SIGPIPE, and the parent's libc to its own signals, is put back.
+fn die(number: usize) -> i32 {
+    let number = i32::try_from(number).unwrap_or(0);
+    // SAFETY: all zero is SIG_DFL in the kernel's struct; libc's signal refuses the numbers that it uses itself.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, number, &raw const DEFAULT, 0usize, size_of::<u64>()) };
+    let own = std::process::id();
+    // SAFETY: takes two integers; libc's kill would do as well.
+    unsafe { libc::syscall(libc::SYS_kill, own, number) };
+    1
+}
+
+/// Makes a child and says in which of the two processes we are: `None` in the child.
+fn fork() -> Option<i32> {
+    // SAFETY: single-threaded; both sides may do what they like.
+    let pid = unsafe { libc::fork() };
+    (pid != 0).then_some(pid)
+}
+
+/// Waits for the end of a child.
+fn reap(child: i32) {
+    // SAFETY: no status is asked for.
+    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+}
+
+/// Ends a forked child without our buffers and handlers.
+fn leave(status: i32) -> ! {
+    // SAFETY: does not return and touches no memory.
+    unsafe { libc::_exit(status) }
+}
+
+/// Children whose parent dies first: PID 1 has to reap each of them.
+fn orphans(count: usize) -> i32 {
+    for _ in 0..count {
+        match fork() {
+            None => {
+                fork(); // the grandchild becomes an orphan
+                leave(0);
+            }
+            Some(child) => reap(child),
+        }
+    }
+    while others() > 0 {
+        std::thread::yield_now();
+    }
+    say("zombies 0");
+    0
+}
+
+/// Orphans that look who adopts them; whoever is not PID 1 must be a subreaper for that.
+fn adopted(count: usize) -> i32 {
+    let (Some(parent), Ok((reader, mut writer))) = (parent(), std::io::pipe()) else { return 1 };
+    for _ in 0..count {
+        match fork() {
+            None => {
+                let middle = std::process::id();
+                if fork().is_none() {
+                    while self::parent() == Some(middle) {
+                        std::thread::yield_now();
+                    }
+                    let adopter = self::parent().unwrap_or(0);
+                    writer.write_all(&[u8::from(adopter == parent)]).ok();
+                }
+                leave(0);
+            }
+            Some(child) => reap(child),
+        }
+    }
+    drop(writer); // the end of the pipe: all have said it
+    let answers = std::io::read_to_string(reader).unwrap_or_default();
+    say(&format!("adopted {}", answers.bytes().filter(|answer| *answer == 1).count()));
+    let own = std::process::id().to_string();
+    while children_of(parent).trim() != own {
+        std::thread::yield_now();
+    }
+    say("zombies 0");
+    0
+}
+
+/// The process that we are a child of.
+fn parent() -> Option<u32> {
+    // SAFETY: takes nothing, cannot fail.
+    u32::try_from(unsafe { libc::getppid() }).ok()
+}
+
+/// The children of a process, zombies included.
+fn children_of(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default()
+}
+
+/// A child in our process group that takes no signal: what was sent to it stays pending.
+fn family() -> i32 {
+    block_all();
+    let Some(child) = fork() else {
+        loop {
+            std::thread::park();
+        }
+    };
+    say("ready");
+    // USR2 is sent after USR1 by one process: when the second is here, the first has gone to all that it went to.
+    while next_signal() != libc::SIGUSR2 {}
+    let status = std::fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    let pending = pending.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);
+    let got = pending >> (libc::SIGUSR1 - 1) & 1 == 1;
+    // SAFETY: takes two integers.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    reap(child);
+    say(if got { "child got USR1" } else { "child got nothing" });
+    0
+}
+
+/// How many processes there are besides PID 1 and us.
+fn others() -> usize {
+    let own = std::process::id().to_string();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    pids.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()) && *name != own && name != "1").count()
+}
+
+/// Says which descriptors are open.
+fn fds() -> i32 {
+    let mut open: Vec<i32> = (0..1024)
+        // SAFETY: F_GETFD takes integers only.
+        .filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } >= 0)
+        .collect();
+    open.sort_unstable();
+    say(&open.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+    0
+}
+
+/// Waits for a signal that kills.
+fn pause() -> i32 {
+    say("ready");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    let number = words.get(2).and_then(|word| word.parse().ok()).unwrap_or(1);
+    let status = match words.get(1).map(String::as_str) {
+        Some("signals") => signals(number),
+        Some("orphans") => orphans(number),
+        Some("adopted") => adopted(number),
+        Some("family") => family(),
+        Some("die") => die(number),
+        Some("fds") => fds(),
+        Some("pause") => pause(),
+        _ => 2,
+    };
+    std::process::exit(status);
+}
