@@ -51,7 +51,7 @@ all-builds: release probe init-only aarch64
 
 test: all-builds ## every test, on the shipped files (TESTS="--test cli" for some)
 	@.ci/install.sh test
-	$(TEST_ENV) $(HOST_CARGO) test --locked $(TESTS)
+	$(TEST_ENV) $(HOST_CARGO) test --locked --no-fail-fast $(TESTS)
 	@if [ -x tests/vm/run-all ]; then .ci/install.sh vm && $(TEST_ENV) tests/vm/run-all; fi
 
 lint: ## format and clippy, both feature sets

@@ -324,7 +324,7 @@ fn a_rootfs_that_is_none_is_refused() {
     for (path, words) in [
         ("/nonexistent", "/nonexistent: No such file or directory (ENOENT)"),
         ("/etc/passwd", "/etc/passwd: Not a directory (ENOTDIR)"),
-        ("", "No such file or directory (ENOENT)"),
+        ("", "--rootfs needs the name of a folder"),
     ] {
         let finished = run(&mut launcher(["--rootfs", path, "--", "true"])).expect(125);
         assert!(finished.err.contains(words), "{path}: {}", finished.err);
