@@ -63,11 +63,28 @@ fn exit_signal(flags: CloneFlags) -> libc::c_int {
     if flags.contains(CloneFlags::CLONE_PARENT) { 0 } else { libc::SIGCHLD }
 }
 
+/// `struct clone_args`; libc lacks it for some targets. All zero is valid: no stack, no TLS, no tid pointers.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    /// CLONE_*.
+    flags: u64,
+    /// Where the pidfd is written.
+    pidfd: u64,
+    /// Not ours: child_tid, parent_tid.
+    tids: [u64; 2],
+    /// The signal of the child's end.
+    exit_signal: u64,
+    /// Not ours: stack, stack_size, tls, set_tid, set_tid_size.
+    rest: [u64; 5],
+    /// Linux 5.7: a descriptor of the cgroup to start in.
+    cgroup: u64,
+}
+
 /// `clone3(2)`, Linux 5.3.
 fn clone3(wish: Wish<'_>) -> Result<Side, Errno> {
     let mut pidfd: libc::c_int = -1;
-    // SAFETY: all-zero is a valid clone_args: no stack, no TLS, no tid pointers.
-    let mut args: libc::clone_args = unsafe { MaybeUninit::zeroed().assume_init() };
+    let mut args = CloneArgs::default();
     let flags = u64::from(wish.flags.bits() as libc::c_uint);
     args.flags = flags | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
@@ -78,8 +95,7 @@ fn clone3(wish: Wish<'_>) -> Result<Side, Errno> {
     }
     // SAFETY: without CLONE_VM the child runs on its own copy of this stack, as after fork. The kernel writes
     // `pidfd` in the parent before either side returns.
-    let pid =
-        cvt_int(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) })?;
+    let pid = cvt_int(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })?;
     Ok(side(pid, pidfd, wish.cgroup.is_some()))
 }
 
