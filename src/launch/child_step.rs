@@ -47,6 +47,8 @@ pub(crate) enum ChildStep {
         /// Overlay has its own rules in a user namespace.
         in_userns: bool,
     },
+    /// Makes device nodes in the rootfs useless.
+    ForbidDevices,
     /// Takes the host's root as the one to mount in.
     KeepRoot,
     /// Mounts something beneath the rootfs.
@@ -101,6 +103,7 @@ impl Display for ChildStep {
             Self::SetHostname(name) => write!(f, "set the hostname to {name}"),
             Self::BindRootfs => f.write_str("bind the rootfs on itself"),
             Self::MountEphemeral { .. } => f.write_str("mount a throw-away overlay over the rootfs"),
+            Self::ForbidDevices => f.write_str("make the rootfs nodev"),
             Self::KeepRoot => f.write_str("keep the host's root"),
             Self::Mount(mount) => mount.fmt(f),
             Self::PopulateDev => {
@@ -146,6 +149,7 @@ impl ChildStep {
                 context.root = Some(sys::fd::open_path(c"/").doing("open /")?);
                 Ok(())
             }
+            Self::ForbidDevices => rootfs::forbid_devices(root(context)?),
             Self::Mount(mount) => mounts::perform(root(context)?, mount),
             Self::PopulateDev => dev::populate(root(context)?),
             Self::PivotRoot => rootfs::pivot(root(context)?),

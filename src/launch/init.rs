@@ -163,7 +163,12 @@ fn apply_map(status: u8, as_success: &[u64; 4]) -> u8 {
 /// as orphans, until there is nobody. A subreaper's job.
 #[cfg(feature = "container")]
 fn kill_descendants() {
-    let Ok(own) = std::fs::read_link("/proc/thread-self") else { return };
+    let own = nix::unistd::getpid().to_string();
+    // In a joined PID namespace /proc may be another one's, and its numbers would mean strangers.
+    if std::fs::read_link("/proc/self").ok().as_deref() != Some(std::path::Path::new(&own)) {
+        return;
+    }
+    let own = format!("{own}/task/{own}");
     let children = std::path::Path::new("/proc").join(own).join("children");
     while let Ok(text) = std::fs::read_to_string(&children) {
         for pid in text.split_ascii_whitespace().filter_map(|word| word.parse().ok()) {

@@ -200,6 +200,7 @@ fn kill(child: &Child) {
 fn stand_by(plan: &Plan, child: &Child) -> Result<u8> {
     let held_back = match wait_until_ready(plan, child) {
         Ok(Started::Running(held_back)) => held_back,
+        Ok(Started::Died) => return Err(silent_death(plan, child)),
         Ok(Started::Interrupted(signal)) => {
             kill(child);
             return Ok(128 + u8::try_from(signal).unwrap_or(127));
@@ -236,6 +237,8 @@ enum Started {
     Running(Vec<i32>),
     /// Somebody asked us to end.
     Interrupted(i32),
+    /// The child is gone and left no word.
+    Died,
 }
 
 /// Listens to the child and to signals until the entrypoint runs.
@@ -260,7 +263,7 @@ fn wait_until_ready(plan: &Plan, child: &Child) -> Result<Started> {
                     None => error,
                 }),
                 Some(Message::Born(_)) => Err(Error::new("the child spoke out of turn")),
-                None => Err(silent_death(plan, child)),
+                None => Ok(Started::Died),
             };
         }
         match sys::signal::read(signals.as_fd()).doing("read a signal")? {
@@ -278,7 +281,7 @@ fn is_request_to_end(signal: i32) -> bool {
     matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT)
 }
 
-/// The child is gone and left no word.
+/// Reaps a child that left no word, and says how it died.
 fn silent_death(plan: &Plan, child: &Child) -> Error {
     let how = match sys::process::wait(Who::Child(child.pid)) {
         Ok(Some((_, Change::Killed(signal)))) => format!("killed by {}", signal_name(signal)),

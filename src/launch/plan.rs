@@ -280,6 +280,9 @@ impl<'a> Planner<'a> {
         } else {
             ChildStep::BindRootfs
         });
+        if !self.spec.privileged {
+            steps.push(ChildStep::ForbidDevices); // before /dev is mounted, where they must work
+        }
         let dev = Mount {
             flags: Flags { nosuid: true, ..Flags::default() },
             ..new_mount("tmpfs", "/dev", Flags::default(), "mode=755,size=65536k")

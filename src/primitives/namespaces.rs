@@ -19,7 +19,7 @@ use crate::sys;
 pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
     let name = super::rootfs::c_path(path)?;
     sys::fd::open_at(nix::fcntl::AT_FDCWD, &name, OFlag::O_RDONLY).map_err(|errno| {
-        let error = Error::os(format_args!("open {} for {}", path.display(), kind.option()), errno);
+        let error = Error::os(kind.option(), errno);
         match errno {
             Errno::ENOENT => {
                 error.hint("no such namespace: is the process still running, the file still mounted?")

@@ -203,6 +203,18 @@ fn enter_as_root() -> Result<()> {
     nix::unistd::chroot(".").doing("chroot")
 }
 
+/// Makes device nodes in `root` and in what is mounted below it useless: an image may bring its own, of the host's disk.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn forbid_devices(root: BorrowedFd<'_>) -> Result<()> {
+    match sys::mount::set_attributes(root, libc::MOUNT_ATTR_NODEV, true) {
+        // Before Linux 5.12.
+        Err(Errno::ENOSYS) => remount_tree(root, MsFlags::MS_NODEV),
+        result => result.doing(""),
+    }
+}
+
 /// Makes the mount of `root` read-only, and none of those below it.
 ///
 /// # Errors
