@@ -161,7 +161,7 @@ fn a_value_that_makes_no_sense_is_named_with_what_would() {
         ("--rootfs / -e =1 sh", "--env =1: a variable needs a name"),
         ("--rootfs / --workdir srv sh", "--workdir takes an absolute path, not srv"),
         (
-            "--rootfs / --cgroup-parent /a/../b sh",
+            "--rootfs / -m 1m --cgroup-parent /a/../b sh",
             "--cgroup-parent takes an absolute path without .., not /a/../b",
         ),
     ] {

@@ -271,7 +271,8 @@ mod tests {
                 _ => "x",
             };
             let value = if option.value().is_empty() { "" } else { value };
-            let help = if option.id == Id::MemorySwap { "--memory 1m" } else { "" };
+            let needs_limit = matches!(option.id, Id::MemorySwap | Id::CgroupParent);
+            let help = if needs_limit { "--memory 1m" } else { "" };
             let line = format!("--rootfs /r {help} --{} {value}", option.long());
             let result = parsed(&line);
             assert!(result.is_ok(), "{line}: {result:?}");

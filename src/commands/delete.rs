@@ -23,7 +23,9 @@ pub(crate) fn run(command: &DeleteCommand) -> Result<u8> {
             .hint("stop it first, or delete it with --force"));
     }
     for cgroup in &found {
-        cgroup.kill_all();
+        if command.force {
+            cgroup.kill_all();
+        }
         cgroup.remove()?;
     }
     Ok(0)

@@ -10,6 +10,7 @@ use crate::primitives::execve::{self, Failed, Inherited, Program};
 use crate::sys;
 use crate::sys::fd::Closing;
 use crate::sys::signal::{Disposition, Set};
+use crate::sys::terminal::Terminal;
 
 /// Runs the program as a child of ours and returns its exit status.
 ///
@@ -35,7 +36,7 @@ pub(crate) fn run(command: &InitCommand) -> Result<u8> {
     }
     let inherited = Inherited { mask, child_signal };
     let entrypoint =
-        execve::start(&program, &[], inherited, owns_terminal()).map_err(|failed| match failed {
+        execve::start(&program, &[], inherited, Terminal::probe()).map_err(|failed| match failed {
             Failed::Spawn(errno) | Failed::Step(_, errno) => {
                 Error::os("make a process for the program", errno)
             }
@@ -54,9 +55,4 @@ fn die_with_parent(signal: i32) -> Result<()> {
         return Err(Error::new("the parent died during the start"));
     }
     Ok(())
-}
-
-/// Whether the terminal on standard input is ours to give: a background job must not take it from a shell.
-fn owns_terminal() -> bool {
-    sys::terminal::foreground().is_ok_and(|group| group == nix::unistd::getpgrp())
 }

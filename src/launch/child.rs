@@ -14,6 +14,7 @@ use crate::spec::init::Options;
 use crate::spec::namespaces::Kind;
 use crate::sys;
 use crate::sys::signal::{Disposition, Set};
+use crate::sys::terminal::Terminal;
 
 /// What the child is given.
 #[derive(Debug)]
@@ -24,8 +25,8 @@ pub(crate) struct Start<'a> {
     pub(crate) channel: OwnedFd,
     /// Namespaces to join, opened.
     pub(crate) namespaces: Vec<(Kind, OwnedFd)>,
-    /// The terminal is in our hands and goes to the entrypoint.
-    pub(crate) has_terminal: bool,
+    /// What becomes of the terminal.
+    pub(crate) terminal: Terminal,
 }
 
 /// Where it failed: the number of the step, if it was one.
@@ -52,11 +53,11 @@ pub(crate) fn run(start: Start<'_>) -> ! {
 fn set_up(
     start: Start<'_>,
 ) -> std::result::Result<(nix::unistd::Pid, Options), (Option<usize>, Error, OwnedFd)> {
-    let Start { plan, channel, namespaces, has_terminal } = start;
+    let Start { plan, channel, namespaces, terminal } = start;
     let result = prepare(plan, channel.as_fd(), namespaces).and_then(|()| {
         // What is left of the host's descriptors, before anybody inside can look at ours.
         sys::fd::close_all_but(channel.as_fd());
-        spawn(plan, has_terminal)
+        spawn(plan, terminal)
     });
     let entrypoint = match result {
         Ok(entrypoint) => entrypoint,
@@ -77,8 +78,10 @@ fn prepare(
     let begin = || -> Result<bool> {
         sys::entry::forget_arguments();
         tolerate(sys::process::set_name(c"launcher:init"), "it is for those who read ps");
+        // What is sent to our parent's group, it passes on: directly it would come twice.
+        tolerate(sys::process::lead_group(), "fails only for a leader of a session");
         set_death_signal(channel)?;
-        Ok(plan.map.is_empty() || sync::wait_for_go(channel))
+        Ok(!plan.waits_for_go() || sync::wait_for_go(channel))
     };
     match begin() {
         Ok(true) => {}
@@ -104,9 +107,9 @@ fn prepare(
 }
 
 /// Starts the entrypoint.
-fn spawn(plan: &Plan, has_terminal: bool) -> std::result::Result<nix::unistd::Pid, Fault> {
+fn spawn(plan: &Plan, terminal: Terminal) -> std::result::Result<nix::unistd::Pid, Fault> {
     let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };
-    execve::start(&plan.program, &plan.entrypoint, inherited, has_terminal).map_err(|failed| match failed {
+    execve::start(&plan.program, &plan.entrypoint, inherited, terminal).map_err(|failed| match failed {
         Failed::Spawn(errno) => (None, Error::os("make the process of the entrypoint", errno)),
         Failed::Step(index, errno) => (Some(plan.first_last_step() + index), Error::os("", errno)),
         Failed::Exec(candidate, errno) => (None, plan.program.explain(errno, candidate)),

@@ -23,6 +23,7 @@ use crate::sys::fd::Closing;
 use crate::sys::ns::{Side, Wish};
 use crate::sys::process::{Change, Who};
 use crate::sys::signal::{Disposition, Set};
+use crate::sys::terminal::Terminal;
 
 /// The child from outside.
 #[derive(Debug)]
@@ -46,17 +47,24 @@ pub(crate) fn launch(plan: &Plan) -> Result<u8> {
     // From here on every signal waits until we look. Ignored, SIGCHLD would take away the child's status.
     sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
     sys::signal::set_mask(Set::ALL).doing("block signals")?;
-    let terminal = sys::terminal::foreground().ok().filter(|group| *group == nix::unistd::getpgrp());
+    // Blocked, they reach us even if our caller ignores them (nohup): then they are not meant for us.
+    let ignored: Vec<i32> = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]
+        .into_iter()
+        .filter(|signal| {
+            sys::signal::set_disposition(*signal, Disposition::Default) == Ok(Disposition::Ignored)
+        })
+        .collect();
+    let terminal = Terminal::probe();
     let mut context = ParentContext::default();
-    let result = start(plan, &mut context, terminal.is_some()).and_then(|child| stand_by(plan, &child));
+    let result = start(plan, &mut context, terminal).and_then(|child| stand_by(plan, &child, &ignored));
     if result.is_ok() {
         report_oom(&plan.cgroups);
     }
     context.undo.run();
-    if let Some(group) = terminal {
+    if terminal == Terminal::Give {
         // The entrypoint's group had it; SIGTTOU is blocked.
         tolerate(
-            sys::terminal::set_foreground(group),
+            sys::terminal::set_foreground(nix::unistd::getpgrp()),
             "EIO, ENOTTY: the terminal has gone, nothing to take back",
         );
     }
@@ -64,11 +72,11 @@ pub(crate) fn launch(plan: &Plan) -> Result<u8> {
 }
 
 /// Steps on the host, the clone, steps for the child. A child that was made and cannot be completed is killed.
-fn start(plan: &Plan, context: &mut ParentContext, has_terminal: bool) -> Result<Child> {
+fn start(plan: &Plan, context: &mut ParentContext, terminal: Terminal) -> Result<Child> {
     for (index, step) in plan.host.iter().enumerate() {
         step.apply(context).map_err(|error| at_step(plan, index + 1, error))?;
     }
-    let child = clone_child(plan, context, has_terminal)?;
+    let child = clone_child(plan, context, terminal)?;
     let completed = complete(plan, context, &child);
     match completed {
         Ok(()) => Ok(child),
@@ -88,17 +96,18 @@ fn complete(plan: &Plan, context: &mut ParentContext, child: &Child) -> Result<(
     for (index, step) in plan.map.iter().enumerate() {
         step.apply(context).map_err(|error| at_step(plan, plan.host.len() + 2 + index, error))?;
     }
-    if plan.map.is_empty() { Ok(()) } else { sync::send_go(child.channel.as_fd()) }
+    if plan.waits_for_go() { sync::send_go(child.channel.as_fd()) } else { Ok(()) }
 }
 
 /// Makes the child in its namespaces.
-fn clone_child(plan: &Plan, context: &mut ParentContext, has_terminal: bool) -> Result<Child> {
+fn clone_child(plan: &Plan, context: &mut ParentContext, terminal: Terminal) -> Result<Child> {
     let number = plan.host.len() + 1;
     let (channel, childs_end) = sync::channel()?;
     let namespaces = std::mem::take(&mut context.namespaces);
-    let start = Start { plan, channel: childs_end, namespaces, has_terminal };
+    let start = Start { plan, channel: childs_end, namespaces, terminal };
     if !plan.courier.is_empty() {
-        let pid = send_courier(plan, start, &channel).map_err(|error| at_step(plan, number, error))?;
+        let (pid, channel) =
+            send_courier(plan, start, channel).map_err(|error| at_step(plan, number, error))?;
         return Ok(Child { pid, pidfd: None, channel });
     }
     let cgroup = open_cgroup(&plan.cgroups);
@@ -136,11 +145,13 @@ fn open_cgroup(cgroups: &[Cgroup]) -> Option<OwnedFd> {
 }
 
 /// Sends a process into the namespaces that the child must be born in, to make it there on our behalf.
-fn send_courier(plan: &Plan, mut start: Start<'_>, channel: &OwnedFd) -> Result<Pid> {
+fn send_courier(plan: &Plan, mut start: Start<'_>, channel: OwnedFd) -> Result<(Pid, OwnedFd)> {
     let courier =
         match sys::ns::clone_process(Wish { flags: CloneFlags::empty(), cgroup: None }).doing("fork")? {
             Side::Parent(born) => born.pid,
             Side::Child => {
+                // Held open in here, it would hide the parent's death from the child.
+                drop(channel);
                 let made = deliver(plan, &mut start);
                 match made {
                     Ok(Side::Child) => child::run(start),
@@ -159,7 +170,7 @@ fn send_courier(plan: &Plan, mut start: Start<'_>, channel: &OwnedFd) -> Result<
     sys::process::wait(Who::Child(courier)).doing("wait for the courier")?;
     // The courier has spoken before it ended; its child, holding the other end, has nothing to say before Go.
     match sync::receive(channel.as_fd())? {
-        Some(Message::Born(pid)) => Ok(Pid::from_raw(pid)),
+        Some(Message::Born(pid)) => Ok((Pid::from_raw(pid), channel)),
         Some(Message::Failed(_, error)) => Err(error),
         Some(Message::Ready) | None => Err(Error::new("the courier died")),
     }
@@ -197,8 +208,8 @@ fn kill(child: &Child) {
 }
 
 /// Waits until the entrypoint runs, then until init ends.
-fn stand_by(plan: &Plan, child: &Child) -> Result<u8> {
-    let held_back = match wait_until_ready(plan, child) {
+fn stand_by(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<u8> {
+    let held_back = match wait_until_ready(plan, child, ignored) {
         Ok(Started::Running(held_back)) => held_back,
         Ok(Started::Died) => return Err(silent_death(plan, child)),
         Ok(Started::Interrupted(signal)) => {
@@ -214,6 +225,10 @@ fn stand_by(plan: &Plan, child: &Child) -> Result<u8> {
         forward(child, signal);
     }
     loop {
+        // First, always: its SIGCHLD may have come, or merged with another's, while we listened to it.
+        if let Some(status) = ended(child)? {
+            return Ok(status);
+        }
         let received = sys::signal::wait_for_any().doing("wait for signals");
         let received = match received {
             Ok(received) => received,
@@ -222,10 +237,8 @@ fn stand_by(plan: &Plan, child: &Child) -> Result<u8> {
                 return Err(error);
             }
         };
-        if received.number != libc::SIGCHLD {
+        if received.number != libc::SIGCHLD && !ignored.contains(&received.number) {
             forward(child, received.number);
-        } else if let Some(status) = ended(child)? {
-            return Ok(status);
         }
     }
 }
@@ -242,7 +255,7 @@ enum Started {
 }
 
 /// Listens to the child and to signals until the entrypoint runs.
-fn wait_until_ready(plan: &Plan, child: &Child) -> Result<Started> {
+fn wait_until_ready(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<Started> {
     let signals = sys::signal::descriptor().doing("open a signalfd")?;
     let mut held_back = Vec::new();
     loop {
@@ -267,6 +280,7 @@ fn wait_until_ready(plan: &Plan, child: &Child) -> Result<Started> {
             };
         }
         match sys::signal::read(signals.as_fd()).doing("read a signal")? {
+            Some(received) if ignored.contains(&received.number) => {}
             Some(received) if is_request_to_end(received.number) => {
                 return Ok(Started::Interrupted(received.number));
             }

@@ -108,6 +108,12 @@ impl Plan {
         })
     }
 
+    /// Whether the child begins only when the parent says so: there is something to do for it first, or a courier has to
+    /// speak before it.
+    pub(crate) fn waits_for_go(&self) -> bool {
+        !self.map.is_empty() || !self.courier.is_empty()
+    }
+
     /// Number of the first child step, as `--dry-run` counts; the clone is a step of its own.
     pub(crate) fn first_child_step(&self) -> usize {
         self.host.len() + 1 + self.map.len() + 1
@@ -258,7 +264,8 @@ impl<'a> Planner<'a> {
 
     /// The host name of the container.
     fn hostname(&self) -> &str {
-        self.spec.hostname.as_deref().or(self.spec.name.as_deref()).unwrap_or("launcher")
+        let name = self.spec.name.as_deref().filter(|name| name.len() <= 64);
+        self.spec.hostname.as_deref().or(name).unwrap_or("launcher")
     }
 
     /// The mount namespace, from the cut to the host to the last read-only path.
@@ -392,6 +399,8 @@ impl<'a> Planner<'a> {
         let cwd = match (&process.cwd, &self.spec.rootfs) {
             (Some(cwd), _) => Some(c_path(cwd)?),
             (None, Some(_)) => None,
+            // setns(2) has put us in the root of the other mount namespace.
+            (None, None) if matches!(self.placement(Kind::Mount), Placement::Join(_)) => None,
             (None, None) => Some(c_path(&self.host.cwd)?),
         };
         if user.uid != 0 {
@@ -401,7 +410,8 @@ impl<'a> Planner<'a> {
             let may_be_denied = matches!(self.placement(Kind::User), Placement::Join(_));
             steps.push(LastStep::SetGroups { groups: vec![user.gid], may_be_denied }); // the caller's never survive
         }
-        if user.gid != 0 {
+        // Root's own group is not given: it may be any, as of a set-id caller or of setpriv.
+        if user.gid != 0 || (!self.in_userns() && self.host.gid != 0) {
             steps.push(LastStep::SetGid(user.gid)); // before the user id: no right to it afterwards
         }
         if user.uid != 0 {

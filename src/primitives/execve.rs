@@ -16,6 +16,7 @@ use crate::spec::process::Rlimit;
 use crate::sys;
 use crate::sys::process::Pointers;
 use crate::sys::signal::{Disposition, Set};
+use crate::sys::terminal::Terminal;
 
 /// Where a program is looked for when the environment has no PATH; docker's.
 pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -267,7 +268,7 @@ pub(crate) enum Failed {
     Exec(usize, Errno),
 }
 
-/// Starts the program in a process group of its own, in the foreground if `take_terminal`. Returns when it runs.
+/// Starts the program in a process group of its own. Returns when it runs.
 ///
 /// # Errors
 /// It does not run; the process that was to become it is gone.
@@ -275,16 +276,19 @@ pub(crate) fn start(
     program: &Program,
     steps: &[LastStep],
     inherited: Inherited,
-    take_terminal: bool,
+    terminal: Terminal,
 ) -> std::result::Result<Pid, Failed> {
     let (argv, envp) = (Pointers::new(&program.argv), Pointers::new(&program.envp));
     let shell_words = program.shell_words();
     let shell: Vec<_> = shell_words.iter().map(|words| Pointers::new(words)).collect();
     let mut failed = None;
     let child = || {
-        // Fails only for session leaders, and a new process is none.
-        let leads_group = sys::process::lead_group().is_ok();
-        if take_terminal && leads_group {
+        // Either fails only for leaders, and a new process is none.
+        let leads = match terminal {
+            Terminal::Share => sys::process::lead_session().is_ok(),
+            Terminal::Give | Terminal::Leave => sys::process::lead_group().is_ok(),
+        };
+        if terminal == Terminal::Give && leads {
             let own = nix::unistd::getpid();
             tolerate(sys::terminal::set_foreground(own), "ENOTTY, EIO: the terminal has gone meanwhile");
         }
@@ -330,7 +334,7 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
     let steps = [LastStep::StandardError(writer.as_raw_fd())];
     let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };
-    let pid = start(&program, &steps, inherited, false).map_err(|failed| match failed {
+    let pid = start(&program, &steps, inherited, Terminal::Leave).map_err(|failed| match failed {
         Failed::Spawn(errno) | Failed::Step(_, errno) => {
             Error::os(format_args!("run {}", program.name()), errno)
         }

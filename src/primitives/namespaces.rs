@@ -1,6 +1,6 @@
 //! What is set inside fresh namespaces, and how existing ones are opened.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -61,10 +61,12 @@ pub(crate) fn unshare_time(offsets: TimeOffsets) -> Result<()> {
             text = text + clock + &format!(" {seconds} 0\n");
         }
     }
-    if text.is_empty() {
-        return Ok(());
+    if !text.is_empty() {
+        std::fs::write("/proc/self/timens_offsets", text).doing("write /proc/self/timens_offsets")?;
     }
-    std::fs::write("/proc/self/timens_offsets", text).doing("write /proc/self/timens_offsets")
+    // Enter it too: before Linux 6.2 a process whose children are to live in another one cannot spawn with shared memory.
+    let own = sys::fd::open_at(nix::fcntl::AT_FDCWD, c"/proc/self/ns/time_for_children", OFlag::O_RDONLY);
+    sys::ns::join(own.doing("open the new time namespace")?.as_fd(), sys::ns::NEW_TIME).doing("enter it")
 }
 
 /// Joins a namespace that [`open`] opened.

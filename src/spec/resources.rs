@@ -65,6 +65,9 @@ pub(crate) fn parse_raw(text: &str) -> Result<(String, String), &'static str> {
     let wanted = "wanted is CONTROLLER.FILE=VALUE, such as memory.high=32m";
     let (file, value) = text.split_once('=').ok_or(wanted)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_';
+    if controller_of(file) == "cgroup" {
+        return Err("the cgroup.* files are launcher's own");
+    }
     if !file.contains('.') || file.starts_with('.') || !file.bytes().all(plain) || value.is_empty() {
         return Err(wanted);
     }
@@ -91,8 +94,16 @@ mod tests {
     #[test]
     fn a_raw_file_is_never_a_path() {
         assert_eq!(parse_raw("memory.high=1m"), Ok(("memory.high".into(), "1m".into())));
-        for text in ["memory.high", "=1", "../x.y=1", "memory/x.y=1", "memory=1", ".hidden=1", "memory.high="]
-        {
+        for text in [
+            "memory.high",
+            "=1",
+            "../x.y=1",
+            "memory/x.y=1",
+            "memory=1",
+            "cgroup.procs=1",
+            ".hidden=1",
+            "memory.high=",
+        ] {
             assert!(parse_raw(text).is_err(), "{text}");
         }
     }

@@ -22,6 +22,7 @@ const CHECKS: &[Check] = &[
     cpu_numbers_are_in_range,
     name_is_a_file_name,
     cgroup_parent_is_absolute,
+    cgroup_parent_needs_a_limit,
     workdir_is_absolute,
 ];
 
@@ -133,6 +134,13 @@ fn cgroup_parent_is_absolute(spec: &Spec) -> Option<String> {
     (!plain).then(|| format!("--cgroup-parent takes an absolute path without .., not {}", parent.display()))
 }
 
+/// Without a limit there is no cgroup to make there.
+fn cgroup_parent_needs_a_limit(spec: &Spec) -> Option<String> {
+    let only_parent = crate::spec::resources::Resources { parent: None, ..spec.resources.clone() }.is_empty();
+    (spec.resources.parent.is_some() && only_parent)
+        .then(|| "--cgroup-parent needs a limit, such as --memory".into())
+}
+
 /// As docker: a relative one would depend on where launcher was started.
 fn workdir_is_absolute(spec: &Spec) -> Option<String> {
     let cwd = spec.process.cwd.as_deref()?;
@@ -180,8 +188,14 @@ mod tests {
             ),
             (limits(Resources { cpus: Some(9), ..Resources::default() }), "--cpus"),
             (limits(Resources { cpu_weight: Some(0), ..Resources::default() }), "--cpu-weight"),
-            (limits(Resources { parent: Some("/a/../b".into()), ..Resources::default() }), "--cgroup-parent"),
-            (limits(Resources { parent: Some("a".into()), ..Resources::default() }), "--cgroup-parent"),
+            (
+                limits(Resources { parent: Some("/a/../b".into()), pids: Some(1), ..Resources::default() }),
+                "--cgroup-parent",
+            ),
+            (
+                limits(Resources { parent: Some("a".into()), pids: Some(1), ..Resources::default() }),
+                "--cgroup-parent",
+            ),
             (Spec { name: Some("..".into()), ..good() }, "--name"),
             (Spec { process: Process { cwd: Some("srv".into()), ..good().process }, ..good() }, "--workdir"),
         ] {

@@ -165,6 +165,12 @@ pub(crate) fn lead_group() -> Result<(), Errno> {
     cvt(unsafe { libc::syscall(libc::SYS_setpgid, 0, 0) }).map(drop)
 }
 
+/// `setsid(2)`: we lead a new session and process group, without a controlling terminal.
+pub(crate) fn lead_session() -> Result<(), Errno> {
+    // SAFETY: takes nothing.
+    cvt(unsafe { libc::syscall(libc::SYS_setsid) }).map(drop)
+}
+
 /// `chdir(2)` without libc's state.
 pub(crate) fn change_dir(path: &CStr) -> Result<(), Errno> {
     // SAFETY: the path is a live `CStr`; the kernel copies it.

@@ -140,9 +140,9 @@ impl Cgroup {
         Err(Error::os(format_args!("remove cgroup {}", self.folder().display()), last))
     }
 
-    /// Whether any process is in it.
+    /// Whether any process is in it, or in a cgroup below.
     pub(crate) fn is_populated(&self) -> bool {
-        std::fs::read_to_string(self.folder().join("cgroup.procs")).is_ok_and(|text| !text.is_empty())
+        folders(self.folder()).iter().any(|folder| !processes(folder).is_empty())
     }
 
     /// SIGKILL to all in it: at once by cgroup.kill (Linux 5.14), else one by one, which a fork bomb can outrun and
@@ -153,11 +153,27 @@ impl Cgroup {
         }
         // Frozen processes of v1 would not see the signal.
         tolerate(write(&self.folder().join("freezer.state"), "THAWED"), "most hierarchies have no freezer");
-        let text = std::fs::read_to_string(self.folder().join("cgroup.procs")).unwrap_or_default();
-        for pid in text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0) {
+        for pid in folders(self.folder()).iter().flat_map(|folder| processes(folder)) {
             tolerate(sys::process::kill(Pid::from_raw(pid), libc::SIGKILL), "ESRCH: it has gone by itself");
         }
     }
+}
+
+/// A cgroup and all below it.
+fn folders(top: &Path) -> Vec<PathBuf> {
+    let mut found = vec![top.to_path_buf()];
+    for entry in std::fs::read_dir(top).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(folders(&entry.path()));
+        }
+    }
+    found
+}
+
+/// The processes of one cgroup.
+fn processes(folder: &Path) -> Vec<i32> {
+    let text = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
 }
 
 /// Removes a folder of cgroupfs: its sub-cgroups first, the files in it go by themselves.
