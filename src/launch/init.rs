@@ -67,8 +67,7 @@ fn decide(event: Event, state: &mut State) -> Action {
             Action::Forward { signal: number, wake: wake && number != libc::SIGCONT }
         }
         Event::Changed(pid, change) if pid == state.entrypoint => match change {
-            Change::Exited(status) => Action::Finish(status),
-            Change::Killed(signal) => Action::Finish(128 + u8::try_from(signal).unwrap_or(127)),
+            Change::Exited(_) | Change::Killed(_) => change.status().map_or(Action::Ignore, Action::Finish),
             // Ctrl-Z: nobody outside can continue it, the terminal would hang.
             Change::Stopped(libc::SIGTSTP) => Action::Forward { signal: libc::SIGCONT, wake: false },
             // It was asked to end and stops before it sees that: it would never end.

@@ -77,14 +77,8 @@ fn start(plan: &Plan, context: &mut ParentContext, terminal: Terminal) -> Result
         step.apply(context).map_err(|error| at_step(plan, index + 1, error))?;
     }
     let child = clone_child(plan, context, terminal)?;
-    let completed = complete(plan, context, &child);
-    match completed {
-        Ok(()) => Ok(child),
-        Err(error) => {
-            kill(&child);
-            Err(error)
-        }
-    }
+    complete(plan, context, &child).inspect_err(|_| kill(&child))?;
+    Ok(child)
 }
 
 /// What the child waits for.
@@ -207,36 +201,35 @@ fn kill(child: &Child) {
     tolerate(sys::process::wait(Who::Child(child.pid)), "ECHILD: reaped already");
 }
 
-/// Waits until the entrypoint runs, then until init ends.
+/// Waits until the entrypoint runs, then until init ends. A child that we cannot wait for is killed.
 fn stand_by(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<u8> {
-    let held_back = match wait_until_ready(plan, child, ignored) {
-        Ok(Started::Running(held_back)) => held_back,
-        Ok(Started::Died) => return Err(silent_death(plan, child)),
+    match wait_until_ready(plan, child, ignored) {
+        Ok(Started::Running(held_back)) => {
+            for signal in held_back {
+                forward(child, signal);
+            }
+            wait_until_ended(child, ignored).inspect_err(|_| kill(child))
+        }
+        Ok(Started::Died) => Err(silent_death(plan, child)),
         Ok(Started::Interrupted(signal)) => {
             kill(child);
-            return Ok(128 + u8::try_from(signal).unwrap_or(127));
+            Ok(sys::process::status_of_signal(signal))
         }
         Err(error) => {
             kill(child);
-            return Err(error);
+            Err(error)
         }
-    };
-    for signal in held_back {
-        forward(child, signal);
     }
+}
+
+/// Forwards signals until init ends, and returns its exit status.
+fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<u8> {
     loop {
         // First, always: its SIGCHLD may have come, or merged with another's, while we listened to it.
         if let Some(status) = ended(child)? {
             return Ok(status);
         }
-        let received = sys::signal::wait_for_any().doing("wait for signals");
-        let received = match received {
-            Ok(received) => received,
-            Err(error) => {
-                kill(child);
-                return Err(error);
-            }
-        };
+        let received = sys::signal::wait_for_any().doing("wait for signals")?;
         if received.number != libc::SIGCHLD && !ignored.contains(&received.number) {
             forward(child, received.number);
         }
@@ -313,17 +306,12 @@ fn signal_name(signal: i32) -> String {
 
 /// The exit status of init if it has ended: its own, or 128 + n if it was killed.
 fn ended(child: &Child) -> Result<Option<u8>> {
-    loop {
-        match sys::process::wait(Who::AnyNow) {
-            Ok(Some((pid, Change::Exited(status)))) if pid == child.pid => return Ok(Some(status)),
-            Ok(Some((pid, Change::Killed(signal)))) if pid == child.pid => {
-                return Ok(Some(128 + u8::try_from(signal).unwrap_or(127)));
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(None),
-            Err(errno) => return Err(errno).doing("wait for the container"),
+    while let Some((pid, change)) = sys::process::wait(Who::AnyNow).doing("wait for the container")? {
+        if pid == child.pid && change.status().is_some() {
+            return Ok(change.status());
         }
     }
+    Ok(None)
 }
 
 /// Passes a signal on to init, which passes it on to the entrypoint.

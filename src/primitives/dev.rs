@@ -8,8 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, fstat, makedev, mkdirat, mknodat};
 
-use super::mounts::bind_to;
-use super::rootfs::{c_path, ensure_folder};
+use super::rootfs::{bind_to, c_path, ensure_folder};
 use crate::error::{Doing, Error, Result};
 use crate::spec::caps::CapSet;
 use crate::sys;

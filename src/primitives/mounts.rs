@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
 
-use super::rootfs::{Wanted, c_path, ensure_folder, handle_path, remount_tree, resolve_in_root};
+use super::rootfs::{Wanted, add_flags_to_tree, bind_to, c_path, ensure_folder, resolve_in_root};
 use crate::error::{Doing, Error, Result};
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::sys;
@@ -70,47 +70,12 @@ fn ms_flags(flags: Flags) -> MsFlags {
     bits
 }
 
-/// The same for mount_setattr(2).
-fn attributes(flags: Flags) -> u64 {
-    [
-        (flags.read_only, sys::mount::ATTR_RDONLY),
-        (flags.nosuid, libc::MOUNT_ATTR_NOSUID),
-        (flags.nodev, libc::MOUNT_ATTR_NODEV),
-        (flags.noexec, libc::MOUNT_ATTR_NOEXEC),
-    ]
-    .into_iter()
-    .filter(|(set, _)| *set)
-    .fold(0, |bits, (_, bit)| bits | bit)
-}
-
 /// Shows the host's `source`, and all that is mounted below it, at `target`.
 fn bind(target: BorrowedFd<'_>, source: &Path, flags: Flags) -> Result<()> {
     let name = c_path(source)?;
     let source = sys::fd::open_path(&name).doing(format_args!("open {}", source.display()))?;
     let tree = bind_to(source.as_fd(), target)?;
-    match sys::mount::set_attributes(tree.as_fd(), attributes(flags), true) {
-        // Before Linux 5.12.
-        Err(Errno::ENOSYS) => remount_tree(tree.as_fd(), ms_flags(flags)),
-        result => result.doing("set its flags"),
-    }
-}
-
-/// Binds one handle on another and returns a handle of the new mount.
-///
-/// # Errors
-/// The kernel refuses.
-pub(crate) fn bind_to(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<OwnedFd> {
-    match sys::mount::clone_tree(source, c"", true) {
-        Ok(tree) => {
-            sys::mount::attach(tree.as_fd(), target).doing("attach the bind mount")?;
-            Ok(tree)
-        }
-        Err(Errno::ENOSYS) => {
-            sys::mount::bind(&handle_path(source), &handle_path(target), true).doing("bind")?;
-            super::rootfs::reopen_covered(target)
-        }
-        Err(errno) => Err(errno).doing("clone the mount"),
-    }
+    add_flags_to_tree(tree.as_fd(), ms_flags(flags))
 }
 
 /// Makes what is at `path` read-only, mounts below included. What does not exist needs no protection.
@@ -123,13 +88,7 @@ pub(crate) fn make_read_only(root: BorrowedFd<'_>, path: &str) -> Result<()> {
         result => result.doing(path)?,
     };
     let tree = bind_to(place.as_fd(), place.as_fd()).map_err(|error| error.within(path))?;
-    match sys::mount::set_attributes(tree.as_fd(), sys::mount::ATTR_RDONLY, true) {
-        // Before Linux 5.12.
-        Err(Errno::ENOSYS) => {
-            remount_tree(tree.as_fd(), MsFlags::MS_RDONLY).map_err(|error| error.within(path))
-        }
-        result => result.doing(path),
-    }
+    add_flags_to_tree(tree.as_fd(), MsFlags::MS_RDONLY).map_err(|error| error.within(path))
 }
 
 /// Enters a file system of the kernel's that was mounted before, and makes sure that we are in it: nobody may have

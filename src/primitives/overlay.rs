@@ -10,8 +10,7 @@ use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
 use nix::sys::stat::Mode;
 
-use super::mounts::bind_to;
-use super::rootfs::{bind_on_itself, c_path, handle_path, reopen_covered};
+use super::rootfs::{add_flags_to_tree, bind_on_itself, bind_to, c_path, handle_path, reopen_covered};
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::sys;
 
@@ -173,10 +172,8 @@ fn show_read_only(from: &Path, to: &Path) -> Result<()> {
             .doing(format_args!("open {}", path.display()))
     };
     let tree = bind_to(open(from)?.as_fd(), open(to)?.as_fd())?;
-    match sys::mount::set_attributes(tree.as_fd(), sys::mount::ATTR_RDONLY, true) {
-        Err(Errno::ENOSYS) => super::rootfs::remount(tree.as_fd(), MsFlags::MS_RDONLY),
-        result => result.doing(format_args!("make {} read-only", to.display())),
-    }
+    add_flags_to_tree(tree.as_fd(), MsFlags::MS_RDONLY)
+        .map_err(|error| error.within(format_args!("make {} read-only", to.display())))
 }
 
 /// Makes a folder of that name in another.

@@ -100,25 +100,31 @@ fn refused(path: &Path, errno: Errno) -> Error {
     }
 }
 
-/// Bind-mounts the folder `here` on itself and returns a handle of the new mount: pivot_root wants a mount, and one
-/// that is not the current root.
+/// Binds one handle on another, with all that is mounted below it, and returns a handle of the new mount.
 ///
 /// # Errors
-/// The kernel refuses the mount.
-pub(crate) fn bind_on_itself(here: BorrowedFd<'_>) -> Result<OwnedFd> {
-    match sys::mount::clone_tree(here, c"", true) {
+/// The kernel refuses.
+pub(crate) fn bind_to(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<OwnedFd> {
+    match sys::mount::clone_tree(source, c"", true) {
         Ok(tree) => {
-            sys::mount::attach(tree.as_fd(), here).doing("attach the bind mount")?;
+            sys::mount::attach(tree.as_fd(), target).doing("attach the bind mount")?;
             Ok(tree)
         }
         // Before Linux 5.2, and under filters that do not know the call.
         Err(Errno::ENOSYS) => {
-            let place = handle_path(here);
-            sys::mount::bind(&place, &place, true).doing("bind")?;
-            reopen_covered(here)
+            sys::mount::bind(&handle_path(source), &handle_path(target), true).doing("bind")?;
+            reopen_covered(target)
         }
         Err(errno) => Err(errno).doing("clone the mount"),
     }
+}
+
+/// Binds the folder `here` on itself: pivot_root wants a mount, and one that is not the current root.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn bind_on_itself(here: BorrowedFd<'_>) -> Result<OwnedFd> {
+    bind_to(here, here)
 }
 
 /// `/proc/self/fd/N`: a handle as a path, for calls that take nothing else. Only before the root changes, while
@@ -208,11 +214,7 @@ fn enter_as_root() -> Result<()> {
 /// # Errors
 /// The kernel refuses.
 pub(crate) fn forbid_devices(root: BorrowedFd<'_>) -> Result<()> {
-    match sys::mount::set_attributes(root, libc::MOUNT_ATTR_NODEV, true) {
-        // Before Linux 5.12.
-        Err(Errno::ENOSYS) => remount_tree(root, MsFlags::MS_NODEV),
-        result => result.doing(""),
-    }
+    add_flags_to_tree(root, MsFlags::MS_NODEV)
 }
 
 /// Makes the mount of `root` read-only, and none of those below it.
@@ -220,10 +222,22 @@ pub(crate) fn forbid_devices(root: BorrowedFd<'_>) -> Result<()> {
 /// # Errors
 /// The kernel refuses.
 pub(crate) fn make_root_read_only(root: BorrowedFd<'_>) -> Result<()> {
-    match sys::mount::set_attributes(root, sys::mount::ATTR_RDONLY, false) {
+    match sys::mount::add_flags(root, MsFlags::MS_RDONLY, false) {
         // Before Linux 5.12.
         Err(Errno::ENOSYS) => remount(root, MsFlags::MS_RDONLY),
         result => result.doing("set the attribute"),
+    }
+}
+
+/// Adds flags to a mount and to all below it, and takes none away.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn add_flags_to_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
+    match sys::mount::add_flags(top, flags, true) {
+        // Before Linux 5.12.
+        Err(Errno::ENOSYS) => remount_tree(top, flags),
+        result => result.doing("set its flags"),
     }
 }
 
@@ -231,7 +245,7 @@ pub(crate) fn make_root_read_only(root: BorrowedFd<'_>) -> Result<()> {
 ///
 /// # Errors
 /// The kernel refuses.
-pub(crate) fn remount(folder: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
+fn remount(folder: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
     let flags = flags | flags_of(folder)?;
     nix::unistd::fchdir(folder).doing("enter the folder")?;
     sys::mount::remount_bind(c".", flags).doing("remount")
@@ -242,7 +256,7 @@ pub(crate) fn remount(folder: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
 ///
 /// # Errors
 /// The kernel refuses.
-pub(crate) fn remount_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
+fn remount_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
     let base = sys::fd::path_of(top).doing("find the mount")?;
     remount(top, flags)?;
     for below in sys::mount::points_below(Path::new(&base)).doing("read /proc/self/mountinfo")? {

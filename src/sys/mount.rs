@@ -10,9 +10,6 @@ use nix::mount::MsFlags;
 use super::fd::own;
 use super::{cvt, cvt_int};
 
-/// `mount_setattr(2)`: the mount is read-only.
-pub(crate) const ATTR_RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
-
 /// `mount(2)` of a new file system on the current directory: no path, hence nothing to be led astray by.
 pub(crate) fn new_filesystem_here(kind: &CStr, flags: MsFlags, data: &CStr) -> Result<(), Errno> {
     nix::mount::mount(Some(kind), c".", Some(kind), flags, Some(data))
@@ -83,8 +80,11 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()
     cvt(unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), to, c"".as_ptr(), flags) }).map(drop)
 }
 
-/// `mount_setattr(2)`, Linux 5.12: sets attributes (and removes none) on the mount that `mount` refers to.
-pub(crate) fn set_attributes(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -> Result<(), Errno> {
+/// `mount_setattr(2)`, Linux 5.12: adds flags to the mount that `mount` refers to and removes none. Read-only, nosuid,
+/// nodev and noexec are the same bits here as in mount(2); others are not for this call.
+pub(crate) fn add_flags(mount: BorrowedFd<'_>, flags: MsFlags, recursive: bool) -> Result<(), Errno> {
+    #[allow(clippy::unnecessary_cast, reason = "the flags of mount(2) are as wide as a register")]
+    let attributes = flags.bits() as u64;
     let attr = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     let (fd, size) = (mount.as_raw_fd(), size_of::<libc::mount_attr>());

@@ -20,6 +20,22 @@ pub(crate) enum Change {
     Stopped(c_int),
 }
 
+impl Change {
+    /// The exit status that stands for an end, 128 + n for signal n; `None` for a stop.
+    pub(crate) fn status(self) -> Option<u8> {
+        match self {
+            Self::Exited(status) => Some(status),
+            Self::Killed(signal) => Some(status_of_signal(signal)),
+            Self::Stopped(_) => None,
+        }
+    }
+}
+
+/// 128 + n, as the shell has it.
+pub(crate) fn status_of_signal(signal: c_int) -> u8 {
+    128 + u8::try_from(signal).unwrap_or(127)
+}
+
 /// Which children [`wait`] looks at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Who {
