@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{
-    Finished, Rootfs, Running, Temp, children_of, eventually, inside, launcher, launcher_path, mountinfo,
-    mounts, processes_with, run, snapshot,
+    Finished, Rootfs, Running, Temp, children_of, eventually, inside, launcher, launcher_path,
+    look_for_the_old_root, mountinfo, mounts, processes_with, run, snapshot,
 };
 
 /// A namespace file as `kind:[inode]`.
@@ -679,11 +679,7 @@ fn the_root_of_the_host_is_out_of_reach() {
         &["--rootfs", rootfs.arg(), "--ephemeral"],
         &["--rootfs", "/", "--ephemeral"],
     ] {
-        // pivot_root leaves the old root on top of the new one: `..` finds what was not detached.
-        let script = format!(
-            "stat -c %d:%i / /.. /../.. | sort -u | wc -l; echo changed 2>/dev/null >/..{}; cat /proc/self/mountinfo | cut -d ' ' -f 5 | grep -c '^/$'",
-            mark.display()
-        );
+        let script = look_for_the_old_root(&mark);
         let finished = run(launcher(options).args(["--", "/bin/sh", "-c", &script]));
         assert_eq!(fs::read_to_string(&mark).unwrap(), "host", "{options:?}");
         assert_eq!(finished.out, "1\n1\n", "{options:?}: one root, and nothing on top of it");

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use common::{
     Finished, Rootfs, Running, Temp, USER, cgroups_named, children_of, inside, inside_as_user, launcher,
-    launcher_as_user, launcher_path, mountinfo, mounts, run, snapshot,
+    launcher_as_user, launcher_path, look_for_the_old_root, mountinfo, mounts, run, snapshot,
 };
 
 /// A folder of the ordinary user with a file of theirs.
@@ -157,11 +157,7 @@ fn the_root_of_the_host_is_out_of_reach() {
         &["--rootfs", rootfs.arg(), "--ephemeral"],
         &["--rootfs", "/", "--ephemeral"],
     ] {
-        // pivot_root leaves the old root on top of the new one: `..` finds what was not detached.
-        let script = format!(
-            "stat -c %d:%i / /.. /../.. | sort -u | wc -l; echo changed 2>/dev/null >/..{}; cut -d ' ' -f 5 /proc/self/mountinfo | grep -c '^/$'",
-            mark.display()
-        );
+        let script = look_for_the_old_root(&mark);
         let finished = run(launcher_as_user(options).args(["--", "/bin/busybox", "sh", "-c", &script]));
         assert_eq!(fs::read_to_string(&mark).unwrap(), "before\n", "{options:?}");
         assert_eq!(

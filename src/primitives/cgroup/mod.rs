@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::host::Version;
+use crate::spec::resources::{Resources, controller_of};
 use crate::sys;
 
 /// How often a folder that is still busy is tried again, and how long we wait in between: two seconds in all.
@@ -38,6 +39,55 @@ pub(crate) struct Limit {
     pub(crate) value: String,
     /// Not asked for by the user: a kernel without the file is no fault.
     pub(crate) is_default: bool,
+}
+
+/// The limits of one hierarchy in the making.
+#[derive(Debug)]
+struct Limits<'a> {
+    /// What the hierarchy can enforce.
+    controllers: &'a [&'a str],
+    /// So far.
+    limits: Vec<Limit>,
+}
+
+impl<'a> Limits<'a> {
+    /// None yet.
+    const fn new(controllers: &'a [&'a str]) -> Self {
+        Self { controllers, limits: Vec::new() }
+    }
+
+    /// Adds a limit that the user asked for, if there is a value and it is for one of the controllers.
+    fn put(&mut self, file: &str, value: Option<String>) {
+        self.add(file, value, false);
+    }
+
+    /// Adds one that follows from another.
+    fn put_default(&mut self, file: &str, value: Option<String>) {
+        self.add(file, value, true);
+    }
+
+    /// See [`Self::put`].
+    fn add(&mut self, file: &str, value: Option<String>, is_default: bool) {
+        if let Some(value) = value.filter(|_| self.controllers.contains(&controller_of(file))) {
+            self.limits.push(Limit { file: file.to_owned(), value, is_default });
+        }
+    }
+
+    /// Adds what has the same name on both interfaces, and what the user wants written as it is.
+    fn finish(mut self, resources: &Resources) -> Vec<Limit> {
+        self.put("pids.max", resources.pids.map(number_or_max));
+        self.put("cpuset.cpus", resources.cpuset_cpus.clone());
+        self.put("cpuset.mems", resources.cpuset_mems.clone());
+        for (file, value) in &resources.raw {
+            self.put(file, Some(value.clone()));
+        }
+        self.limits
+    }
+}
+
+/// A number as cgroup files have it; `u64::MAX` is no limit.
+fn number_or_max(count: u64) -> String {
+    if count == u64::MAX { "max".to_owned() } else { count.to_string() }
 }
 
 impl Cgroup {

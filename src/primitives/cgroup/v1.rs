@@ -2,36 +2,28 @@
 
 use std::path::Path;
 
-use super::{Limit, write};
+use super::{Limit, Limits, write};
 use crate::error::{Doing, Result};
-use crate::spec::resources::{Resources, controller_of};
+use crate::spec::resources::Resources;
 
 /// What to write for the limits that one hierarchy with these controllers can enforce.
 pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
-    let mut limits = Vec::new();
-    let mut put = |file: &str, value: Option<String>, is_default: bool| {
-        if let Some(value) = value.filter(|_| controllers.contains(&controller_of(file))) {
-            limits.push(Limit { file: file.to_owned(), value, is_default });
-        }
-    };
-    put("memory.limit_in_bytes", resources.memory.map(|bytes| bytes.to_string()), false);
+    let mut limits = Limits::new(controllers);
+    limits.put("memory.limit_in_bytes", resources.memory.map(|bytes| bytes.to_string()));
     // Docker's rule: as much swap as memory where nothing is said.
-    let total = resources.memory_swap.or_else(|| resources.memory?.checked_mul(2));
-    let total = total.map(|bytes| if bytes == u64::MAX { "-1".to_owned() } else { bytes.to_string() });
-    put("memory.memsw.limit_in_bytes", total, resources.memory_swap.is_none());
-    put("cpu.cfs_period_us", resources.cpus.map(|_| "100000".to_owned()), false);
-    put("cpu.cfs_quota_us", resources.cpus.map(|cpus| (cpus * 100).to_string()), false);
-    // 1024 shares are what a weight of 100 is: the default of each.
-    put("cpu.shares", resources.cpu_weight.map(|weight| (weight * 1024 / 100).max(2).to_string()), false);
-    let pids =
-        resources.pids.map(|count| if count == u64::MAX { "max".to_owned() } else { count.to_string() });
-    put("pids.max", pids, false);
-    put("cpuset.cpus", resources.cpuset_cpus.clone(), false);
-    put("cpuset.mems", resources.cpuset_mems.clone(), false);
-    for (file, value) in &resources.raw {
-        put(file, Some(value.clone()), false);
+    match (resources.memory_swap, resources.memory) {
+        (Some(u64::MAX), _) => limits.put("memory.memsw.limit_in_bytes", Some("-1".to_owned())),
+        (Some(total), _) => limits.put("memory.memsw.limit_in_bytes", Some(total.to_string())),
+        (None, memory) => {
+            let total = memory.and_then(|bytes| bytes.checked_mul(2));
+            limits.put_default("memory.memsw.limit_in_bytes", total.map(|bytes| bytes.to_string()));
+        }
     }
-    limits
+    limits.put("cpu.cfs_period_us", resources.cpus.map(|_| "100000".to_owned()));
+    limits.put("cpu.cfs_quota_us", resources.cpus.map(|cpus| (cpus * 100).to_string()));
+    // 1024 shares are what a weight of 100 is: the default of each.
+    limits.put("cpu.shares", resources.cpu_weight.map(|weight| (weight * 1024 / 100).max(2).to_string()));
+    limits.finish(resources)
 }
 
 /// Fills a new cgroup's cpuset from the one above: as long as it is empty no process can be put in.

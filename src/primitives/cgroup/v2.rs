@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::{Limit, write};
+use super::{Limit, Limits, number_or_max, write};
 use crate::error::{Doing, Error, Result};
 use crate::spec::resources::Resources;
 
@@ -14,32 +14,19 @@ pub(crate) const DELEGATION: &str =
 
 /// What to write for the limits of these controllers.
 pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
-    let mut limits = Vec::new();
-    let mut put = |file: &str, value: Option<String>, is_default: bool| {
-        if let Some(value) =
-            value.filter(|_| controllers.contains(&crate::spec::resources::controller_of(file)))
-        {
-            limits.push(Limit { file: file.to_owned(), value, is_default });
-        }
-    };
-    let number = |count: u64| if count == u64::MAX { "max".to_owned() } else { count.to_string() };
-    put("memory.max", resources.memory.map(number), false);
+    let mut limits = Limits::new(controllers);
+    limits.put("memory.max", resources.memory.map(number_or_max));
     // Docker counts memory and swap together, the kernel apart. Unsaid: as much swap as memory.
-    let swap = match resources.memory_swap {
-        None => resources.memory,
-        Some(u64::MAX) => Some(u64::MAX),
-        Some(total) => Some(total - resources.memory.unwrap_or(0).min(total)),
-    };
-    put("memory.swap.max", swap.map(number), resources.memory_swap.is_none());
-    put("cpu.max", resources.cpus.map(|cpus| format!("{} 100000", cpus * 100)), false);
-    put("cpu.weight", resources.cpu_weight.map(number), false);
-    put("pids.max", resources.pids.map(number), false);
-    put("cpuset.cpus", resources.cpuset_cpus.clone(), false);
-    put("cpuset.mems", resources.cpuset_mems.clone(), false);
-    for (file, value) in &resources.raw {
-        put(file, Some(value.clone()), false);
+    match (resources.memory_swap, resources.memory) {
+        (Some(u64::MAX), _) => limits.put("memory.swap.max", Some("max".to_owned())),
+        (Some(total), memory) => {
+            limits.put("memory.swap.max", Some(total.saturating_sub(memory.unwrap_or(0)).to_string()));
+        }
+        (None, memory) => limits.put_default("memory.swap.max", memory.map(number_or_max)),
     }
-    limits
+    limits.put("cpu.max", resources.cpus.map(|cpus| format!("{} 100000", cpus * 100)));
+    limits.put("cpu.weight", resources.cpu_weight.map(number_or_max));
+    limits.finish(resources)
 }
 
 /// What [`prepare_parent`] changed on the way and has to be put back.
