@@ -25,8 +25,10 @@ OUT = $(CARGO_DIR)/$(TARGET)/release
 # $(call put,BUILT,NAME): by rename, so that a running test never sees half a file; not touched when it is the same
 put = @mkdir -p $(DIST) && { cmp -s $(1) $(DIST)/$(2) || { cp $(1) $(DIST)/.$(2) && mv $(DIST)/.$(2) $(DIST)/$(2); }; }
 
-TEST_ENV = LAUNCHER_BIN=$(CURDIR)/$(DIST)/launcher LAUNCHER_PROBE=$(CURDIR)/$(DIST)/probe \
-	LAUNCHER_INIT_ONLY=$(CURDIR)/$(DIST)/launcher-init LAUNCHER_AARCH64=$(CURDIR)/$(DIST)/launcher-aarch64
+# $(call test_env,FOLDER): the files under test, taken from there
+test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ONLY=$(1)/launcher-init \
+	LAUNCHER_AARCH64=$(1)/launcher-aarch64
+TEST_ENV = $(call test_env,$(CURDIR)/$(DIST))
 
 .PHONY: release init-only probe aarch64 all-builds test lint size bench run soak clean help
 .NOTPARALLEL: # release and init-only come out of cargo under one name
@@ -51,7 +53,9 @@ all-builds: release probe init-only aarch64
 
 test: all-builds ## every test, on the shipped files (TESTS="--test cli" for some)
 	@.ci/install.sh test
-	$(TEST_ENV) $(HOST_CARGO) test --locked --no-fail-fast $(TESTS)
+	@# in a folder that the ordinary user of the tests can reach, wherever the checkout is
+	bin=$$(mktemp -d) && trap 'rm -rf "$$bin"' EXIT && chmod 755 "$$bin" && cp $(DIST)/* "$$bin" && \
+	$(call test_env,$$bin) $(HOST_CARGO) test --locked --no-fail-fast $(TESTS)
 	@if [ -x tests/vm/run-all ]; then .ci/install.sh vm && $(TEST_ENV) tests/vm/run-all; fi
 
 lint: ## format and clippy, both feature sets
