@@ -37,6 +37,11 @@ const VERSION: &str = concat!("launcher ", env!("CARGO_PKG_VERSION"), " (", env!
 const LICENSE: &str =
     "launcher is free software under the MIT licence or the Apache licence 2.0, as you like.\n";
 
+/// All memory comes from here; why not from libc: see sys/heap.rs.
+#[cfg(not(test))]
+#[global_allocator]
+static HEAP: sys::heap::Heap = sys::heap::Heap::new();
+
 /// The C runtime starts here; why not std's `main`: see sys/entry.rs.
 #[cfg(not(test))]
 #[allow(unsafe_code, reason = "the name by which the C runtime finds us")]

@@ -13,6 +13,7 @@ use nix::sys::stat::Mode;
 use super::rootfs::{add_flags_to_tree, bind_on_itself, bind_to, c_path, handle_path, reopen_covered};
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::sys;
+use crate::sys::dir::Kind;
 
 /// How deep [`compose`] descends before it shows a folder as it is, read-only.
 const DEPTH: usize = 8;
@@ -122,29 +123,32 @@ fn copy_owner(from: &Path, to: &Path) {
 /// Fills `merged/PATH` with an overlay for each folder of `lower/PATH` that can have one, its links, and its files.
 fn compose(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
     let folder = Path::new("lower").join(path);
-    let entries = match std::fs::read_dir(&folder) {
+    let entries = match sys::dir::list(&folder) {
         Ok(entries) => entries,
         // Unreadable for us outside as well: an empty folder says the same.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(()),
-        Err(error) => return Err(error).doing(format_args!("read {}", folder.display())),
+        Err(Errno::EACCES) => return Ok(()),
+        Err(errno) => return Err(errno).doing(format_args!("read {}", folder.display())),
     };
     for entry in entries {
-        let entry = entry.doing(format_args!("read {}", folder.display()))?;
-        let below = path.join(entry.file_name());
-        let kind = entry.file_type().doing(format_args!("look at {}", below.display()))?;
-        let merged = Path::new("merged").join(&below);
-        if kind.is_symlink() {
-            let target =
-                std::fs::read_link(entry.path()).doing(format_args!("read the link {}", below.display()))?;
-            std::os::unix::fs::symlink(target, &merged)
-                .doing(format_args!("make the link {}", below.display()))?;
-        } else if kind.is_dir() {
-            std::fs::create_dir(&merged).doing(format_args!("make the folder {}", below.display()))?;
-            copy_owner(&entry.path(), &merged);
-            compose_folder(&below, number, depth)?;
-        } else if kind.is_file() {
-            std::fs::write(&merged, "").doing(format_args!("make the file {}", below.display()))?;
-            show_read_only(&entry.path(), &merged)?;
+        let below = path.join(&entry.name);
+        let (from, to) = (folder.join(&entry.name), Path::new("merged").join(&below));
+        match entry.kind {
+            Kind::Link => {
+                let target =
+                    std::fs::read_link(&from).doing(format_args!("read the link {}", below.display()))?;
+                std::os::unix::fs::symlink(target, &to)
+                    .doing(format_args!("make the link {}", below.display()))?;
+            }
+            Kind::Folder => {
+                std::fs::create_dir(&to).doing(format_args!("make the folder {}", below.display()))?;
+                copy_owner(&from, &to);
+                compose_folder(&below, number, depth)?;
+            }
+            Kind::File => {
+                std::fs::write(&to, "").doing(format_args!("make the file {}", below.display()))?;
+                show_read_only(&from, &to)?;
+            }
+            Kind::Other => {}
         }
     }
     Ok(())

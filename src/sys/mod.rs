@@ -16,9 +16,12 @@
 )]
 
 pub(crate) mod caps;
+pub(crate) mod dir;
 #[cfg_attr(test, allow(dead_code, reason = "the test harness brings its own main"))]
 pub(crate) mod entry;
 pub(crate) mod fd;
+#[cfg_attr(test, allow(dead_code, reason = "the test harness has threads"))]
+pub(crate) mod heap;
 pub(crate) mod mount;
 pub(crate) mod ns;
 pub(crate) mod process;

@@ -15,6 +15,7 @@ use crate::error::{Doing, Error, Result, tolerate};
 use crate::host::Version;
 use crate::spec::resources::{Resources, controller_of};
 use crate::sys;
+use crate::sys::dir::Kind;
 
 /// How often a folder that is still busy is tried again, and how long we wait in between: two seconds in all.
 const TRIES: u32 = 400;
@@ -212,12 +213,14 @@ impl Cgroup {
 /// A cgroup and all below it.
 fn folders(top: &Path) -> Vec<PathBuf> {
     let mut found = vec![top.to_path_buf()];
-    for entry in std::fs::read_dir(top).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.extend(folders(&entry.path()));
-        }
-    }
+    found.extend(folders_in(top).iter().flat_map(|folder| folders(folder)));
     found
+}
+
+/// The cgroups right below one; none if it has gone.
+fn folders_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = sys::dir::list(folder).unwrap_or_default().into_iter();
+    entries.filter(|entry| entry.kind == Kind::Folder).map(|entry| folder.join(entry.name)).collect()
 }
 
 /// The processes of one cgroup.
@@ -237,11 +240,7 @@ fn remove_tree(folder: &Path) -> std::result::Result<(), Errno> {
         Err(Errno::EBUSY | Errno::ENOTEMPTY) => {}
         result => return result,
     }
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_tree(&entry.path())?;
-        }
-    }
+    folders_in(folder).iter().try_for_each(|folder| remove_tree(folder))?;
     remove()
 }
 
@@ -257,14 +256,11 @@ pub(crate) fn find(version: Version, mountpoint: &Path, name: &str) -> Vec<Cgrou
     let mut found = Vec::new();
     let mut left = vec![mountpoint.to_path_buf()];
     while let Some(folder) = left.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                continue;
-            }
-            if entry.file_name().to_str() == Some(name) {
-                found.push(Cgroup::new(version, entry.path()));
+        for folder in folders_in(&folder) {
+            if folder.ends_with(name) {
+                found.push(Cgroup::new(version, folder));
             } else {
-                left.push(entry.path());
+                left.push(folder);
             }
         }
     }
