@@ -7,7 +7,7 @@ die() { echo "launcher: install: $*" >&2; exit 1; }
 
 packages() { # GROUP
     case $1 in
-    build) echo gcc libc6-dev binutils musl-dev ;;
+    build) echo gcc libc6-dev binutils musl-dev lld ;;
     rust) echo rustc-web cargo-web rust-web-src ;; # Debian's newest; toolchain.sh asks when rustup has nothing
     lint) echo rust-web-clippy rustfmt-web ;;
     cross-aarch64) echo gcc-aarch64-linux-gnu ;;

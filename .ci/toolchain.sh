@@ -80,4 +80,7 @@ set_target
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS # they would replace size.toml's, and what is shipped is built one way
 [ "$route" = plain ] && exec "$cargo" "$@" --target "$target"
 export RUSTC_BOOTSTRAP=1 # build-std by a stable compiler
-exec "$cargo" --config "$here/size.toml" "$@" --target "$target"
+lld= # a cross gcc looks for it under a name that no package has
+[ "${target%%-*}" = "$(uname -m)" ] && command -v ld.lld >/dev/null && lld="--config $here/lld.toml"
+# shellcheck disable=SC2086 # two words or none
+exec "$cargo" --config "$here/size.toml" $lld "$@" --target "$target"

@@ -29,8 +29,10 @@ pub(crate) struct Fault {
     pub(crate) errno: Option<Errno>,
     /// One sentence that says what to do about it.
     pub(crate) hint: Option<String>,
-    /// Exit status of the program: 125, 126 or 127.
+    /// Exit status of the program: 125, 126 or 127, or another's numbers under its name.
     pub(crate) status: u8,
+    /// Who says it: launcher, or the program under whose name it runs.
+    pub(crate) said_by: &'static str,
 }
 
 impl Error {
@@ -48,7 +50,13 @@ impl Error {
     #[cold]
     #[inline(never)]
     fn make(doing: &dyn Display, errno: Option<Errno>) -> Self {
-        Self(Box::new(Fault { doing: doing.to_string(), errno, hint: None, status: STATUS_OURS }))
+        Self(Box::new(Fault {
+            doing: doing.to_string(),
+            errno,
+            hint: None,
+            status: STATUS_OURS,
+            said_by: "launcher",
+        }))
     }
 
     /// The same error with a sentence that says what to do.
@@ -67,6 +75,12 @@ impl Error {
     /// The same error with another exit status.
     pub(crate) fn status(mut self, status: u8) -> Self {
         self.0.status = status;
+        self
+    }
+
+    /// The same error, said under another name.
+    pub(crate) fn said_by(mut self, name: &'static str) -> Self {
+        self.0.said_by = name;
         self
     }
 

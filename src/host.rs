@@ -1,7 +1,6 @@
 //! This machine as facts: what the plan needs to know and only the kernel can tell. Probing changes nothing.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::AccessFlags;
@@ -74,7 +73,7 @@ pub(crate) struct Host {
     /// Ranges of the user in /etc/subgid.
     pub(crate) subgids: Vec<SubRange>,
     /// Our environment.
-    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) env: Vec<OsString>,
     /// Our current directory.
     pub(crate) cwd: PathBuf,
 }
@@ -90,14 +89,14 @@ impl Host {
             uid,
             gid: nix::unistd::getegid().as_raw(),
             pid: std::process::id(),
-            env: sys::entry::environment().into_iter().filter_map(split_variable).collect(),
+            env: sys::entry::environment(),
             ..Self::default()
         };
         if spec.rootfs.is_some() {
             host.root_is_ram = RAM_FILESYSTEMS.contains(&magic(Path::new("/")));
             host.unified = magic(Path::new("/sys/fs/cgroup")) == CGROUP2;
         } else {
-            host.cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+            host.cwd = sys::process::current_dir().unwrap_or_else(|_| "/".into());
         }
         if !spec.resources.is_empty() {
             host.hierarchies = probe_hierarchies(uid, &spec.resources.controllers())?;
@@ -112,13 +111,6 @@ impl Host {
         }
         Ok(host)
     }
-}
-
-/// `NAME=VALUE` as a pair; `None` for what is no variable.
-fn split_variable(entry: OsString) -> Option<(OsString, OsString)> {
-    let mut name = entry.into_vec();
-    let value = name.split_off(name.iter().position(|byte| *byte == b'=')?);
-    Some((OsString::from_vec(name), OsString::from_vec(value.get(1..)?.to_vec())))
 }
 
 /// The file system type at `path`, 0 if it cannot be told.

@@ -1,16 +1,32 @@
 //! One-line messages on stderr, without allocation: PID 1 uses them too.
 
 use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A line is cut after this many bytes; longer ones could be torn apart on a pipe (`PIPE_BUF`).
 const LINE: usize = 1024;
 
-/// A line in the making.
-struct Line {
+/// How much is said: 1 warnings, 2 what happens to the program, 3 every signal. Errors are always said.
+static VERBOSITY: AtomicU8 = AtomicU8::new(1);
+
+/// Text in the making that never needs the heap; what is too long is cut.
+pub(crate) struct Line {
     /// The text so far.
     bytes: [u8; LINE],
     /// How much of `bytes` is text.
     len: usize,
+}
+
+impl Line {
+    /// An empty one.
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; LINE], len: 0 }
+    }
+
+    /// The text so far.
+    pub(crate) fn text(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 impl Write for Line {
@@ -26,21 +42,52 @@ impl Write for Line {
     }
 }
 
-/// Writes `launcher: MESSAGE` to stderr in one write(2).
+/// Changes how much is said.
+pub(crate) fn set_verbosity(level: u8) {
+    VERBOSITY.store(level, Ordering::Relaxed);
+}
+
+/// Whether messages of this level are said.
+pub(crate) fn says(level: u8) -> bool {
+    VERBOSITY.load(Ordering::Relaxed) >= level
+}
+
+/// Writes `NAME: MESSAGE` to stderr in one write(2).
 ///
 /// A stderr that is closed, full or broken is no reason to stop: the message is lost, the work goes on.
-pub(crate) fn say(message: fmt::Arguments<'_>) {
-    let mut line = Line { bytes: [0; LINE], len: 0 };
-    crate::error::tolerate(writeln!(line, "launcher: {message}"), "write_str above never fails");
+pub(crate) fn say_as(name: &str, message: fmt::Arguments<'_>) {
+    let mut line = Line::new();
+    crate::error::tolerate(writeln!(line, "{name}: {message}"), "write_str above never fails");
     if let Some(end) = line.bytes.get_mut(line.len.saturating_sub(1)) {
         *end = b'\n';
     }
-    let text = line.bytes.get(..line.len).unwrap_or_default();
-    crate::error::tolerate(nix::unistd::write(std::io::stderr(), text), "there is nowhere else to say it");
+    crate::error::tolerate(
+        nix::unistd::write(std::io::stderr(), line.text()),
+        "there is nowhere else to say it",
+    );
+}
+
+/// The same under our own name.
+pub(crate) fn say(message: fmt::Arguments<'_>) {
+    say_as("launcher", message);
 }
 
 /// Says something that is not an error of the run: `launcher: warning: ...`.
 macro_rules! warning {
-    ($($words:tt)*) => { crate::log::say(format_args!("warning: {}", format_args!($($words)*))) };
+    ($($words:tt)*) => {
+        if crate::log::says(1) { crate::log::say(format_args!("warning: {}", format_args!($($words)*))) }
+    };
 }
 pub(crate) use warning;
+
+/// Says what happens to the program, where that is wanted.
+macro_rules! inform {
+    ($($words:tt)*) => { if crate::log::says(2) { crate::log::say(format_args!($($words)*)) } };
+}
+pub(crate) use inform;
+
+/// Says what happens to each signal and orphan, where that is wanted.
+macro_rules! debug {
+    ($($words:tt)*) => { if crate::log::says(3) { crate::log::say(format_args!($($words)*)) } };
+}
+pub(crate) use debug;

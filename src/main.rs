@@ -47,14 +47,14 @@ static HEAP: sys::heap::Heap = sys::heap::Heap::new();
 #[allow(unsafe_code, reason = "the name by which the C runtime finds us")]
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: std::ffi::c_int, argv: sys::entry::Argv) -> std::ffi::c_int {
-    run(argv.collect(argc)).into()
+    run(argv.collect(argc), &sys::entry::environment()).into()
 }
 
 /// Does what the words say; the one place where an error is printed.
-fn run(args: Vec<OsString>) -> u8 {
-    let result = cli::parse(args).and_then(|command| execute(&command));
+fn run(args: Vec<OsString>, env: &[OsString]) -> u8 {
+    let result = cli::parse(args, env).and_then(|command| execute(&command));
     result.unwrap_or_else(|error| {
-        log::say(format_args!("{error}"));
+        log::say_as(error.said_by, format_args!("{error}"));
         error.status
     })
 }
@@ -62,9 +62,11 @@ fn run(args: Vec<OsString>) -> u8 {
 /// Carries out a command and returns the exit status.
 fn execute(command: &Command) -> Result<u8> {
     match command {
-        Command::Help => commands::print(cli::help::Help).map(|()| 0),
-        Command::Version => commands::print(VERSION).map(|()| 0),
-        Command::License => commands::print(LICENSE).map(|()| 0),
+        Command::Help(None) => commands::print(1, &cli::help::Help).map(|()| 0),
+        Command::Help(Some(model)) => commands::print(model.stream(), model).map(|()| 0),
+        Command::Version(None) => commands::print(1, &VERSION).map(|()| 0),
+        Command::Version(Some(model)) => commands::print(model.stream(), &model.version()).map(|()| 0),
+        Command::License => commands::print(1, &LICENSE).map(|()| 0),
         Command::Init(command) => commands::init::run(command),
         #[cfg(feature = "container")]
         Command::Run(command) => commands::run::run(command),
@@ -77,7 +79,7 @@ fn execute(command: &Command) -> Result<u8> {
 mod tests {
     #[test]
     fn nonsense_is_our_own_failure() {
-        assert_eq!(super::run(vec!["launcher".into(), "--nonsense".into()]), 125);
+        assert_eq!(super::run(vec!["launcher".into(), "--nonsense".into()], &[]), 125);
     }
 
     /// A folder of a test's own; the test removes it.

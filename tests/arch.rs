@@ -65,7 +65,7 @@ fn it_runs_programs_as_their_parent() {
         (&["--", "/bin/true"][..], 0),
         (&["sh", "-c", "exit 7"], 7),
         (&["-e", "7", "sh", "-c", "exit 7"], 0),
-        (&["sh", "-c", "kill -KILL $$"], 137),
+        (&["sh", "-c", "kill -KILL $$"], 1009),
         (&["--", "/nonexistent"], 127),
         (&["--", "/"], 126),
     ] {

@@ -73,10 +73,10 @@ fn it_exits_as_the_program_exited() {
 }
 
 #[test]
-fn it_exits_with_128_and_the_signal_that_killed_the_program() {
+fn it_dies_of_the_signal_that_killed_the_program() {
     for signal in [1, 2, 3, 4, 6, 9, 10, 11, 13, 15, 31, 32, 33, 34, 39, 64] {
         let mut command = launcher_probe(&["--"], &["die", &signal.to_string()]);
-        assert_eq!(run(&mut command).expect(128 + signal).err, "", "signal {signal}");
+        assert_eq!(run(&mut command).expect(1000 + signal).err, "", "signal {signal}");
     }
 }
 
@@ -87,7 +87,7 @@ fn statuses_of_the_users_choice_are_success() {
         (&["-e3"], "exit 4", 4),
         (&["-e", "3", "--success-code", "255"], "exit 255", 0),
         (&["-e", "143"], "kill -TERM $$", 0),
-        (&["-e", "143"], "kill -KILL $$", 137),
+        (&["-e", "143"], "kill -KILL $$", 1009),
         (&["-se0"], "exit 1", 1),
     ] {
         run(launcher(options).args(["--", "sh", "-c", script])).expect(status);
@@ -399,7 +399,7 @@ fn a_closed_standard_stream_stays_closed() {
         let want: BTreeSet<i32> = want.into_iter().filter(|fd| *fd != 77).collect();
         eventually("launcher's", || descriptors(running.child.id()) == want);
         running.signal(libc::SIGTERM);
-        running.finish().expect(143);
+        running.finish().expect(1015);
     }
 }
 
@@ -417,7 +417,7 @@ fn inherited_descriptors_are_the_programs_and_not_kept() {
         descriptors(running.child.id()) == BTreeSet::from([0, 1, 2])
     });
     running.signal(libc::SIGTERM);
-    running.finish().expect(143);
+    running.finish().expect(1015);
     assert_eq!(std::io::read_to_string(reader).unwrap(), "", "the pipe has ended");
 }
 
@@ -468,7 +468,7 @@ fn it_sleeps_in_one_call_until_there_is_something_to_do() {
     assert_eq!((call(), switches()), before, "it woke up");
     assert_eq!(status_field(pid, "Threads"), "1");
     running.signal(libc::SIGTERM);
-    running.finish().expect(143);
+    running.finish().expect(1015);
 }
 
 /// Lowers the limit of descriptors: without close_range each of them is a call, and strace stops at each.
@@ -510,7 +510,7 @@ fn descriptors_are_closed_without_close_range_too() {
     assert!(descriptors(only_child(init)).contains(&77), "strace hands it on");
     eventually("launcher has closed its own", || descriptors(init) == BTreeSet::from([0, 1, 2]));
     kill(init, libc::SIGTERM);
-    running.finish().expect(143);
+    running.finish().expect(1015);
 }
 
 /// What init mode may ask of the kernel: nothing that docker's seccomp filter, or a sane one, refuses.
@@ -518,6 +518,7 @@ const HARMLESS: &[&str] = &[
     "access",
     "arch_prctl",
     "brk",
+    "chdir",
     "clone",
     "close",
     "close_range",
@@ -601,7 +602,7 @@ fn the_program_becomes_the_foreground_and_gets_what_is_typed() {
     terminal.send("hello\n");
     terminal.wait_for("hello", 2); // the terminal's echo and the program's
     terminal.send("\x03");
-    finish(init).expect(128 + libc::SIGINT);
+    finish(init).expect(1000 + libc::SIGINT);
 }
 
 #[test]
@@ -640,4 +641,141 @@ fn a_new_size_of_the_terminal_is_told() {
     kill(init.id(), libc::SIGWINCH);
     terminal.wait_for("28", 1);
     finish(init).expect(0);
+}
+
+// ---- what the models do not have, and the models' own names
+
+#[test]
+fn who_ignores_the_request_to_end_is_killed_after_the_time_of_the_user() {
+    for (options, variable) in [(&["--stop-timeout", "0.1"][..], ""), (&[], "0.1")] {
+        let script = "trap '' TERM; echo ready; while :; do sleep 600; done";
+        let mut command = launcher(options);
+        command.env("LAUNCHER_STOP_TIMEOUT", variable).args(["--", "sh", "-c", script]);
+        let mut running = Running::start(&mut command);
+        running.wait_for("ready");
+        running.signal(libc::SIGTERM);
+        running.finish().expect(1009);
+    }
+}
+
+#[test]
+fn those_who_are_left_get_time_to_end() {
+    let script = "sh -c \"trap 'echo cleaned up; exit' TERM; echo ready >&2; while :; do sleep 0.01; done\" & \
+                  until [ -e $0 ]; do :; done; exit 3";
+    let temp = Temp::new();
+    let mark = temp.0.join("ready");
+    let script = script.replace("echo ready >&2", &format!("echo >{}", mark.display()));
+    let finished = run(launcher(["--wait-all", "--", "sh", "-c", &script]).arg(&mark)).expect(3);
+    assert_eq!(finished.out, "cleaned up\n");
+}
+
+#[test]
+fn signals_and_statuses_can_be_others() {
+    let mut running = Running::start(&mut launcher_probe(
+        &["-r", "USR1:TERM,15:0", "--exit-map", "42:7"],
+        &["signals", "9"],
+    ));
+    running.wait_for("ready");
+    running.signal(libc::SIGTERM);
+    running.signal(libc::SIGUSR1);
+    assert_eq!(running.finish().expect(7).out, "15\n");
+}
+
+#[test]
+fn a_report_says_how_it_ended_or_why_it_did_not_start() {
+    let temp = Temp::new();
+    let report = temp.0.join("report");
+    let read = || std::fs::read_to_string(&report).unwrap();
+    run(launcher(["--report"]).arg(&report).args(["--", "sh", "-c", "exit 3"])).expect(3);
+    assert!(
+        read().starts_with("{\"status\":3,\"signal\":0,\"seconds\":") && read().ends_with("}\n"),
+        "{}",
+        read()
+    );
+    run(launcher(["--report"]).arg(&report).args(["--", "sh", "-c", "kill -KILL $$"])).expect(1009);
+    assert!(read().starts_with("{\"status\":137,\"signal\":9,"), "{}", read());
+    run(launcher(["--report"]).arg(&report).args(["--", "/no/such/program"])).expect(127);
+    let want =
+        "{\"status\":127,\"error\":\"execute /no/such/program: No such file or directory (ENOENT)\"}\n";
+    assert_eq!(read(), want);
+}
+
+#[test]
+fn sockets_of_systemd_are_handed_on() {
+    // Only the process itself knows its number in time.
+    let script = r#"LISTEN_PID=$$ LISTEN_PIDFDID=1 LISTEN_FDS=1 exec "$0" -- sh -c 'echo $LISTEN_PID $$ $LISTEN_PIDFDID'"#;
+    let out = run(Command::new("sh").args(["-c", script]).arg(launcher_path())).expect(0).out;
+    let words: Vec<_> = out.split_whitespace().collect();
+    assert!(words.len() == 2 && words[0] == words[1], "{out}");
+}
+
+#[test]
+fn the_process_options_change_the_program_alone() {
+    let options = ["--umask", "027", "--workdir", "/tmp", "--env", "A=1", "--ulimit", "core=0"];
+    let finished =
+        run(launcher(options).args(["--", "sh", "-c", "umask; pwd; echo $A; ulimit -c"])).expect(0);
+    assert_eq!(finished.out, "0027\n/tmp\n1\n0\n");
+}
+
+/// launcher under another name.
+fn called(temp: &Temp, name: &str) -> Command {
+    let path = temp.0.join(name);
+    std::os::unix::fs::symlink(launcher_path(), &path).unwrap();
+    let mut command = Command::new(path);
+    command.stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn under_another_name_it_has_that_programs_numbers() {
+    for (name, missing, not_executable, usage) in [
+        ("tini", 127, 126, 1),
+        ("tini-static", 127, 126, 1),
+        ("docker-init", 127, 126, 1),
+        ("podman-init", 127, 126, 1),
+        ("init", 127, 126, 1),
+        ("dumb-init_1.2.5_x86_64", 2, 2, 1),
+        ("catatonit", 1, 1, 1),
+    ] {
+        let temp = Temp::new();
+        let words = called(&temp, name).get_program().to_owned();
+        let command = |args: &[&str]| run(Command::new(&words).args(args).stdin(Stdio::null()));
+        command(&["--", "/no/such/program"]).expect(missing);
+        command(&["--", "/etc"]).expect(not_executable);
+        command(&["--", "sh", "-c", "exit 42"]).expect(42);
+        command(&["--", "sh", "-c", "kill -KILL $$"]).expect(137);
+        assert_eq!(
+            command(&["--", "echo", "-g", "-l"]).expect(0).out,
+            "-g -l\n",
+            "{name}: not its own options"
+        );
+        let told = command(&["--yolo", "x"]).expect(usage).err;
+        let own = name.split(['_']).next().unwrap().trim_end_matches("-static");
+        assert_eq!(told, format!("{own}: unrecognized option '--yolo'\n"));
+        command(&["-h"]).expect(0);
+        command(&[]).expect(usage);
+    }
+    for (name, start) in
+        [("tini", "tini version "), ("docker-init", "tini version "), ("catatonit", "tini version ")]
+    {
+        let out = run(called(&Temp::new(), name).arg("--version")).expect(0).out;
+        assert!(out.starts_with(start) && out.contains(" - git."), "{out}");
+    }
+}
+
+#[test]
+fn a_pause_container_holds_until_it_is_told_to_end() {
+    for (name, args, signal) in [("pause", &[][..], libc::SIGTERM), ("catatonit", &["-P"], libc::SIGINT)] {
+        let temp = Temp::new();
+        let mut running = Running::start(called(&temp, name).args(args));
+        let pid = running.child.id();
+        eventually("it waits", || {
+            std::fs::read_to_string(format!("/proc/{pid}/syscall"))
+                .is_ok_and(|call| call.split(' ').next() == Some(&libc::SYS_rt_sigtimedwait.to_string()))
+        });
+        running.signal(libc::SIGHUP);
+        running.signal(signal);
+        assert_eq!(running.line(), "");
+        running.finish().expect(0);
+    }
 }

@@ -19,7 +19,7 @@ fn it_is_an_init() {
     assert_eq!(init_only(&["echo", "--rootfs", "/"]).expect(0).out, "--rootfs /\n");
     init_only(&["--", "sh", "-c", "exit 7"]).expect(7);
     init_only(&["-e", "7", "sh", "-c", "exit 7"]).expect(0);
-    init_only(&["sh", "-c", "kill -TERM $$"]).expect(143);
+    init_only(&["sh", "-c", "kill -TERM $$"]).expect(1015);
     init_only(&["--", "/no/such/program"]).expect(127);
     init_only(&["--", "/"]).expect(126);
     assert!(init_only(&["--version"]).expect(0).out.starts_with("launcher "));

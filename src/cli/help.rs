@@ -40,6 +40,7 @@ impl Display for Help {
         f.write_str(HEAD)?;
         section(f, "All:", Group::Common)?;
         section(f, "As init:", Group::Init)?;
+        section(f, "For the program (letters only as options of run, but -u):", Group::Process)?;
         if cfg!(feature = "container") {
             section(f, "For a container (run):", Group::Container)?;
         }
@@ -50,16 +51,18 @@ impl Display for Help {
 /// One group of options.
 fn section(f: &mut fmt::Formatter<'_>, title: &str, group: Group) -> fmt::Result {
     writeln!(f, "\n{title}")?;
-    options::all().filter(|option| option.group == group).try_for_each(|option| line(f, option))
+    options::all()
+        .filter(|option| option.group == group)
+        .try_for_each(|option| line(f, option, option.short()))
 }
 
-/// One option.
-fn line(f: &mut fmt::Formatter<'_>, option: &Opt) -> fmt::Result {
-    match option.short {
-        Some(letter) => write!(f, "  -{letter}, ")?,
-        None => f.write_str("      ")?,
+/// One option, with this letter.
+pub(super) fn line(f: &mut fmt::Formatter<'_>, option: &Opt, letter: u8) -> fmt::Result {
+    match letter {
+        b'-' => f.write_str("      ")?,
+        letter => write!(f, "  -{}, ", std::str::from_utf8(&[letter]).unwrap_or_default())?,
     }
-    let space = if option.value().is_empty() { "" } else { " " };
+    let space = if option.value().is_empty() || option.value().starts_with('[') { "" } else { " " };
     let name = format!("--{}{space}{}", option.long(), option.value());
     writeln!(f, "{name:<26} {}", option.help())
 }

@@ -1,62 +1,294 @@
-//! The command line of init: tini's.
+//! The command lines of init: our own, which has tini's options, and those of the models.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
-use super::options::{Group, Id};
-use super::{Command, Word, Words, signals, text, wrong};
+use super::models::{self, Model};
+use super::options::{self, Group, Id, Opt};
+#[cfg(feature = "container")]
+use super::process;
+use super::words::{Grammar, Word, Words};
+use super::{Command, SEE_HELP, signals, text, wrong};
 use crate::error::{Error, Result};
-use crate::spec::init::Options;
+use crate::spec::init::{JobControl, Options, Place, Rules, Target};
+use crate::spec::process::Process;
+use crate::spec::size;
 
 /// `launcher [OPTION]... [--] PROGRAM`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct InitCommand {
+    /// The name under which failures are told.
+    pub(crate) name: &'static str,
     /// How PID 1 behaves.
     pub(crate) options: Options,
     /// What launcher itself gets when its parent dies.
     pub(crate) death_signal: Option<i32>,
-    /// The program and its arguments.
-    pub(crate) args: Vec<OsString>,
+    /// Where to write how it ended.
+    pub(crate) report: Option<OsString>,
+    /// The program and its surroundings; without arguments there is none (pause).
+    pub(crate) process: Process,
+    /// There is to be none.
+    pause: bool,
 }
 
-/// Parses the words after `init`, or all where there is no command.
+/// How long `--wait-all` waits without a number: half of what `docker stop` allows for everything.
+const WAIT_ALL: Duration = Duration::from_secs(5);
+
+/// Parses the words after `init`, or all where there is no command. `called` is the model whose name we run under;
+/// LAUNCHER_AS overrules that.
 ///
 /// # Errors
-/// The words make no sense, or there is no program.
-pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
-    let mut words = Words::new(words, Group::Init);
-    let mut command = InitCommand { options: Options::DEFAULT, death_signal: None, args: Vec::new() };
-    loop {
-        let (option, value) = match words.next()? {
-            Word::Option(option, value) => (option, value),
-            Word::Program(args) => {
-                command.args = args;
-                return Ok(Command::Init(command));
+/// The words make no sense, or there is no program; told under the model's name and with its exit status.
+pub(crate) fn parse(
+    words: Vec<OsString>,
+    env: &[OsString],
+    called: Option<&'static Model>,
+) -> Result<Command> {
+    match variable(env, "LAUNCHER_AS") {
+        Some(name) => parse_as(words, env, models::choose(name)?),
+        None => parse_as(words, env, called),
+    }
+}
+
+/// The same by the rules of a model, or our own.
+fn parse_as(words: Vec<OsString>, env: &[OsString], model: Option<&'static Model>) -> Result<Command> {
+    let (name, rules) = model.map_or(("launcher", Rules::Launcher), |model| (model.name, model.rules));
+    let command = InitCommand {
+        name,
+        options: Options { rules, ..Options::DEFAULT },
+        death_signal: None,
+        report: None,
+        process: Process::default(),
+        pause: rules == Rules::Pause,
+    };
+    command.read(words, env, model).map_err(|error| {
+        let status = rules.status(error.status);
+        error.status(status).said_by(name)
+    })
+}
+
+/// The value of a variable.
+fn variable<'a>(env: &'a [OsString], name: &str) -> Option<&'a OsStr> {
+    let find = |entry: &'a OsString| entry.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+    env.iter().find_map(find).map(OsStr::from_bytes)
+}
+
+/// Whether `name` is the variable of an option: `LAUNCHER_STOP_TIMEOUT` of `--stop-timeout`.
+fn is_variable_of(option: &Opt, name: &[u8]) -> bool {
+    let upper = option.long().bytes().map(|byte| if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() });
+    name.strip_prefix(b"LAUNCHER_").is_some_and(|name| upper.eq(name.iter().copied()))
+}
+
+impl InitCommand {
+    /// Variables first, then the words, which overrule them.
+    fn read(
+        mut self,
+        words: Vec<OsString>,
+        env: &[OsString],
+        model: Option<&'static Model>,
+    ) -> Result<Command> {
+        env.iter().try_for_each(|entry| self.read_variable(entry))?;
+        self.read_models_variables(env);
+        // The original looks at nothing else, in any place.
+        if self.options.rules == Rules::Pause && words.iter().any(|word| word.eq_ignore_ascii_case("-v")) {
+            return Ok(Command::Version(model));
+        }
+        let count = words.len();
+        let mut words = Words::new(words, model.map_or(Grammar::Init, Grammar::Model));
+        loop {
+            let (option, value) = match words.next()? {
+                Word::Option(option, value) => (option, value),
+                Word::Program(args) => {
+                    self.process.args = args;
+                    break;
+                }
+                Word::End => break,
+            };
+            match option.id {
+                Id::Help => return Ok(Command::Help(model)),
+                Id::Version => return Ok(Command::Version(model)),
+                Id::License => return Ok(Command::License),
+                Id::As => {
+                    let model = models::choose(&value.unwrap_or_default())?;
+                    let left = words.left();
+                    return if left.len() + 2 < count {
+                        Err(Error::new("--as must come first"))
+                    } else {
+                        parse_as(left, env, model)
+                    };
+                }
+                _ => self.set(option, value)?,
             }
-            Word::End => {
-                return Err(Error::new("no program given: launcher -- PROGRAM").hint("launcher --help"));
-            }
+        }
+        self.finish()
+    }
+
+    /// `LAUNCHER_STOP_TIMEOUT=10` is `--stop-timeout 10`: who starts us may be an engine that passes no options on.
+    /// Variables that are no settings of init are somebody else's.
+    fn read_variable(&mut self, entry: &OsStr) -> Result<()> {
+        let bytes = entry.as_bytes();
+        let cut = bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len());
+        let (name, value) = bytes.split_at(cut);
+        let is_setting = |option: &&Opt| {
+            option.group == Group::Init && !matches!(option.id, Id::As | Id::Pause | Id::License)
         };
-        match option.id {
-            Id::Help => return Ok(Command::Help),
-            Id::Version => return Ok(Command::Version),
-            Id::License => return Ok(Command::License),
-            Id::Group => command.options.to_group = true,
-            Id::Warn => command.options.warn_on_reap = true,
-            Id::DeathSignal => {
-                let value = text(option, value)?;
-                let signal = signals::parse(&value).ok_or_else(|| wrong(option, &value, "no such signal"))?;
-                command.death_signal = Some(signal);
+        let Some(option) = options::all().filter(is_setting).find(|option| is_variable_of(option, name))
+        else {
+            return Ok(());
+        };
+        match (value, option.value()) {
+            ([] | b"=" | b"=0", "") | ([] | b"=", _) => Ok(()),
+            ([b'=', level @ b'1'..=b'9'], "") if option.id == Id::Verbose => {
+                self.options.verbosity += level - b'0';
+                Ok(())
             }
-            Id::Success => {
-                let value = text(option, value)?;
-                let code: u8 =
-                    value.parse().map_err(|_| wrong(option, &value, "wanted is a number from 0 to 255"))?;
-                if let Some(word) = command.options.as_success.get_mut(usize::from(code / 64)) {
-                    *word |= 1 << (code % 64);
+            (b"=1", "") => self.set(option, None),
+            (_, "") => Err(wrong(option, &entry.to_string_lossy(), "as a variable it is 1 or 0")),
+            (value, _) => {
+                self.set(option, Some(OsStr::from_bytes(value.get(1..).unwrap_or_default()).to_owned()))
+            }
+        }
+    }
+
+    /// The variables of those whose rules are followed.
+    fn read_models_variables(&mut self, env: &[OsString]) {
+        let options = &mut self.options;
+        match options.rules {
+            Rules::Launcher | Rules::Tini => {
+                if variable(env, "TINI_KILL_PROCESS_GROUP").is_some() {
+                    options.target = Target::Group;
+                }
+                // What is no number is 0 to tini.
+                if let Some(level) = variable(env, "TINI_VERBOSITY") {
+                    let level = level.to_str().and_then(|level| level.parse::<i32>().ok());
+                    options.verbosity = level.and_then(|level| u8::try_from(level).ok()).unwrap_or(0);
                 }
             }
-            // -s, which launcher does anyway; the rest of the table belongs to run and does not get here.
-            _ => {}
+            Rules::DumbInit => {
+                options.place = Place::Session;
+                options.target = Target::Group;
+                options.job_control = JobControl::Suspend;
+                if variable(env, "DUMB_INIT_DEBUG") == Some(OsStr::new("1")) {
+                    options.verbosity = 3;
+                }
+                if variable(env, "DUMB_INIT_SETSID") == Some(OsStr::new("0")) {
+                    self.set_single();
+                }
+            }
+            Rules::Catatonit => {
+                options.job_control = JobControl::Drop;
+                if variable(env, "CATATONIT_DEBUG").is_some() {
+                    options.verbosity = 3;
+                }
+            }
+            Rules::Pause => {}
         }
+    }
+
+    /// One option.
+    fn set(&mut self, option: &'static Opt, value: Option<OsString>) -> Result<()> {
+        let options = &mut self.options;
+        match option.id {
+            Id::Group => options.target = Target::Group,
+            Id::Single => self.set_single(),
+            Id::Warn => options.warn_on_reap = true,
+            Id::Verbose if options.rules == Rules::DumbInit => options.verbosity = 3,
+            Id::Verbose => options.verbosity = options.verbosity.saturating_add(1),
+            Id::Pause => self.pause = true,
+            // Always so.
+            Id::Subreaper => {}
+            Id::Report => self.report = value,
+            #[cfg(feature = "container")]
+            _ if option.group == Group::Process => {
+                process::set(&mut self.process, option, value.unwrap_or_default())?;
+            }
+            _ => self.set_text(option, &text(option, value.unwrap_or_default())?)?,
+        }
+        Ok(())
+    }
+
+    /// The program stays where we are, and only it is signalled.
+    fn set_single(&mut self) {
+        self.options.place = Place::Same;
+        self.options.target = Target::Child;
+    }
+
+    /// One option whose value is text.
+    fn set_text(&mut self, option: &'static Opt, value: &str) -> Result<()> {
+        let options = &mut self.options;
+        match option.id {
+            Id::SignalTo => {
+                options.target = match value {
+                    "child" => Target::Child,
+                    "group" => Target::Group,
+                    "all" => Target::All,
+                    _ => return Err(wrong(option, value, "wanted is child, group or all")),
+                }
+            }
+            Id::DeathSignal => self.death_signal = Some(signal(option, value)?),
+            Id::EndOrphans => options.end_orphans = Some(signal(option, value)?),
+            Id::WaitAll if value.is_empty() => options.wait_all = Some(WAIT_ALL),
+            Id::StopDelay => options.stop_delay = seconds(option, value)?,
+            Id::StopTimeout => options.stop_timeout = seconds(option, value)?,
+            Id::WaitAll => options.wait_all = seconds(option, value)?,
+            _ => value.split(',').try_for_each(|part| self.set_part(option, part))?,
+        }
+        Ok(())
+    }
+
+    /// One of several values with commas between them.
+    fn set_part(&mut self, option: &'static Opt, value: &str) -> Result<()> {
+        let pair = value.split_once(':').ok_or_else(|| wrong(option, value, option.value()));
+        match option.id {
+            Id::Success => self.options.exit_map.put(code(option, value)?, 0),
+            Id::ExitMap => {
+                let (from, to) = pair?;
+                self.options.exit_map.put(code(option, from)?, code(option, to)?);
+            }
+            _ => {
+                let (from, to) = pair?;
+                let to = if to == "0" { 0 } else { signal(option, to)? };
+                self.options.rewrite_as(signal(option, from)?, to);
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows from all options together.
+    fn finish(mut self) -> Result<Command> {
+        if self.options.place == Place::Session {
+            for number in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+                // A session has no job control from outside: its leader is stopped the hard way, unless -r says how.
+                if self.options.sent_for(number) == number {
+                    self.options.rewrite_as(number, libc::SIGSTOP);
+                }
+            }
+        }
+        if self.pause {
+            self.process.args.clear();
+        } else if self.process.args.is_empty() {
+            return Err(Error::new(format_args!("no program given: {} -- PROGRAM", self.name)).hint(SEE_HELP));
+        }
+        Ok(Command::Init(Box::new(self)))
+    }
+}
+
+/// A signal by name or number.
+fn signal(option: &'static Opt, value: &str) -> Result<i32> {
+    signals::parse(value).ok_or_else(|| wrong(option, value, "no such signal"))
+}
+
+/// An exit status.
+fn code(option: &'static Opt, value: &str) -> Result<u8> {
+    let code = value.parse::<i32>().ok().and_then(|code| u8::try_from(code).ok());
+    code.ok_or_else(|| wrong(option, value, "wanted is a number from 0 to 255"))
+}
+
+/// A time in seconds, such as 2 or 0.5.
+fn seconds(option: &'static Opt, value: &str) -> Result<Option<Duration>> {
+    match size::parse_thousandths(value) {
+        None => Err(wrong(option, value, "wanted is a number of seconds")),
+        milliseconds => Ok(milliseconds.map(Duration::from_millis)),
     }
 }

@@ -2,8 +2,11 @@
 
 pub(crate) mod help;
 pub(crate) mod init;
+pub(crate) mod models;
 pub(crate) mod options;
+mod process;
 pub(crate) mod signals;
+mod words;
 
 #[cfg(feature = "container")]
 pub(crate) mod run;
@@ -11,19 +14,25 @@ pub(crate) mod run;
 use std::ffi::OsString;
 
 use crate::error::{Error, Result};
+use models::Model;
 use options::{Group, Opt};
+#[cfg(feature = "container")]
+use words::Grammar;
+
+/// The hint where nothing better is known.
+const SEE_HELP: &str = "launcher --help";
 
 /// What the user wants launcher to do.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Command {
-    /// Print the help text.
-    Help,
-    /// Print the version.
-    Version,
+    /// Print the help text: ours or a model's.
+    Help(Option<&'static Model>),
+    /// Print the version: same.
+    Version(Option<&'static Model>),
     /// Print the licence.
     License,
     /// Be the init of a container that somebody else made.
-    Init(init::InitCommand),
+    Init(Box<init::InitCommand>),
     /// Make a container.
     #[cfg(feature = "container")]
     Run(Box<run::RunCommand>),
@@ -36,29 +45,33 @@ pub(crate) enum Command {
 const COMMANDS: &str =
     "run init exec ps stop kill pause resume stats inspect doctor create start state delete features";
 
-/// Decides the mode and parses the rest: a command by its name; `run` where an option describes a container; else
-/// `init`.
+/// Decides the mode and parses the rest: a model by the name under which we are called; a command by its name; `run`
+/// where an option describes a container; else `init`, whose options may be variables too.
 ///
 /// # Errors
 /// The words make no sense: names the option.
-pub(crate) fn parse(mut args: Vec<OsString>) -> Result<Command> {
+pub(crate) fn parse(mut args: Vec<OsString>, env: &[OsString]) -> Result<Command> {
     // The program's own name; a caller may leave out even that.
-    args.drain(..args.len().min(1));
+    let called = args.drain(..args.len().min(1)).next();
+    if let Some(model) = called.and_then(|called| models::find(&called)) {
+        return init::parse(args, env, Some(model));
+    }
     let first = args.first().and_then(|word| word.to_str());
     match COMMANDS.split(' ').find(|name| Some(*name) == first) {
         Some(command) => {
             args.remove(0);
-            parse_command(command, args)
+            parse_command(command, args, env)
         }
-        None if cfg!(feature = "container") && describes_container(&args) => parse_command("run", args),
-        None => init::parse(args),
+        #[cfg(feature = "container")]
+        None if describes_container(&args) => run::parse(args),
+        None => init::parse(args, env, None),
     }
 }
 
 /// Parses what follows a command.
-fn parse_command(command: &str, words: Vec<OsString>) -> Result<Command> {
+fn parse_command(command: &str, words: Vec<OsString>, env: &[OsString]) -> Result<Command> {
     match command {
-        "init" => init::parse(words),
+        "init" => init::parse(words, env, None),
         #[cfg(feature = "container")]
         "run" => run::parse(words),
         #[cfg(feature = "container")]
@@ -72,30 +85,31 @@ fn parse_command(command: &str, words: Vec<OsString>) -> Result<Command> {
 
 /// Whether an option before the program describes a container. Scanning ends at a short option that means one thing
 /// to tini and another to docker and takes a word in only one of them: what follows cannot be told then.
+#[cfg(feature = "container")]
 fn describes_container(words: &[OsString]) -> bool {
     let mut words = words.iter().map(|word| word.to_string_lossy());
     while let Some(word) = words.next() {
         if let Some(long) = word.strip_prefix("--") {
             let (name, has_value) = long.split_once('=').map_or((long, false), |(name, _)| (name, true));
-            match find_long(name) {
+            match options::find(name) {
                 Some(option) if option.group == Group::Container => return true,
-                Some(option) if !option.value().is_empty() && !has_value => drop(words.next()),
+                Some(option) if takes_word(option) && !has_value => drop(words.next()),
                 Some(_) => {}
                 None => return false,
             }
         } else if let Some(cluster) = word.strip_prefix('-') {
-            let mut letters = cluster.chars();
+            let mut letters = cluster.bytes();
             while let Some(letter) = letters.next() {
-                let init = find_short(Group::Init, letter).or_else(|| find_short(Group::Common, letter));
-                let run = find_short(Group::Container, letter);
-                match (init, run) {
+                match (Grammar::Init.short(letter), Grammar::Run.short(letter)) {
                     (None, Some(_)) => return true,
                     (Some(init), None) if init.value().is_empty() => {}
                     (Some(init), Some(run)) if init.value().is_empty() != run.value().is_empty() => {
                         return false;
                     }
+                    // The same flag of both.
+                    (Some(init), _) if init.value().is_empty() => {}
                     (Some(_), _) => {
-                        if letters.as_str().is_empty() {
+                        if letters.len() == 0 {
                             words.next();
                         }
                         break;
@@ -110,98 +124,72 @@ fn describes_container(words: &[OsString]) -> bool {
     false
 }
 
-/// The option of that long name.
-fn find_long(name: &str) -> Option<&'static Opt> {
-    options::all().find(|option| option.long() == name)
+/// Whether the next word is the option's value.
+fn takes_word(option: &Opt) -> bool {
+    !option.value().is_empty() && !option.value().starts_with('[')
 }
 
-/// The option of that letter in a group.
-fn find_short(group: Group, letter: char) -> Option<&'static Opt> {
-    options::all().find(|option| option.group == group && option.short == Some(letter))
+/// What is wrong with an option.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Refusal<'a> {
+    /// There is no such letter.
+    UnknownLetter(&'a str),
+    /// There is no such name.
+    UnknownName(&'a str),
+    /// The letter needs a value.
+    NoValueOfLetter(&'a str),
+    /// The name needs a value.
+    NoValueOfName(&'a str),
+    /// The name takes none.
+    ValueOfName(&'a str),
 }
 
-/// One step through the arguments.
-#[derive(Debug)]
-enum Word {
-    /// An option of the table, with its value if it takes one.
-    Option(&'static Opt, OsString),
-    /// The program and its arguments.
-    Program(Vec<OsString>),
-    /// The end.
-    End,
-}
-
-/// The arguments of one command.
-struct Words {
-    /// The lexer.
-    parser: lexopt::Parser,
-    /// Whose options these are.
-    group: Group,
-}
-
-impl Words {
-    /// Reads `words` with the options of `group` and those that all have.
-    fn new(words: Vec<OsString>, group: Group) -> Self {
-        Self { parser: lexopt::Parser::from_args(words), group }
+impl Refusal<'_> {
+    /// In the words of getopt_long(3), which those who know the models expect.
+    fn as_getopt(self) -> Error {
+        Error::new(match self {
+            Self::UnknownLetter(letter) => format!("invalid option -- '{letter}'"),
+            Self::UnknownName(name) => format!("unrecognized option '--{name}'"),
+            Self::NoValueOfLetter(letter) => format!("option requires an argument -- '{letter}'"),
+            Self::NoValueOfName(name) => format!("option '--{name}' requires an argument"),
+            Self::ValueOfName(name) => format!("option '--{name}' doesn't allow an argument"),
+        })
     }
 
-    /// The next option, or the program with all that follows: its own options are never ours.
-    fn next(&mut self) -> Result<Word> {
-        let found = match self.parser.next().map_err(|error| usage(&error))? {
-            None => return Ok(Word::End),
-            Some(lexopt::Arg::Value(program)) => {
-                let rest = self.parser.raw_args().map_err(|error| usage(&error))?;
-                return Ok(Word::Program([program].into_iter().chain(rest).collect()));
+    /// In our own, with the nearest name where there is none of this one.
+    fn as_ours(self) -> Error {
+        match self {
+            Self::UnknownLetter(letter) => unknown(&format!("-{letter}")),
+            Self::UnknownName(name) => unknown(&format!("--{name}")),
+            Self::NoValueOfLetter(letter) => {
+                Error::new(format_args!("-{letter} needs a value")).hint(SEE_HELP)
             }
-            Some(lexopt::Arg::Short(letter)) => find_short(self.group, letter)
-                .or_else(|| find_short(Group::Common, letter))
-                .ok_or_else(|| unknown(&format!("-{letter}"))),
-            Some(lexopt::Arg::Long(name)) => find_long(name)
-                .filter(|option| option.group == self.group || option.group == Group::Common)
-                .ok_or_else(|| unknown(&format!("--{name}"))),
-        };
-        let option = found?;
-        let value = if option.value().is_empty() {
-            OsString::new()
-        } else {
-            self.parser.value().map_err(|error| usage(&error))?
-        };
-        Ok(Word::Option(option, value))
-    }
-}
-
-/// A word that the lexer could not take, in our style.
-fn usage(error: &lexopt::Error) -> Error {
-    Error::new(match error {
-        lexopt::Error::MissingValue { option } => {
-            format!("{} needs a value", option.as_deref().unwrap_or("an option"))
+            Self::NoValueOfName(name) => Error::new(format_args!("--{name} needs a value")).hint(SEE_HELP),
+            Self::ValueOfName(name) => Error::new(format_args!("--{name} takes no value")).hint(SEE_HELP),
         }
-        lexopt::Error::UnexpectedValue { option, .. } => format!("{option} takes no value"),
-        lexopt::Error::NonUnicodeValue(word) => format!("not UTF-8: {}", word.to_string_lossy()),
-        _ => "the command line cannot be understood".to_owned(),
-    })
-    .hint("launcher --help")
+    }
 }
 
 /// An option that there is not, with the nearest that there is.
 fn unknown(word: &str) -> Error {
+    const SEE_LIST: &str = "launcher --help lists them; a program's own options come after --";
     let error = Error::new(format_args!("unknown option {word}"));
     let name = word.trim_start_matches('-');
-    if let Some(option) = find_long(name) {
+    if let Some(option) = options::find(name) {
         return error.hint(match option.group {
             Group::Container => format!("{word} describes a container: put it first, or say launcher run"),
             _ => format!("{word} belongs to launcher init"),
         });
     }
     if !cfg!(feature = "container") {
-        return error.hint("launcher --help lists them; a program's own options come after --");
+        return error.hint(SEE_LIST);
     }
     let near = options::all().map(|option| (distance(name, option.long()), option.long())).min();
     match near {
         Some((distance, long)) if distance <= 1 + name.len() / 4 && name.len() > 1 => {
             error.hint(format_args!("did you mean --{long}?"))
         }
-        _ => error.hint("launcher --help lists them; a program's own options come after --"),
+        _ => error.hint(SEE_LIST),
     }
 }
 
@@ -247,6 +235,7 @@ mod tests {
         line.split_whitespace().map(OsString::from).collect()
     }
 
+    #[cfg(feature = "container")]
     #[test]
     fn the_mode_is_decided_by_the_options_before_the_program() {
         for (line, want) in [
@@ -255,7 +244,10 @@ mod tests {
             ("-m 1m sh", true),
             ("-gm1m sh", true),
             ("-e A=1 --rootfs /r sh", true),
-            ("-eA=1 -u 1 sh", true),
+            ("-eA=1 -u 1 --name x sh", true),
+            ("-eA=1 -u 1 sh", false),
+            ("--env A=1 --umask 077 sh", false),
+            ("--wait-all --rootfs /r sh", true),
             ("-s -g --rootfs /r sh", true),
             ("--death-signal TERM -m1m sh", true),
             ("-- sh --rootfs /r", false),
@@ -273,12 +265,13 @@ mod tests {
     #[test]
     fn reserved_words_are_never_programs() {
         for name in COMMANDS.split(' ') {
-            let parsed = parse(words(&format!("launcher {name}")));
-            let is_program = matches!(&parsed, Ok(Command::Init(command)) if !command.args.is_empty());
+            let parsed = parse(words(&format!("launcher {name}")), &[]);
+            let is_program =
+                matches!(&parsed, Ok(Command::Init(command)) if !command.process.args.is_empty());
             assert!(!is_program, "{name}");
         }
-        let Ok(Command::Init(command)) = parse(words("launcher -- ps -l")) else { panic!("init") };
-        assert_eq!(command.args, words("ps -l"));
+        let Ok(Command::Init(command)) = parse(words("launcher -- ps -l"), &[]) else { panic!("init") };
+        assert_eq!(command.process.args, words("ps -l"));
     }
 
     #[test]
@@ -290,7 +283,7 @@ mod tests {
             ("-w --rootfs /r", "--rootfs describes a container: put it first, or say launcher run"),
             ("run --quux sh", "launcher --help lists them; a program's own options come after --"),
         ] {
-            let error = parse([vec!["launcher".into()], words(line)].concat()).unwrap_err();
+            let error = parse([vec!["launcher".into()], words(line)].concat(), &[]).unwrap_err();
             assert_eq!(error.hint.as_deref(), Some(hint), "{line}: {error}");
         }
     }

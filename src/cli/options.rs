@@ -7,6 +7,8 @@ pub(crate) enum Group {
     Common,
     /// `launcher init`, and launcher without a command.
     Init,
+    /// What becomes of the program itself: `init` and `run`. In `init` a letter may be taken by an option above.
+    Process,
     /// `launcher run`: any of these makes launcher without a command mean `run`.
     Container,
 }
@@ -16,11 +18,9 @@ pub(crate) enum Group {
 pub(crate) struct Opt {
     /// What the parsers match on.
     pub(crate) id: Id,
-    /// Its letter.
-    pub(crate) short: Option<char>,
     /// Whose it is.
     pub(crate) group: Group,
-    /// Name, word for the value, help, with tabs between them.
+    /// Letter or `-`, name, word for the value, help, with tabs between them.
     words: &'static str,
 }
 
@@ -30,37 +30,39 @@ impl Opt {
         self.words.split('\t').nth(index).unwrap_or_default()
     }
 
+    /// Its letter; `-` if it has none.
+    pub(crate) fn short(&self) -> u8 {
+        self.words.as_bytes().first().copied().unwrap_or(b'-')
+    }
+
     /// Its name.
     pub(crate) fn long(&self) -> &'static str {
-        self.word(0)
+        self.word(1)
     }
 
     /// The word for its value; empty if it takes none.
     pub(crate) fn value(&self) -> &'static str {
-        self.word(1)
+        self.word(2)
     }
 
     /// One line of help.
     pub(crate) fn help(&self) -> &'static str {
-        self.word(2)
+        self.word(3)
     }
 }
 
 /// Makes the tables and the enum of ids together, so that none has a member the others lack.
 macro_rules! options {
-    (@table $($id:ident $short:tt $long:literal $value:literal $group:ident $help:literal;)*) => {
+    (@table $($id:ident $short:literal $long:literal $value:literal $group:ident $help:literal;)*) => {
         &[$(Opt {
             id: Id::$id,
-            short: options!(@$short),
             group: Group::$group,
-            words: concat!($long, "\t", $value, "\t", $help),
+            words: concat!($short, "\t", $long, "\t", $value, "\t", $help),
         }),*]
     };
-    (@'-') => { None };
-    (@$short:literal) => { Some($short) };
     (
-        $($id:ident $short:tt $long:literal $value:literal $group:ident $help:literal;)*
-        --- $($cid:ident $cshort:tt $clong:literal $cvalue:literal $cgroup:ident $chelp:literal;)*
+        $($id:ident $short:literal $long:literal $value:literal $group:ident $help:literal;)*
+        --- $($cid:ident $cshort:literal $clong:literal $cvalue:literal $cgroup:ident $chelp:literal;)*
     ) => {
         /// An option by name.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,28 +82,47 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Opt> {
     ALWAYS.iter().chain(more)
 }
 
+/// The option of that long name.
+pub(crate) fn find(name: &str) -> Option<&'static Opt> {
+    all().find(|option| option.long() == name)
+}
+
 #[rustfmt::skip]
 options! {
     Help        'h' "help"         ""              Common    "print this text (as an option of run: only --help)";
-    Version     '-' "version"      ""              Common    "print the version";
+    Version     'V' "version"      ""              Common    "print the version";
 
     Group       'g' "signal-group" ""              Init      "signal the program's whole process group";
+    SignalTo    '-' "signal-to"    "WHOM"          Init      "signal child (default), group or all";
+    Rewrite     'r' "rewrite"      "FROM:TO"       Init      "send TO instead of FROM, nothing if it is 0; repeatable";
+    Single      'c' "single-child" ""              Init      "leave the program in our group, signal it alone";
     Subreaper   's' "subreaper"    ""              Init      "accepted for tini's sake: launcher always reaps orphans";
     DeathSignal 'p' "death-signal" "SIGNAL"        Init      "signal for launcher itself when its parent dies";
-    Warn        'w' "warn-on-reap" ""              Init      "say so when an orphan is reaped";
+    StopDelay   '-' "stop-delay"   "SECONDS"       Init      "hold the first TERM, INT or QUIT back for so long";
+    StopTimeout '-' "stop-timeout" "SECONDS"       Init      "kill everything so long after TERM, INT or QUIT";
+    WaitAll     '-' "wait-all"     "[=SECONDS]"    Init      "at the end send TERM to the rest, wait (5), then kill";
+    EndOrphans  '-' "end-orphans"  "SIGNAL"        Init      "signal processes whose parent has died";
     Success     'e' "success-code" "CODE"          Init      "exit 0 where the program exits with CODE; repeatable";
+    ExitMap     '-' "exit-map"     "FROM:TO"       Init      "exit with TO where the program exits with FROM; repeatable";
+    Report      '-' "report"       "FILE"          Init      "write how the program ended to FILE, as JSON";
+    Warn        'w' "warn-on-reap" ""              Init      "say so when an orphan is reaped";
+    Verbose     'v' "verbose"      ""              Init      "say more; repeatable";
+    Pause       'P' "pause"        ""              Init      "run no program: reap until TERM or INT";
+    As          '-' "as"           "NAME"          Init      "be tini, dumb-init, catatonit or pause; comes first";
     License     'l' "license"      ""              Init      "print the licence";
 
-    ---
+    --- // below: not in the smallest build
+    Env         'e' "env"          "NAME[=VALUE]"  Process   "set a variable, or copy it; repeatable";
+    Workdir     'w' "workdir"      "DIR"           Process   "working directory";
+    User        'u' "user"         "UID[:GID]"     Process   "run the program as this user (numbers)";
+    Umask       '-' "umask"        "MODE"          Process   "permissions that new files do not get (octal)";
+    Ulimit      '-' "ulimit"       "NAME=SOFT[:HARD]" Process "resource limit; repeatable";
     Rootfs      '-' "rootfs"       "DIR"           Container "folder that becomes /";
     Ephemeral   '-' "ephemeral"    ""              Container "writes go to memory and are forgotten";
     ReadOnly    '-' "read-only"    ""              Container "mount the rootfs read-only";
     Name        '-' "name"         "NAME"          Container "name of the container: its cgroup, its default hostname";
     Hostname    'h' "hostname"     "NAME"          Container "hostname inside";
-    Env         'e' "env"          "NAME[=VALUE]"  Container "set a variable, or copy it; repeatable";
     EnvHost     '-' "env-host"     ""              Container "start from launcher's own environment";
-    Workdir     'w' "workdir"      "DIR"           Container "working directory inside";
-    User        'u' "user"         "UID[:GID]"     Container "run the program as this user (numbers)";
     Memory      'm' "memory"       "SIZE"          Container "memory limit (b, k, m, g)";
     MemorySwap  '-' "memory-swap"  "SIZE"          Container "limit of memory and swap together; -1 for no limit";
     Cpus        '-' "cpus"         "N"             Container "processor time, such as 0.5";
@@ -111,7 +132,6 @@ options! {
     PidsLimit   '-' "pids-limit"   "N"             Container "limit of processes and threads; -1 for none";
     Cgroup      '-' "cgroup"       "KEY=VALUE"     Container "write any file of the cgroup; repeatable";
     CgroupParent '-' "cgroup-parent" "PATH"        Container "make the cgroup below this one";
-    Ulimit      '-' "ulimit"       "NAME=SOFT[:HARD]" Container "resource limit; repeatable";
     Network     '-' "network"      "WHERE"         Container "none (new, only lo), host, ns:PATH, container:PID";
     Pid         '-' "pid"          "WHERE"         Container "PID namespace: new, host, ns:PATH, container:PID";
     Ipc         '-' "ipc"          "WHERE"         Container "IPC namespace, same";
@@ -140,7 +160,7 @@ mod tests {
             for other in all().skip(index + 1) {
                 assert_ne!(option.long(), other.long());
                 let same_letter =
-                    option.short.is_some() && option.short == other.short && option.group == other.group;
+                    option.short() != b'-' && option.short() == other.short() && option.group == other.group;
                 assert!(!same_letter, "{} {}", option.long(), other.long());
             }
         }

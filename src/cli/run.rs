@@ -1,15 +1,14 @@
 //! The command line of run: docker's words where docker has them.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 
-use super::options::{Group, Id, Opt};
-use super::{Command, Word, Words, text, wrong};
+use super::options::{Id, Opt};
+use super::words::{Grammar, Word, Words};
+use super::{Command, process, text, wrong};
 use crate::error::{Error, Result};
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{self, Mapping};
 use crate::spec::namespaces::{self, Kind, Placement};
-use crate::spec::process::{self, EnvChange};
 use crate::spec::{Spec, resources, size, validate};
 
 /// `launcher run [OPTION]... [--] PROGRAM`.
@@ -35,18 +34,20 @@ pub(crate) struct DeleteCommand {
 /// # Errors
 /// The words make no sense, or contradict each other.
 pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
-    let mut words = Words::new(words, Group::Container);
+    let mut words = Words::new(words, Grammar::Run);
     let mut command = RunCommand { spec: Spec::default(), dry_run: false };
     let mut caps = Caps { added: CapSet::NONE, dropped: CapSet::NONE };
     loop {
         match words.next()? {
             Word::Option(option, value) => match option.id {
-                Id::Help => return Ok(Command::Help),
-                Id::Version => return Ok(Command::Version),
+                Id::Help => return Ok(Command::Help(None)),
+                Id::Version => return Ok(Command::Version(None)),
                 Id::DryRun => command.dry_run = true,
-                Id::CapAdd => caps.added = caps.added.with(capability(option, value)?),
-                Id::CapDrop => caps.dropped = caps.dropped.with(capability(option, value)?),
-                _ => set(&mut command.spec, option, value)?,
+                Id::CapAdd => caps.added = caps.added.with(capability(option, value.unwrap_or_default())?),
+                Id::CapDrop => {
+                    caps.dropped = caps.dropped.with(capability(option, value.unwrap_or_default())?);
+                }
+                _ => set(&mut command.spec, option, value.unwrap_or_default())?,
             },
             Word::Program(args) => {
                 command.spec.process.args = args;
@@ -71,10 +72,12 @@ fn set(spec: &mut Spec, option: &'static Opt, value: OsString) -> Result<()> {
         Id::ReadOnly => spec.read_only = true,
         Id::Privileged => spec.privileged = true,
         Id::EnvHost => spec.process.env_host = true,
-        Id::Env => spec.process.env.push(env(option, value)?),
-        Id::Workdir => spec.process.cwd = Some(value.into()),
         Id::CgroupParent => spec.resources.parent = Some(value.into()),
-        _ => set_text(spec, option, &text(option, value)?)?,
+        _ => {
+            if !process::set(&mut spec.process, option, value.clone())? {
+                set_text(spec, option, &text(option, value)?)?;
+            }
+        }
     }
     Ok(())
 }
@@ -85,8 +88,6 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
     match option.id {
         Id::Name => spec.name = Some(value.to_owned()),
         Id::Hostname => spec.hostname = Some(value.to_owned()),
-        Id::User => spec.process.user = process::parse_user(value).map_err(say)?,
-        Id::Ulimit => spec.process.rlimits.push(process::parse_rlimit(value).map_err(say)?),
         Id::TimeOffset => spec.time_offsets = namespaces::parse_offsets(value).map_err(say)?,
         Id::UidMap | Id::GidMap => add_map(spec, option, value)?,
         Id::SecurityOpt => match value {
@@ -169,15 +170,6 @@ fn add_map(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// `-e NAME=VALUE` or `-e NAME`.
-fn env(option: &'static Opt, value: OsString) -> Result<EnvChange> {
-    match value.as_bytes() {
-        [] | [b'=', ..] => Err(wrong(option, &value.to_string_lossy(), "a variable needs a name")),
-        bytes if bytes.contains(&b'=') => Ok(EnvChange::Set(value)),
-        _ => Ok(EnvChange::Copy(value)),
-    }
-}
-
 /// What is added to docker's default set, and what is taken away.
 #[derive(Debug, Clone, Copy)]
 struct Caps {
@@ -213,7 +205,7 @@ pub(crate) fn parse_delete(words: Vec<OsString>) -> Result<Command> {
     for word in words {
         match word.to_str() {
             Some("--force" | "-f") => command.force = true,
-            Some("--help") => return Ok(Command::Help),
+            Some("--help") => return Ok(Command::Help(None)),
             Some(name) if command.name.is_empty() && validate::is_valid_name(name) => {
                 name.clone_into(&mut command.name);
             }
@@ -234,7 +226,8 @@ pub(crate) fn parse_delete(words: Vec<OsString>) -> Result<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::options;
+    use crate::cli::options::{self, Group};
+    use crate::spec::process::EnvChange;
 
     /// Parses a line of options in front of `-- sh`.
     fn parsed(line: &str) -> Result<RunCommand> {
@@ -247,7 +240,9 @@ mod tests {
 
     #[test]
     fn every_option_of_the_table_is_understood() {
-        for option in options::all().filter(|option| option.group == Group::Container) {
+        for option in
+            options::all().filter(|option| matches!(option.group, Group::Container | Group::Process))
+        {
             let value = match option.id {
                 Id::Rootfs | Id::Workdir | Id::CgroupParent => "/x",
                 Id::Cpus | Id::CpuWeight | Id::PidsLimit | Id::CpusetCpus | Id::CpusetMems => "1",
@@ -255,6 +250,7 @@ mod tests {
                 Id::MemorySwap => "2m",
                 Id::User => "1:1",
                 Id::Ulimit => "nofile=1",
+                Id::Umask => "077",
                 Id::Cgroup => "memory.high=1",
                 Id::UidMap | Id::GidMap => "0:1:1",
                 Id::TimeOffset => "boottime=1",
@@ -288,7 +284,7 @@ mod tests {
         assert_eq!(spec.resources.cpus, Some(500));
         assert_eq!(spec.resources.pids, Some(u64::MAX));
         assert_eq!(spec.process.env, [EnvChange::Set("A=1".into()), EnvChange::Copy("B".into())]);
-        assert_eq!((spec.process.user.uid, spec.process.user.gid), (5, 6));
+        assert_eq!(spec.process.user.map(|user| (user.uid, user.gid)), Some((5, 6)));
         assert_eq!(spec.hostname.as_deref(), Some("web"));
     }
 

@@ -2,22 +2,75 @@
 //!
 //! Makes none of the calls that containers forbid, and survives a refusal of all that are not needed.
 
+use std::ffi::OsString;
+
+use nix::unistd::Pid;
+
 use crate::cli::init::InitCommand;
-use crate::error::{Doing, Error, Result};
-use crate::launch::init;
-use crate::log::warning;
-use crate::primitives::execve::{self, Failed, Inherited, Program};
+use crate::error::{Doing, Error, Result, tolerate};
+use crate::launch::init::{self, Ended};
+use crate::launch::report::Report;
+use crate::log::{inform, set_verbosity, warning};
+use crate::primitives::execve::{self, Failed, Inherited, LastStep, Program, c_string};
+use crate::spec::init::{Place, Rules};
+use crate::spec::process::Process;
+#[cfg(feature = "container")]
+use crate::spec::process::change_env;
 use crate::sys;
 use crate::sys::fd::Closing;
+use crate::sys::process::Change;
 use crate::sys::signal::{Disposition, Set};
 use crate::sys::terminal::Terminal;
 
-/// Runs the program as a child of ours and returns its exit status.
+/// Runs the program as a child of ours and returns its exit status. Where a signal killed it, and we are not PID 1, we
+/// die of it too: whoever waits for us sees what happened.
 ///
 /// # Errors
 /// The program cannot be executed (126, 127), or a call fails that no system forbids.
 pub(crate) fn run(command: &InitCommand) -> Result<u8> {
-    let program = Program::new(&command.args, sys::entry::environment())?;
+    set_verbosity(command.options.verbosity);
+    let say = |error: Error| {
+        let status = command.options.rules.status(error.status);
+        error.status(status).said_by(command.name)
+    };
+    let report = command
+        .report
+        .as_ref()
+        .map(|path| Report::open(&c_string(path.clone())?))
+        .transpose()
+        .map_err(say)?;
+    match supervise(command, report.as_ref()).map_err(say) {
+        Ok(ended) => {
+            let status = ended.status(&command.options);
+            if let Some(report) = &report {
+                report.write(&ended, status);
+            }
+            end_as(ended.how, status, command.options.rules);
+            Ok(status)
+        }
+        Err(error) => {
+            if let Some(report) = &report {
+                report.write_error(&error);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Dies as the program died, where that can be and nobody wants another status.
+fn end_as(how: Change, status: u8, rules: Rules) {
+    if let Change::Killed(signal) = how
+        && how.status() == Some(status)
+        && rules == Rules::Launcher
+        && nix::unistd::getpid().as_raw() != 1
+    {
+        sys::signal::die_of(signal);
+    }
+}
+
+/// Starts the program and stands by it.
+fn supervise(command: &InitCommand, report: Option<&Report>) -> Result<Ended> {
+    let options = &command.options;
     // Every signal waits until the loop takes it: nothing is lost between start and exec.
     let mask = sys::signal::set_mask(Set::ALL).doing("block signals")?;
     // Ignored, SIGCHLD would take away the child's status. The child gets back what we got.
@@ -34,17 +87,79 @@ pub(crate) fn run(command: &InitCommand) -> Result<u8> {
             crate::error::describe(errno)
         );
     }
-    let inherited = Inherited { mask, child_signal };
-    let entrypoint =
-        execve::start(&program, &[], inherited, Terminal::probe()).map_err(|failed| match failed {
-            Failed::Spawn(errno) | Failed::Step(_, errno) => {
-                Error::os("make a process for the program", errno)
-            }
-            Failed::Exec(candidate, errno) => program.explain(errno, candidate),
-        })?;
-    // The program has its own copies; ours would keep files and pipes alive that it closes.
-    sys::fd::close_from(3, Closing::Now);
-    init::supervise(entrypoint, &command.options)
+    let terminal = match options.place {
+        Place::Group => Terminal::probe(),
+        Place::Session => Terminal::probe_session(),
+        Place::Same => Terminal::Join,
+    };
+    let entrypoint = if command.process.args.is_empty() {
+        None
+    } else {
+        Some(start(&command.process, Inherited { mask, child_signal }, terminal)?)
+    };
+    // The program has its own copies; ours would keep files, pipes and file systems alive that it leaves.
+    match report {
+        Some(report) => sys::fd::close_all_but(report.file()),
+        None => sys::fd::close_from(3, Closing::Now),
+    }
+    tolerate(nix::unistd::chdir("/"), "EACCES: where we are we cannot do harm either");
+    init::supervise(entrypoint, options, terminal)
+}
+
+/// Starts the program.
+fn start(process: &Process, inherited: Inherited, terminal: Terminal) -> Result<Pid> {
+    let env = environment(process);
+    let mut program = Program::new(&process.args, env)?;
+    program.hand_on_sockets(nix::unistd::getpid());
+    let steps = steps(process)?;
+    let pid = execve::start(&program, &steps, inherited, terminal).map_err(|failed| match failed {
+        Failed::Spawn(errno) => Error::os("make a process for the program", errno),
+        Failed::Step(index, errno) => {
+            let step = steps.get(index).map(ToString::to_string).unwrap_or_default();
+            Error::os(step, errno)
+        }
+        Failed::Exec(path, errno) => program.explain(errno, &path),
+    })?;
+    inform!("started {} as process {pid}", program.name());
+    Ok(pid)
+}
+
+/// Ours; the smallest build has no options for it.
+#[cfg(not(feature = "container"))]
+fn environment(_: &Process) -> Vec<OsString> {
+    sys::entry::environment()
+}
+
+/// Ours with the changes that are asked for.
+#[cfg(feature = "container")]
+fn environment(process: &Process) -> Vec<OsString> {
+    let callers = sys::entry::environment();
+    let mut env = callers.clone();
+    change_env(&mut env, &process.env, &callers);
+    env
+}
+
+/// What the program does to itself: the smallest build has no options for it.
+#[cfg(not(feature = "container"))]
+#[allow(clippy::unnecessary_wraps, reason = "as below")]
+const fn steps(_: &Process) -> Result<Vec<LastStep>> {
+    Ok(Vec::new())
+}
+
+/// What the program does to itself; nothing where nothing is asked.
+#[cfg(feature = "container")]
+fn steps(process: &Process) -> Result<Vec<LastStep>> {
+    let mut steps: Vec<_> = process.rlimits.iter().copied().map(LastStep::Limit).collect();
+    steps.extend(process.umask.map(LastStep::SetUmask));
+    let cwd = process.cwd.clone().map(|cwd| c_string(cwd.into())).transpose()?;
+    if let Some(user) = process.user {
+        steps.extend(cwd.clone().map(LastStep::ChangeDir)); // who we are may enter what the user may not
+        steps.push(LastStep::SetGroups { groups: vec![user.gid], may_be_denied: false });
+        steps.push(LastStep::SetGid(user.gid)); // before the user id: no right to it afterwards
+        steps.push(LastStep::SetUid(user.uid));
+    }
+    steps.extend(cwd.map(LastStep::ConfirmDir));
+    Ok(steps)
 }
 
 /// Asks for a signal when our parent dies, and takes it now if it has died already.

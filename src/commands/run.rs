@@ -14,7 +14,7 @@ pub(crate) fn run(command: &RunCommand) -> Result<u8> {
     let host = Host::probe(&command.spec)?;
     let plan = Plan::new(&command.spec, &host)?;
     if command.dry_run {
-        super::print(&plan)?;
+        super::print(1, &plan)?;
         return Ok(0);
     }
     parent::launch(&plan)

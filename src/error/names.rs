@@ -4,7 +4,7 @@
 use nix::errno::Errno;
 
 /// errno(3): line n is error n of the generic numbering, which every architecture we build for has.
-const TABLE: &str = "\
+const FIRST: &str = "\
 EPERM Operation not permitted
 ENOENT No such file or directory
 ESRCH No such process
@@ -44,7 +44,11 @@ ENAMETOOLONG File name too long
 ENOLCK No locks available
 ENOSYS Function not implemented
 ENOTEMPTY Directory not empty
-ELOOP Too many levels of symbolic links
+ELOOP Too many levels of symbolic links";
+
+/// The errors from 41 on, of which no call of init's tells: the smallest build has no words for them.
+const REST: &str = if cfg!(feature = "container") {
+    "\
 - -
 ENOMSG No message of desired type
 EIDRM Identifier removed
@@ -137,12 +141,16 @@ EKEYREJECTED Key was rejected by service
 EOWNERDEAD Owner died
 ENOTRECOVERABLE State not recoverable
 ERFKILL Operation not possible due to RF-kill
-EHWPOISON Memory page has hardware error";
+EHWPOISON Memory page has hardware error"
+} else {
+    ""
+};
 
 /// The symbolic name of an error number and what it means.
 pub(super) fn describe(errno: Errno) -> (&'static str, &'static str) {
+    let lines = FIRST.lines().chain(REST.lines());
     let line =
-        usize::try_from(errno as i32).ok().and_then(|number| TABLE.lines().nth(number.checked_sub(1)?));
+        usize::try_from(errno as i32).ok().and_then(|number| lines.into_iter().nth(number.checked_sub(1)?));
     line.and_then(|line| line.split_once(' ')).unwrap_or(("unknown", "unknown error"))
 }
 
@@ -156,8 +164,11 @@ mod tests {
             (Errno::EPERM, "EPERM", "Operation not permitted"),
             (Errno::ENOSYS, "ENOSYS", "Function not implemented"),
             (Errno::ELOOP, "ELOOP", "Too many levels of symbolic links"),
+            #[cfg(feature = "container")]
             (Errno::EOPNOTSUPP, "EOPNOTSUPP", "Operation not supported"),
+            #[cfg(feature = "container")]
             (Errno::EDQUOT, "EDQUOT", "Disk quota exceeded"),
+            #[cfg(feature = "container")]
             (Errno::ERFKILL, "ERFKILL", "Operation not possible due to RF-kill"),
             (Errno::UnknownErrno, "unknown", "unknown error"),
         ] {

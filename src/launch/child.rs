@@ -41,10 +41,13 @@ pub(crate) fn run(start: Start<'_>) -> ! {
             sync::tell(channel.as_fd(), &Message::Failed(step, error));
             status
         }
-        Ok((entrypoint, options)) => init::supervise(entrypoint, &options).unwrap_or_else(|error| {
-            warning!("{error}");
-            crate::error::STATUS_OURS
-        }),
+        Ok((entrypoint, options)) => match init::supervise(Some(entrypoint), &options, Terminal::Leave) {
+            Ok(ended) => ended.status(&options),
+            Err(error) => {
+                warning!("{error}");
+                crate::error::STATUS_OURS
+            }
+        },
     };
     sys::process::exit_now(status)
 }
@@ -112,7 +115,7 @@ fn spawn(plan: &Plan, terminal: Terminal) -> std::result::Result<nix::unistd::Pi
     execve::start(&plan.program, &plan.entrypoint, inherited, terminal).map_err(|failed| match failed {
         Failed::Spawn(errno) => (None, Error::os("make the process of the entrypoint", errno)),
         Failed::Step(index, errno) => (Some(plan.first_last_step() + index), Error::os("", errno)),
-        Failed::Exec(candidate, errno) => (None, plan.program.explain(errno, candidate)),
+        Failed::Exec(path, errno) => (None, plan.program.explain(errno, &path)),
     })
 }
 

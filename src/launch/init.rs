@@ -1,282 +1,270 @@
 //! PID 1: forwards signals, reaps, ends as the entrypoint ended.
 //!
 //! Each wake-up is turned into events, each event into an action by [`decide`], which makes no system call and is
-//! tested as a table. Before the entrypoint runs an error is fatal; after that PID 1 warns and goes on.
+//! tested as a table. Before the entrypoint runs an error is fatal; after that PID 1 warns and goes on. Nothing here
+//! allocates memory.
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::error::{Doing, Result};
-use crate::log::warning;
-use crate::spec::init::Options;
+use super::decide::{Action, Event, State, decide};
+use crate::error::{Doing, Result, describe, tolerate};
+use crate::log::{debug, inform, warning};
+use crate::primitives::descendants;
+use crate::spec::init::{Options, Place, Rules, Target};
 use crate::sys;
 use crate::sys::process::{Change, Who};
 use crate::sys::signal::Received;
+use crate::sys::terminal::{self, Terminal};
 
-/// What PID 1 knows between two events.
+/// How many orphans that got their signal are remembered; more get it once more.
+const TOLD: usize = 64;
+
+/// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct State {
-    /// The process whose end is ours.
-    entrypoint: Pid,
-    /// It was stopped and has not been told to continue.
-    stopped: bool,
-    /// It was asked to end, by SIGTERM.
-    ending: bool,
+pub(crate) struct Ended {
+    /// The end of the entrypoint.
+    pub(crate) how: Change,
+    /// How many orphans were reaped.
+    pub(crate) reaped: u64,
 }
 
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Event {
-    /// A signal for us.
-    Signal(Received),
-    /// A child of ours ended or stopped.
-    Changed(Pid, Change),
-}
-
-/// What PID 1 does about it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Action {
-    /// Passes this signal on; then makes a stopped entrypoint continue, so that it sees it.
-    Forward {
-        /// Its number.
-        signal: i32,
-        /// SIGCONT follows it.
-        wake: bool,
-    },
-    /// Ends with this status.
-    Finish(u8),
-    /// An orphan is gone.
-    Reaped(Pid),
-    /// Nothing.
-    Ignore,
-}
-
-/// What to do about an event: pure.
-fn decide(event: Event, state: &mut State) -> Action {
-    match event {
-        // The kernel's own word about a child; the caller asks for the changes. A process may send one too.
-        Event::Signal(Received { number: libc::SIGCHLD, code }) if code > 0 => Action::Ignore,
-        // The terminal tells us that we are in the background: ours alone.
-        Event::Signal(Received { number: libc::SIGTTIN | libc::SIGTTOU, .. }) => Action::Ignore,
-        Event::Signal(Received { number, .. }) => {
-            let ends =
-                matches!(number, libc::SIGTERM | libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGCONT);
-            let wake = state.stopped && ends;
-            state.stopped &= !wake;
-            state.ending |= number == libc::SIGTERM;
-            Action::Forward { signal: number, wake: wake && number != libc::SIGCONT }
-        }
-        Event::Changed(pid, change) if pid == state.entrypoint => match change {
-            Change::Exited(_) | Change::Killed(_) => change.status().map_or(Action::Ignore, Action::Finish),
-            // Ctrl-Z: nobody outside can continue it, the terminal would hang.
-            Change::Stopped(libc::SIGTSTP) => Action::Forward { signal: libc::SIGCONT, wake: false },
-            // It was asked to end and stops before it sees that: it would never end.
-            Change::Stopped(_) if state.ending => Action::Forward { signal: libc::SIGCONT, wake: false },
-            Change::Stopped(_) => {
-                state.stopped = true;
-                Action::Ignore
-            }
-        },
-        Event::Changed(pid, Change::Exited(_) | Change::Killed(_)) => Action::Reaped(pid),
-        Event::Changed(_, Change::Stopped(_)) => Action::Ignore,
+impl Ended {
+    /// The exit status that is ours: the entrypoint's, 128 + n for signal n, or what the user wants instead.
+    pub(crate) fn status(&self, options: &Options) -> u8 {
+        options.exit_map.get(self.how.status().unwrap_or(0))
     }
 }
 
-/// Runs as init until `entrypoint`, a child of ours, ends; every signal must be blocked. Returns the exit status.
+/// Runs as init until `entrypoint`, a child of ours, ends; every signal must be blocked. Without an entrypoint until
+/// SIGTERM or SIGINT.
 ///
 /// # Errors
 /// The kernel does not let us wait for signals.
-pub(crate) fn supervise(entrypoint: Pid, options: &Options) -> Result<u8> {
-    let mut state = State { entrypoint, stopped: false, ending: false };
-    let mut received = None;
-    loop {
-        // First, always: it may have ended before the first signal is looked at, its SIGCHLD may have merged with
-        // another, and whether it is stopped decides what becomes of the signal.
-        if let Some(status) = reap_all(&mut state, options)? {
-            #[cfg(feature = "container")]
-            if options.kill_rest {
-                kill_descendants();
+pub(crate) fn supervise(entrypoint: Option<Pid>, options: &Options, terminal: Terminal) -> Result<Ended> {
+    let state = State::new(entrypoint, nix::unistd::getpid(), options, now(options));
+    let mut init = Init { state, options, terminal, told: [0; TOLD], reaped: 0 };
+    let how = init.run()?;
+    match entrypoint {
+        // dumb-init's way to tell those who are left in the session.
+        Some(pid) if options.rules == Rules::DumbInit && options.place == Place::Session => {
+            let group = Pid::from_raw(-pid.as_raw());
+            tolerate(sys::process::kill(group, libc::SIGTERM), "ESRCH: nobody is left in it");
+        }
+        _ => {}
+    }
+    if options.kill_rest {
+        kill_descendants();
+    }
+    Ok(Ended { how, reaped: init.reaped })
+}
+
+/// Milliseconds of the monotonic clock; not looked at where no timer can be.
+fn now(options: &Options) -> u64 {
+    let has_timers = options.stop_delay.is_some()
+        || options.stop_timeout.is_some()
+        || options.wait_all.is_some()
+        || options.end_orphans.is_some();
+    if has_timers { sys::clock::milliseconds() } else { 0 }
+}
+
+/// The running init.
+struct Init<'a> {
+    /// What it knows.
+    state: State,
+    /// What the user wants.
+    options: &'a Options,
+    /// What became of the terminal.
+    terminal: Terminal,
+    /// The orphans that got their signal; 0 is a free place.
+    told: [i32; TOLD],
+    /// How many orphans were reaped.
+    reaped: u64,
+}
+
+impl Init<'_> {
+    /// Until the end.
+    fn run(&mut self) -> Result<Change> {
+        let mut received = None;
+        loop {
+            // First, always: it may have ended before the first signal is looked at, its SIGCHLD may have merged with
+            // another, and whether it is stopped decides what becomes of the signal.
+            let mut end = self.reap_all()?;
+            if end.is_none() {
+                end = received.take().and_then(|received| self.take(Event::Signal(received)));
             }
-            return Ok(apply_map(status, &options.as_success));
-        }
-        if let Some(received) = received {
-            act(decide(Event::Signal(received), &mut state), state.entrypoint, options);
-        }
-        received = Some(sys::signal::wait_for_any().doing("wait for signals")?);
-    }
-}
-
-/// Asks for changes until there are none: one SIGCHLD may stand for many. `Some`: the entrypoint ended.
-///
-/// # Errors
-/// The kernel does not know the entrypoint as our child (any more): its end would never be told.
-fn reap_all(state: &mut State, options: &Options) -> Result<Option<u8>> {
-    let mut end = None;
-    loop {
-        match sys::process::wait(Who::AnyNow) {
-            Ok(Some((pid, change))) => match decide(Event::Changed(pid, change), state) {
-                // The others are reaped first: their parent is about to be gone.
-                Action::Finish(status) => end = Some(status),
-                action => act(action, state.entrypoint, options),
-            },
-            Ok(None) => return Ok(end),
-            // ECHILD: it was the last one.
-            Err(_) if end.is_some() => return Ok(end),
-            Err(errno) => return Err(errno).doing("wait for the entrypoint"),
+            while end.is_none()
+                && let Some(timer) = self.state.take_due(now(self.options))
+            {
+                end = self.take(Event::Due(timer));
+            }
+            if let Some(how) = end {
+                return Ok(how);
+            }
+            let time = self.state.next_due().map(|due| due.saturating_sub(now(self.options)));
+            received = sys::signal::wait_for_any(time).doing("wait for signals")?;
         }
     }
-}
 
-/// Does what was decided.
-fn act(action: Action, entrypoint: Pid, options: &Options) {
-    let Action::Forward { signal, wake } = action else {
-        if let (Action::Reaped(pid), true) = (action, options.warn_on_reap) {
+    /// Asks for changes until there are none: one SIGCHLD may stand for many. `Some`: this is the end.
+    fn reap_all(&mut self) -> Result<Option<Change>> {
+        let mut end = None;
+        loop {
+            match sys::process::wait(Who::AnyNow) {
+                // Those who have ended with it are reaped first: their parent is about to be gone.
+                Ok(Some((pid, change))) => end = self.take(Event::Changed(pid, change)).or(end),
+                Ok(None) => return Ok(end),
+                Err(Errno::ECHILD) if end.is_some() => return Ok(end),
+                Err(Errno::ECHILD) if self.state.ended.is_some() => return Ok(self.take(Event::Alone)),
+                Err(Errno::ECHILD) if self.state.entrypoint.is_none() => return Ok(None),
+                // The kernel does not know the entrypoint as our child: its end would never be told.
+                Err(errno) => return Err(errno).doing("wait for the entrypoint"),
+            }
+        }
+    }
+
+    /// Decides and acts. `Some`: this is the end.
+    fn take(&mut self, event: Event) -> Option<Change> {
+        match decide(event, &mut self.state, self.options, now(self.options)) {
+            Action::Finish(how) => {
+                inform!("ended: {how}");
+                return Some(how);
+            }
+            Action::Forward { received, signal, wake, suspend } => {
+                self.forward(received, signal, wake);
+                if suspend {
+                    tolerate(sys::process::kill(self.state.own, libc::SIGSTOP), "never refused");
+                }
+            }
+            Action::Continue => self.send(libc::SIGCONT),
+            Action::SignalAll(signal) => self.signal_all(signal),
+            Action::StopAlong(signal) => self.stop_along(signal),
+            Action::EndOrphans(signal) => self.end_orphans(signal),
+            Action::Reaped(pid) => self.note_reaped(pid),
+            Action::Ignore => {}
+        }
+        None
+    }
+
+    /// Passes a signal on.
+    fn forward(&mut self, received: Received, signal: i32, wake: bool) {
+        debug!("signal {} from {}: forwarded as {signal}", received.number, received.pid);
+        if signal == libc::SIGCONT {
+            self.give_terminal_back();
+        }
+        match self.state.entrypoint {
+            // Only one process can be sent a value.
+            Some(pid) if received.is_queued() && self.options.target == Target::Child => {
+                let sent = match sys::signal::queue(pid, Received { number: signal, ..received }) {
+                    Err(Errno::ENOSYS | Errno::EPERM) => sys::process::kill(pid, signal),
+                    result => result,
+                };
+                report(signal, sent);
+            }
+            _ => self.send(signal),
+        }
+        if wake {
+            self.send(libc::SIGCONT);
+        }
+    }
+
+    /// Sends a signal to whom the user wants.
+    fn send(&self, signal: i32) {
+        let Some(pid) = self.state.entrypoint else { return };
+        match self.options.target {
+            Target::Child => report(signal, sys::process::kill(pid, signal)),
+            Target::Group => {
+                let sent = match sys::process::kill(Pid::from_raw(-pid.as_raw()), signal) {
+                    // It could not be given a group of its own.
+                    Err(Errno::ESRCH) => sys::process::kill(pid, signal),
+                    result => result,
+                };
+                report(signal, sent);
+            }
+            Target::All => self.signal_all(signal),
+        }
+    }
+
+    /// Signals everybody but us: all of our PID namespace, or where we are not PID 1 all that descend from us.
+    fn signal_all(&self, signal: i32) {
+        debug!("signal {signal} to all");
+        if self.state.is_first() {
+            report(signal, sys::process::kill(Pid::from_raw(-1), signal));
+        } else if descendants::are_visible() {
+            descendants::visit_all(self.state.own, &mut |pid| {
+                report(signal, sys::process::kill(pid, signal));
+            });
+        } else if let Some(pid) = self.state.entrypoint {
+            report(signal, sys::process::kill(pid, signal));
+        }
+    }
+
+    /// Stops ourselves as the entrypoint was stopped, so that the shell we were started from has the terminal again.
+    fn stop_along(&mut self, signal: i32) {
+        let has_stopped = sys::signal::stop_self(signal);
+        // Of an orphaned group nobody would continue us, and the kernel does not stop us. Then it must go on.
+        if !has_stopped && signal == libc::SIGTSTP {
+            self.state.stopped = false;
+            self.send(libc::SIGCONT);
+        }
+    }
+
+    /// Gives the terminal to the entrypoint again after we were continued, if it came back to us.
+    fn give_terminal_back(&self) {
+        if let (Terminal::Give, Some(pid)) = (self.terminal, self.state.entrypoint)
+            && terminal::foreground() == Ok(nix::unistd::getpgrp())
+        {
+            tolerate(terminal::set_foreground(pid), "ENOTTY, EIO: the terminal has gone meanwhile");
+        }
+    }
+
+    /// Signals each child of ours that is not the entrypoint, once.
+    fn end_orphans(&mut self, signal: i32) {
+        let (entrypoint, told) = (self.state.entrypoint, &mut self.told);
+        descendants::visit_children(self.state.own, &mut |pid| {
+            if Some(pid) == entrypoint || told.contains(&pid.as_raw()) {
+                return;
+            }
+            if let Some(place) = told.iter_mut().find(|place| **place == 0) {
+                *place = pid.as_raw();
+            }
+            report(signal, sys::process::kill(pid, signal));
+        });
+    }
+
+    /// An orphan is gone.
+    fn note_reaped(&mut self, pid: Pid) {
+        self.reaped += 1;
+        if let Some(place) = self.told.iter_mut().find(|place| **place == pid.as_raw()) {
+            *place = 0;
+        }
+        if self.options.warn_on_reap {
             warning!("reaped zombie process with pid={pid}");
+        } else {
+            debug!("reaped process {pid}");
         }
-        return;
-    };
-    let pid = entrypoint.as_raw();
-    let target = Pid::from_raw(if options.to_group { -pid } else { pid });
-    let sent = match sys::process::kill(target, signal) {
-        // It could not be given a group of its own.
-        Err(Errno::ESRCH) if options.to_group => sys::process::kill(entrypoint, signal),
-        result => result,
-    };
-    if wake && sent.is_ok() {
-        act(Action::Forward { signal: libc::SIGCONT, wake: false }, entrypoint, options);
     }
+}
+
+/// Says that a signal could not be sent.
+fn report(signal: i32, sent: std::result::Result<(), Errno>) {
     match sent {
         // ESRCH: it is on its way out. EPERM: it became another user, and we may not (never a reason to end).
         Ok(()) | Err(Errno::ESRCH) => {}
-        Err(errno) => warning!("signal {signal} could not be forwarded: {}", crate::error::describe(errno)),
+        Err(errno) => warning!("signal {signal} could not be forwarded: {}", describe(errno)),
     }
-}
-
-/// tini's `-e`: some statuses count as success.
-fn apply_map(status: u8, as_success: &[u64; 4]) -> u8 {
-    let word = as_success.get(usize::from(status / 64)).copied().unwrap_or(0);
-    if word >> (status % 64) & 1 == 1 { 0 } else { status }
 }
 
 /// Kills what descends from us and is left, where no PID namespace does: children, then theirs, which become ours
 /// as orphans, until there is nobody. A subreaper's job.
-#[cfg(feature = "container")]
 fn kill_descendants() {
-    let own = nix::unistd::getpid().to_string();
-    // In a joined PID namespace /proc may be another one's, and its numbers would mean strangers.
-    if std::fs::read_link("/proc/self").ok().as_deref() != Some(std::path::Path::new(&own)) {
-        return;
-    }
-    let own = format!("{own}/task/{own}");
-    let children = std::path::Path::new("/proc").join(own).join("children");
-    while let Ok(text) = std::fs::read_to_string(&children) {
-        for pid in text.split_ascii_whitespace().filter_map(|word| word.parse().ok()) {
-            crate::error::tolerate(
-                sys::process::kill(Pid::from_raw(pid), libc::SIGKILL),
-                "ESRCH: gone by itself",
-            );
-            crate::error::tolerate(
-                sys::process::wait(Who::Child(Pid::from_raw(pid))),
-                "ECHILD: reaped already",
-            );
-        }
-        if text.trim_ascii().is_empty() {
-            return;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The entrypoint in these tests.
-    const MAIN: Pid = Pid::from_raw(2);
-    /// Some other child.
-    const OTHER: Pid = Pid::from_raw(9);
-
-    /// The state at the beginning.
-    fn fresh() -> State {
-        State { entrypoint: MAIN, stopped: false, ending: false }
-    }
-
-    /// A signal sent by a process.
-    fn sent(number: i32) -> Event {
-        Event::Signal(Received { number, code: 0 })
-    }
-
-    #[test]
-    fn every_signal_is_forwarded_but_the_kernels_word_about_children_and_the_background() {
-        for number in 1..=sys::signal::LAST {
-            let mut state = fresh();
-            let want = match number {
-                libc::SIGTTIN | libc::SIGTTOU => Action::Ignore,
-                signal => Action::Forward { signal, wake: false },
-            };
-            assert_eq!(decide(sent(number), &mut state), want, "{number}");
-        }
-        let mut state = fresh();
-        let kernel = Event::Signal(Received { number: libc::SIGCHLD, code: libc::CLD_EXITED });
-        assert_eq!(decide(kernel, &mut state), Action::Ignore);
-    }
-
-    #[test]
-    fn the_end_of_the_entrypoint_is_ours_and_nobody_elses() {
-        for (pid, change, want) in [
-            (MAIN, Change::Exited(0), Action::Finish(0)),
-            (MAIN, Change::Exited(255), Action::Finish(255)),
-            (MAIN, Change::Killed(9), Action::Finish(137)),
-            (MAIN, Change::Killed(64), Action::Finish(192)),
-            (OTHER, Change::Exited(3), Action::Reaped(OTHER)),
-            (OTHER, Change::Killed(9), Action::Reaped(OTHER)),
-            (OTHER, Change::Stopped(libc::SIGSTOP), Action::Ignore),
-        ] {
-            let mut state = fresh();
-            assert_eq!(decide(Event::Changed(pid, change), &mut state), want, "{change:?}");
-        }
-    }
-
-    #[test]
-    fn a_stopped_entrypoint_gets_to_see_a_signal_that_wants_its_end() {
-        let mut state = fresh();
-        assert_eq!(decide(Event::Changed(MAIN, Change::Stopped(libc::SIGSTOP)), &mut state), Action::Ignore);
-        assert_eq!(
-            decide(sent(libc::SIGUSR1), &mut state),
-            Action::Forward { signal: libc::SIGUSR1, wake: false }
-        );
-        assert_eq!(
-            decide(sent(libc::SIGTERM), &mut state),
-            Action::Forward { signal: libc::SIGTERM, wake: true }
-        );
-        assert_eq!(
-            decide(sent(libc::SIGTERM), &mut state),
-            Action::Forward { signal: libc::SIGTERM, wake: false }
-        );
-    }
-
-    #[test]
-    fn who_was_asked_to_end_does_not_stay_stopped() {
-        let mut state = fresh();
-        assert_eq!(
-            decide(sent(libc::SIGTERM), &mut state),
-            Action::Forward { signal: libc::SIGTERM, wake: false }
-        );
-        let stopped = Event::Changed(MAIN, Change::Stopped(libc::SIGSTOP));
-        assert_eq!(decide(stopped, &mut state), Action::Forward { signal: libc::SIGCONT, wake: false });
-    }
-
-    #[test]
-    fn ctrl_z_cannot_freeze_a_container() {
-        let mut state = fresh();
-        let stopped = Event::Changed(MAIN, Change::Stopped(libc::SIGTSTP));
-        assert_eq!(decide(stopped, &mut state), Action::Forward { signal: libc::SIGCONT, wake: false });
-    }
-
-    #[test]
-    fn statuses_can_be_mapped_to_success() {
-        let map = [1 << 3, 0, 1 << (143 - 128), 1 << 63];
-        for (status, want) in [(3, 0), (4, 4), (143, 0), (255, 0), (0, 0)] {
-            assert_eq!(apply_map(status, &map), want);
-        }
+    let mut is_left = descendants::are_visible();
+    while is_left {
+        is_left = false;
+        descendants::visit_children(nix::unistd::getpid(), &mut |pid| {
+            is_left = true;
+            tolerate(sys::process::kill(pid, libc::SIGKILL), "ESRCH: gone by itself");
+            tolerate(sys::process::wait(Who::Child(pid)), "ECHILD: reaped already");
+        });
     }
 }

@@ -1,6 +1,8 @@
 //! The launch: what is done, in which order, by whom; and PID 1 afterwards.
 
+mod decide;
 pub(crate) mod init;
+pub(crate) mod report;
 
 #[cfg(feature = "container")]
 pub(crate) mod child;

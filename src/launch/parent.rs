@@ -229,7 +229,7 @@ fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<u8> {
         if let Some(status) = ended(child)? {
             return Ok(status);
         }
-        let received = sys::signal::wait_for_any().doing("wait for signals")?;
+        let Some(received) = sys::signal::wait_for_any(None).doing("wait for signals")? else { continue };
         if received.number != libc::SIGCHLD && !ignored.contains(&received.number) {
             forward(child, received.number);
         }

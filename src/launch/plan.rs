@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use nix::sched::CloneFlags;
@@ -24,7 +23,7 @@ use crate::spec::caps::CapSet;
 use crate::spec::idmap::{Mapping, to_host};
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::spec::namespaces::{Kind, Placement};
-use crate::spec::process::EnvChange;
+use crate::spec::process::{EnvChange, User, change_env, name_of};
 
 /// What docker hides in /proc: the host's secrets and knobs that have no namespace.
 const MASKED_PROC: KernelFolder = KernelFolder {
@@ -262,6 +261,11 @@ impl<'a> Planner<'a> {
         steps
     }
 
+    /// Who the program is; root where nobody is named.
+    fn user(&self) -> User {
+        self.spec.process.user.unwrap_or_default()
+    }
+
     /// The host name of the container.
     fn hostname(&self) -> &str {
         let name = self.spec.name.as_deref().filter(|name| name.len() <= 64);
@@ -384,7 +388,7 @@ impl<'a> Planner<'a> {
     /// What the entrypoint does to itself.
     fn entrypoint(&self, maps: &Maps) -> Result<Vec<LastStep>> {
         let process = &self.spec.process;
-        let user = process.user;
+        let user = self.user();
         let lacking = process.required.without(CapSet(self.host.permitted));
         if !self.in_userns() && lacking != CapSet::NONE {
             return Err(Error::new(format_args!("--cap-add {lacking}: launcher does not have it itself")));
@@ -395,6 +399,7 @@ impl<'a> Planner<'a> {
                 .hint("map more ids: --userns auto with ranges in /etc/subuid, or --uidmap and --gidmap"));
         }
         let mut steps: Vec<_> = process.rlimits.iter().copied().map(LastStep::Limit).collect();
+        steps.extend(process.umask.map(LastStep::SetUmask));
         // `/` is where the change of root has left us.
         let cwd = match (&process.cwd, &self.spec.rootfs) {
             (Some(cwd), _) => Some(c_path(cwd)?),
@@ -434,48 +439,22 @@ impl<'a> Planner<'a> {
     /// The environment: a small one of its own for a rootfs, the caller's where the caller's root is kept.
     fn environment(&self) -> Vec<OsString> {
         let process = &self.spec.process;
-        let caller =
-            |name: &str| self.host.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let mut env: Vec<(OsString, OsString)> = if process.env_host || self.spec.rootfs.is_none() {
-            self.host.env.clone()
+        let callers = &self.host.env;
+        let mut env: Vec<OsString>;
+        if process.env_host || self.spec.rootfs.is_none() {
+            env = callers.iter().filter(|entry| name_of(entry).is_some()).cloned().collect();
         } else {
-            let home = if process.user.uid == 0 { "/root" } else { "/" };
-            let mut small: Vec<(OsString, OsString)> = vec![
-                ("PATH".into(), DEFAULT_PATH.into()),
-                ("HOME".into(), home.into()),
-                ("HOSTNAME".into(), self.hostname().into()),
-                ("container".into(), "launcher".into()),
+            let home = if self.user().uid == 0 { "/root" } else { "/" };
+            env = vec![
+                format!("PATH={DEFAULT_PATH}").into(),
+                format!("HOME={home}").into(),
+                format!("HOSTNAME={}", self.hostname()).into(),
+                "container=launcher".into(),
             ];
-            small.extend(caller("TERM").map(|term| ("TERM".into(), term)));
-            small
-        };
-        let mut set = |name: OsString, value: OsString| {
-            env.retain(|(key, _)| *key != name);
-            env.push((name, value));
-        };
-        for change in &process.env {
-            match change {
-                EnvChange::Copy(name) => {
-                    let found = self.host.env.iter().find(|(key, _)| key == name);
-                    if let Some((name, value)) = found {
-                        set(name.clone(), value.clone());
-                    }
-                }
-                EnvChange::Set(entry) => {
-                    let bytes = entry.clone().into_vec();
-                    let cut = bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len());
-                    let (name, value) = bytes.split_at(cut);
-                    let value = value.strip_prefix(b"=").unwrap_or_default();
-                    set(OsString::from_vec(name.to_vec()), OsString::from_vec(value.to_vec()));
-                }
-            }
+            change_env(&mut env, &[EnvChange::Copy("TERM".into())], callers);
         }
-        let join = |(mut name, value): (OsString, OsString)| {
-            name.push("=");
-            name.push(value);
-            name
-        };
-        env.into_iter().map(join).collect()
+        change_env(&mut env, &process.env, callers);
+        env
     }
 }
 

@@ -22,7 +22,7 @@ fn full() -> Spec {
         process: Process {
             args: vec!["app".into()],
             cwd: Some("/srv".into()),
-            user: User { uid: 1000, gid: 100 },
+            user: Some(User { uid: 1000, gid: 100 }),
             rlimits: vec![Rlimit { name: "nofile", resource: 7, soft: 1, hard: 2 }],
             ..Process::default()
         },
@@ -160,7 +160,7 @@ fn the_clocks_are_set_while_the_hosts_proc_is_there() {
 #[test]
 fn setgroups_is_denied_before_an_ordinary_users_map_and_never_called_then() {
     let spec = Spec { mapping: Mapping::Own, resources: Resources::default(), ..full() };
-    let spec = Spec { process: Process { user: User::default(), ..spec.process }, ..spec };
+    let spec = Spec { process: Process { user: None, ..spec.process }, ..spec };
     let host = Host { uid: 1000, gid: 100, ..rootful() };
     let lines = lines(&spec, &host);
     assert_order(&lines, &["write deny to setgroups", "write gid_map 0 100 1", "write uid_map 0 1000 1"]);
@@ -177,8 +177,7 @@ fn what_the_kernel_gives_only_to_fresh_namespaces_is_bound_elsewhere() {
     for words in ["bind /proc on /proc", "bind /sys on /sys (", "bind /sys/fs/cgroup on /sys/fs/cgroup"] {
         place(&text, words);
     }
-    let spec =
-        Spec { mapping: Mapping::Own, process: Process { user: User::default(), ..spec.process }, ..spec };
+    let spec = Spec { mapping: Mapping::Own, process: Process { user: None, ..spec.process }, ..spec };
     let text = lines(&spec, &rootful());
     for words in ["mount proc on /proc", "mount sysfs on /sys"] {
         place(&text, words);
@@ -204,8 +203,7 @@ fn ids_that_do_not_exist_are_told_before_anything_is_made() {
 
 #[test]
 fn the_small_environment_takes_nothing_from_the_caller_but_what_is_named() {
-    let pair = |name: &str, value: &str| (name.into(), value.into());
-    let env = vec![pair("SECRET", "1"), pair("TERM", "vt100"), pair("LANG", "C")];
+    let env = ["SECRET=1", "TERM=vt100", "LANG=C"].map(OsString::from).to_vec();
     let host = Host { env, ..rootful() };
     let mut spec = full();
     spec.process.env = vec![

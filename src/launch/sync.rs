@@ -126,6 +126,7 @@ fn decode(bytes: &[u8]) -> Option<Message> {
                 errno: (errno != 0).then(|| Errno::from_raw(errno)),
                 hint: (!hint.is_empty()).then(|| hint.to_owned()),
                 status: *status,
+                said_by: "launcher",
             };
             Some(Message::Failed(step, error.into()))
         }

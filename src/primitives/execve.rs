@@ -3,13 +3,15 @@
 //! The child borrows its parent's memory (vfork), so a failure is simply written where the parent finds it; there
 //! is no pipe. It makes system calls only: no allocation, no formatting, no panic.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::cell::Cell;
+use std::ffi::{CStr, CString, OsString};
 use std::fmt::{self, Display};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use super::interpreter::interpreter_of;
 use crate::error::{Error, Result, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, tolerate};
 use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
@@ -29,6 +31,8 @@ pub(crate) enum LastStep {
     StandardError(std::os::fd::RawFd),
     /// Sets a resource limit.
     Limit(Rlimit),
+    /// Sets which permissions new files do not get.
+    SetUmask(u32),
     /// Enters the working directory. Not allowed to: tried again by `ConfirmDir` as the user.
     ChangeDir(CString),
     /// Replaces the supplementary groups.
@@ -61,6 +65,7 @@ impl Display for LastStep {
             Self::Limit(limit) => {
                 write!(f, "limit {} to {}:{}", limit.name, number(limit.soft), number(limit.hard))
             }
+            Self::SetUmask(mask) => write!(f, "set the umask to {mask:03o}"),
             Self::ChangeDir(path) => write!(f, "enter {}", path.to_string_lossy()),
             Self::SetGroups { groups, .. } => {
                 f.write_str("set the groups to")?;
@@ -85,6 +90,10 @@ impl LastStep {
             #[cfg(feature = "container")]
             Self::StandardError(fd) => sys::fd::copy_to(*fd, 2),
             Self::Limit(limit) => sys::rlimit::set(Pid::from_raw(0), limit.resource, limit.soft, limit.hard),
+            Self::SetUmask(mask) => {
+                nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(*mask));
+                Ok(())
+            }
             Self::ChangeDir(path) => match sys::process::change_dir(path) {
                 Err(Errno::EACCES | Errno::EPERM) => Ok(()),
                 result => result,
@@ -109,13 +118,18 @@ impl LastStep {
 /// A program as execve wants it: where it may be, its arguments and its environment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Program {
-    /// Paths to try in turn.
-    candidates: Vec<CString>,
+    /// The folders in which it may be, with `:` between them; none if its name says where it is.
+    search: Option<Vec<u8>>,
     /// The arguments, the program's name first.
     argv: Vec<CString>,
     /// The environment.
     envp: Vec<CString>,
+    /// The place of LISTEN_PID in it, if that names us and is to name the program.
+    listen_pid: Option<usize>,
 }
+
+/// The variable by which systemd says to whom the sockets from descriptor 3 on belong; sd_listen_fds(3).
+const LISTEN_PID: &[u8] = b"LISTEN_PID=";
 
 impl Program {
     /// Prepares a program: a name without a slash is looked for in the PATH of `env`, as execvp(3) does.
@@ -123,26 +137,33 @@ impl Program {
     /// # Errors
     /// No name, or a NUL byte in a word (possible only in words that do not come from argv).
     pub(crate) fn new(args: &[OsString], env: Vec<OsString>) -> Result<Self> {
-        let name = args.first().filter(|name| !name.is_empty());
-        let name =
-            name.ok_or_else(|| Error::new("execute a program without a name").status(STATUS_NOT_FOUND))?;
+        let name = args.first().map_or(&b""[..], |name| name.as_bytes());
+        if name.is_empty() {
+            return Err(Error::new("execute a program without a name").status(STATUS_NOT_FOUND));
+        }
         let path = env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
         let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
-        let candidates = if name.as_bytes().contains(&b'/') {
-            vec![c_string(name.clone())?]
-        } else {
-            let join = |folder: &[u8]| {
-                // An empty part of PATH means the current directory.
-                let folder = if folder.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(folder) };
-                let mut whole = folder.to_owned();
-                whole.push("/");
-                whole.push(name);
-                c_string(whole)
-            };
-            path.split(|byte| *byte == b':').map(join).collect::<Result<_>>()?
+        let search = (!name.contains(&b'/')).then(|| path.to_vec());
+        Ok(Self { search, argv: c_strings(args.to_vec())?, envp: c_strings(env)?, listen_pid: None })
+    }
+
+    /// Hands on sockets that were meant for us: LISTEN_PID will name the program, if it names `own`.
+    pub(crate) fn hand_on_sockets(&mut self, own: Pid) {
+        let names_us = |entry: &CString| {
+            let digits =
+                entry.as_bytes().strip_prefix(LISTEN_PID).and_then(|rest| std::str::from_utf8(rest).ok());
+            digits.and_then(|digits| digits.parse().ok()) == Some(own.as_raw())
         };
-        let argv = args.iter().cloned().map(c_string).collect::<Result<_>>()?;
-        Ok(Self { candidates, argv, envp: env.into_iter().map(c_string).collect::<Result<_>>()? })
+        self.listen_pid = self.envp.iter().position(names_us);
+        // The newer word for the same, which cannot be made for a process that is not there yet.
+        let other = self.envp.iter().position(|entry| entry.as_bytes().starts_with(b"LISTEN_PIDFDID="));
+        if let (Some(index), Some(other)) = (self.listen_pid, other) {
+            self.envp.swap_remove(other);
+            // The last one has taken its place.
+            if index == self.envp.len() {
+                self.listen_pid = Some(other);
+            }
+        }
     }
 
     /// The program's name as it was given.
@@ -150,21 +171,9 @@ impl Program {
         self.argv.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
-    /// The arguments that make /bin/sh run each candidate: a script without `#!` (ENOEXEC) is the shell's, execvp(3).
-    fn shell_words(&self) -> Vec<Vec<CString>> {
-        let words = |path: &CString| {
-            let rest = self.argv.iter().skip(1).cloned();
-            [c"/bin/sh".to_owned(), path.clone()].into_iter().chain(rest).collect()
-        };
-        self.candidates.iter().map(words).collect()
-    }
-
-    /// Why `errno` came of executing this: 127 with the name of what is missing, 126 with what is wrong.
-    pub(crate) fn explain(&self, errno: Errno, candidate: usize) -> Error {
-        let path = self
-            .candidates
-            .get(candidate)
-            .map_or_else(|| self.name(), |path| path.to_string_lossy().into_owned());
+    /// Why `errno` came of executing `path`: 127 with the name of what is missing, 126 with what is wrong.
+    pub(crate) fn explain(&self, errno: Errno, path: &CStr) -> Error {
+        let path = path.to_string_lossy();
         if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) {
             return match interpreter_of(&path).filter(|_| errno == Errno::ENOENT) {
                 None => Error::os(format_args!("execute {}", self.name()), errno),
@@ -193,59 +202,23 @@ impl Program {
     }
 }
 
-/// A word for the kernel.
-fn c_string(word: OsString) -> Result<CString> {
-    CString::new(word.into_vec()).map_err(|error| {
-        Error::new(format_args!(
-            "a NUL byte in {}",
-            String::from_utf8_lossy(&error.into_vec()).replace('\0', "\\0")
-        ))
-    })
-}
-
-/// What a script or a dynamic program asks the kernel to run it with; `None` if the file asks for nothing.
-fn interpreter_of(path: &str) -> Option<String> {
-    let file = sys::fd::open_at(nix::fcntl::AT_FDCWD, &CString::new(path).ok()?, nix::fcntl::OFlag::O_RDONLY)
-        .ok()?;
-    let mut head = [0; 4096];
-    let length = nix::unistd::read(&file, &mut head).ok()?;
-    let head = head.get(..length)?;
-    if let Some(line) = head.strip_prefix(b"#!") {
-        let line = line.split(|byte| *byte == b'\n').next()?;
-        let words = line.split(|byte| *byte == b' ' || *byte == b'\t');
-        let first = words.into_iter().find(|word| !word.is_empty())?;
-        return Some(String::from_utf8_lossy(first).replace('\r', "\\r"));
+/// Words for the kernel.
+fn c_strings(words: Vec<OsString>) -> Result<Vec<CString>> {
+    let mut strings = Vec::with_capacity(words.len());
+    for word in words {
+        strings.push(c_string(word)?);
     }
-    elf_interpreter(head)
+    Ok(strings)
 }
 
-/// The PT_INTERP of an ELF file whose first bytes these are; elf(5). Only the byte order of this machine counts.
-fn elf_interpreter(head: &[u8]) -> Option<String> {
-    const PT_INTERP: u32 = 3;
-    let is_64 = match head.get(..5)? {
-        [0x7f, b'E', b'L', b'F', class] => *class == 2,
-        _ => return None,
-    };
-    let half = |at: usize| head.get(at..at + 2)?.try_into().ok().map(u16::from_ne_bytes).map(usize::from);
-    let word = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
-    let wide = |at: usize| {
-        if !is_64 {
-            return word(at).and_then(|value| usize::try_from(value).ok());
-        }
-        let bytes = head.get(at..at + 8)?.try_into().ok()?;
-        usize::try_from(u64::from_ne_bytes(bytes)).ok()
-    };
-    let (table, size, count) =
-        if is_64 { (wide(32)?, half(54)?, half(56)?) } else { (wide(28)?, half(42)?, half(44)?) };
-    let entry = (0..count.min(64)).find_map(|index| {
-        let entry = table.checked_add(index * size)?;
-        (word(entry)? == PT_INTERP).then_some(entry)
-    })?;
-    let (offset, length) =
-        if is_64 { (wide(entry + 8)?, wide(entry + 32)?) } else { (wide(entry + 4)?, wide(entry + 16)?) };
-    let text = head.get(offset..offset.checked_add(length)?)?;
-    let text = text.split(|byte| *byte == 0).next()?;
-    Some(String::from_utf8_lossy(text).into_owned())
+/// A word for the kernel.
+///
+/// # Errors
+/// There is a NUL byte in it.
+pub(crate) fn c_string(word: OsString) -> Result<CString> {
+    CString::new(word.into_vec()).map_err(|error| {
+        Error::new(format_args!("a NUL byte in {}", String::from_utf8_lossy(&error.into_vec())))
+    })
 }
 
 /// What launcher changed in itself and the entrypoint gets back.
@@ -258,15 +231,21 @@ pub(crate) struct Inherited {
 }
 
 /// Where in the last mile something went wrong.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Failed {
     /// No process could be made.
     Spawn(Errno),
     /// Step number so and so.
     Step(usize, Errno),
-    /// execve of this candidate.
-    Exec(usize, Errno),
+    /// execve of this file.
+    Exec(CString, Errno),
 }
+
+/// Room for the path of a program, which the new process writes while we are suspended.
+type PathBuffer = [Cell<u8>; PATH_MAX];
+
+/// Longest path that the kernel takes, with its NUL.
+const PATH_MAX: usize = 4096;
 
 /// Starts the program in a process group of its own. Returns when it runs.
 ///
@@ -278,23 +257,24 @@ pub(crate) fn start(
     inherited: Inherited,
     terminal: Terminal,
 ) -> std::result::Result<Pid, Failed> {
-    let (argv, envp) = (Pointers::new(&program.argv), Pointers::new(&program.envp));
-    let shell_words = program.shell_words();
-    let shell: Vec<_> = shell_words.iter().map(|words| Pointers::new(words)).collect();
+    let (argv, mut envp) = (Pointers::new(&program.argv), Pointers::new(&program.envp));
+    let listen_pid = [const { Cell::new(0) }; LISTEN_PID.len() + 11];
+    if let Some(index) = program.listen_pid {
+        envp.replace(index, &listen_pid);
+    }
+    let path: PathBuffer = [const { Cell::new(0) }; PATH_MAX];
+    // A script without `#!` (ENOEXEC) is the shell's, execvp(3): /bin/sh PATH ARGUMENT...
+    let mut shell = Pointers::after(c"/bin/sh", &program.argv);
+    shell.replace(1, &path);
     let mut failed = None;
     let child = || {
-        // Either fails only for leaders, and a new process is none.
-        let leads = match terminal {
-            Terminal::Share => sys::process::lead_session().is_ok(),
-            Terminal::Give | Terminal::Leave => sys::process::lead_group().is_ok(),
-        };
-        if terminal == Terminal::Give && leads {
-            let own = nix::unistd::getpid();
-            tolerate(sys::terminal::set_foreground(own), "ENOTTY, EIO: the terminal has gone meanwhile");
+        place(terminal);
+        if program.listen_pid.is_some() {
+            write_listen_pid(&listen_pid);
         }
         for (index, step) in steps.iter().enumerate() {
             if let Err(errno) = step.apply() {
-                failed = Some(Failed::Step(index, errno));
+                failed = Some(Fault::Step(index, errno));
                 return i32::from(crate::error::STATUS_OURS);
             }
         }
@@ -303,17 +283,85 @@ pub(crate) fn start(
             restored.and_then(|_| sys::signal::set_mask(inherited.mask)),
             "cannot fail with valid numbers",
         );
-        let (candidate, errno) = execute(program, &argv, &envp, &shell);
-        failed = Some(Failed::Exec(candidate, errno));
+        let errno = execute(program, &path, &argv, &shell, &envp);
+        failed = Some(Fault::Exec(errno));
         i32::from(if errno == Errno::ENOENT { STATUS_NOT_FOUND } else { STATUS_NOT_EXECUTABLE })
     };
     let pid = sys::process::spawn(child).map_err(Failed::Spawn)?;
     match failed {
         None => Ok(pid),
-        Some(failed) => {
+        Some(fault) => {
             tolerate(sys::process::wait(sys::process::Who::Child(pid)), "it has said what we want to know");
-            Err(failed)
+            Err(match fault {
+                Fault::Step(index, errno) => Failed::Step(index, errno),
+                Fault::Exec(errno) => Failed::Exec(text_of(&path), errno),
+            })
         }
+    }
+}
+
+/// What the new process tells of a failure: no memory may be allocated there.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// At this step.
+    Step(usize, Errno),
+    /// At execve.
+    Exec(Errno),
+}
+
+/// The path that a buffer holds.
+fn text_of(path: &PathBuffer) -> CString {
+    CStr::from_bytes_until_nul(&bytes_of(path)).map_or_else(|_| CString::default(), CStr::to_owned)
+}
+
+/// Writes `FOLDER/NAME`, or only the name where there is no folder; `false` if that is too long.
+fn write_path(path: &PathBuffer, folder: Option<&[u8]>, name: &[u8]) -> bool {
+    // An empty part of PATH means the current directory.
+    let (folder, slash) = match folder {
+        None => (&b""[..], &b""[..]),
+        Some(b"") => (&b"."[..], &b"/"[..]),
+        Some(folder) => (folder, &b"/"[..]),
+    };
+    let mut places = path.iter();
+    for bytes in [folder, slash, name, b"\0"] {
+        for byte in bytes {
+            let Some(place) = places.next() else { return false };
+            place.set(*byte);
+        }
+    }
+    true
+}
+
+/// Places the new process among processes and terminals.
+fn place(terminal: Terminal) {
+    // Either fails only for leaders, and a new process is none; or where a filter forbids it.
+    let leads = match terminal {
+        Terminal::Share | Terminal::Move => sys::process::lead_session().is_ok(),
+        Terminal::Give | Terminal::Leave => sys::process::lead_group().is_ok(),
+        Terminal::Join => false,
+    };
+    let taken = match terminal {
+        Terminal::Give if leads => sys::terminal::set_foreground(nix::unistd::getpid()),
+        Terminal::Move if leads => sys::terminal::take(),
+        _ => Ok(()),
+    };
+    tolerate(taken, "ENOTTY, EIO: the terminal has gone meanwhile");
+}
+
+/// Writes LISTEN_PID with our own number into the place that was left for it.
+fn write_listen_pid(place: &[Cell<u8>]) {
+    let number = nix::unistd::getpid().as_raw().unsigned_abs();
+    let mut places = place.iter();
+    let mut put = |byte| places.next().map(|place| place.set(byte));
+    for byte in LISTEN_PID {
+        put(*byte);
+    }
+    let mut unit = 1_000_000_000;
+    while unit > 0 {
+        if number >= unit {
+            put(b'0' + u8::try_from(number / unit % 10).unwrap_or(0));
+        }
+        unit /= 10;
     }
 }
 
@@ -329,7 +377,8 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
 
     use crate::error::Doing;
 
-    let path = std::env::var_os("PATH").map(|path| [OsStr::new("PATH="), &path].into_iter().collect());
+    let path =
+        std::env::var_os("PATH").map(|path| [std::ffi::OsStr::new("PATH="), &path].into_iter().collect());
     let program = Program::new(words, path.into_iter().collect())?;
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
     let steps = [LastStep::StandardError(writer.as_raw_fd())];
@@ -338,8 +387,8 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
         Failed::Spawn(errno) | Failed::Step(_, errno) => {
             Error::os(format_args!("run {}", program.name()), errno)
         }
-        Failed::Exec(candidate, errno) => program
-            .explain(errno, candidate)
+        Failed::Exec(path, errno) => program
+            .explain(errno, &path)
             .hint("install the package uidmap (shadow-utils), or leave --userns auto out")
             .status(crate::error::STATUS_OURS),
     })?;
@@ -353,64 +402,59 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
     Ok((status, String::from_utf8_lossy(&said).into_owned()))
 }
 
-/// Tries each candidate as execvp(3) does: goes on where there is none, remembers one that must not be executed.
+/// Tries each folder as execvp(3) does: goes on where there is none, remembers one that must not be executed. `path`
+/// holds what was tried last, or what was the worst.
 fn execute(
     program: &Program,
+    path: &PathBuffer,
     argv: &Pointers<'_>,
+    shell: &Pointers<'_>,
     envp: &Pointers<'_>,
-    shell: &[Pointers<'_>],
-) -> (usize, Errno) {
-    let mut worst = (0, Errno::ENOENT);
-    for (index, (path, shell)) in program.candidates.iter().zip(shell).enumerate() {
-        match sys::process::execve(path, argv, envp) {
-            Errno::ENOENT | Errno::ENOTDIR if program.candidates.len() > 1 => {
+) -> Errno {
+    let name = program.argv.first().map_or(&b""[..], |name| name.to_bytes());
+    let Some(search) = &program.search else {
+        write_path(path, None, name);
+        return execute_at(path, argv, shell, envp);
+    };
+    let mut worst = (&b""[..], Errno::ENOENT);
+    for folder in search.split(|byte| *byte == b':').filter(|folder| write_path(path, Some(folder), name)) {
+        match execute_at(path, argv, shell, envp) {
+            Errno::ENOENT | Errno::ENOTDIR => {
                 // A missing interpreter is an ENOENT too: the last one is as good as any to look at.
-                if worst.1 == Errno::ENOENT && sys::process::exists(path) {
-                    worst.0 = index;
+                if worst.1 == Errno::ENOENT && is_there(path) {
+                    worst.0 = folder;
                 }
             }
-            Errno::EACCES if program.candidates.len() > 1 => worst = (index, Errno::EACCES),
-            // A damaged or foreign program is not a script.
-            Errno::ENOEXEC if sys::process::is_elf(path) => return (index, Errno::ENOEXEC),
-            Errno::ENOEXEC => {
-                sys::process::execve(c"/bin/sh", shell, envp);
-                return (index, Errno::ENOEXEC);
-            }
-            errno => return (index, errno),
+            Errno::EACCES => worst = (folder, Errno::EACCES),
+            errno => return errno,
         }
     }
-    worst
+    write_path(path, Some(worst.0), name);
+    worst.1
+}
+
+/// Executes what is at `path`; a script without `#!` by the shell.
+fn execute_at(path: &PathBuffer, argv: &Pointers<'_>, shell: &Pointers<'_>, envp: &Pointers<'_>) -> Errno {
+    let bytes = bytes_of(path);
+    let Ok(path) = CStr::from_bytes_until_nul(&bytes) else { return Errno::ENAMETOOLONG };
+    let errno = sys::process::execve(path, argv, envp);
+    // A damaged or foreign program is not a script.
+    if errno == Errno::ENOEXEC && !sys::process::is_elf(path) {
+        sys::process::execve(c"/bin/sh", shell, envp);
+    }
+    errno
+}
+
+/// Whether there is anything at `path`.
+fn is_there(path: &PathBuffer) -> bool {
+    CStr::from_bytes_until_nul(&bytes_of(path)).is_ok_and(sys::process::exists)
+}
+
+/// What a buffer holds.
+fn bytes_of(path: &PathBuffer) -> [u8; PATH_MAX] {
+    std::array::from_fn(|index| path.get(index).map_or(0, Cell::get))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plain_name_is_looked_for_in_the_path_of_the_environment() {
-        let words = |args: &[&str]| args.iter().map(OsString::from).collect::<Vec<_>>();
-        let program = Program::new(&words(&["ls", "-l"]), words(&["A=1", "PATH=/a::/b"])).unwrap();
-        assert_eq!(program.candidates, [c"/a/ls".to_owned(), c"./ls".to_owned(), c"/b/ls".to_owned()]);
-        let program = Program::new(&words(&["./ls"]), words(&["PATH=/a"])).unwrap();
-        assert_eq!(program.candidates, [c"./ls".to_owned()]);
-        let program = Program::new(&words(&["ls"]), Vec::new()).unwrap();
-        assert_eq!(program.candidates.len(), 6, "docker's default path");
-    }
-
-    #[test]
-    fn a_program_without_a_name_is_not_found() {
-        for args in [vec![], vec![OsString::new()]] {
-            assert_eq!(Program::new(&args, Vec::new()).unwrap_err().status, 127);
-        }
-    }
-
-    #[test]
-    fn the_interpreter_of_this_very_program_is_found() {
-        let own = std::env::current_exe().unwrap();
-        let found = interpreter_of(own.to_str().unwrap());
-        // The test program is dynamic on every host that cargo test runs on; a static one asks for nothing.
-        assert!(found.is_none_or(|path| path.starts_with('/')));
-        assert_eq!(elf_interpreter(b"\x7fELF\x02"), None, "cut short");
-        assert_eq!(elf_interpreter(&[0x7f; 4096]), None, "no ELF");
-    }
-}
+#[path = "execve_tests.rs"]
+mod tests;

@@ -1,6 +1,8 @@
 //! One concern of the kernel each: takes a type of `spec`, makes calls of `sys`, says what it was doing.
 
+pub(crate) mod descendants;
 pub(crate) mod execve;
+mod interpreter;
 
 #[cfg(feature = "container")]
 pub(crate) mod cgroup;

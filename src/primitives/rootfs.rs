@@ -18,9 +18,7 @@ use crate::sys;
 /// # Errors
 /// There is a NUL byte in it.
 pub(crate) fn c_path(path: impl AsRef<Path>) -> Result<CString> {
-    let path = path.as_ref();
-    CString::new(path.as_os_str().to_owned().into_vec())
-        .map_err(|_| Error::new(format_args!("a path with a NUL byte: {}", path.display())))
+    super::execve::c_string(path.as_ref().as_os_str().to_owned())
 }
 
 /// Opens `path` as a process inside `root` would see it, as a mere handle (O_PATH). The one resolver: mount targets,
@@ -162,7 +160,7 @@ pub(crate) fn make_root_pivotable() -> Result<()> {
     let root = sys::fd::open_path(c"/").doing("open /")?;
     let copy = bind_on_itself(root.as_fd())?;
     // The folder that the parent entered lies in the mounts beneath; its path is found again in the copy.
-    let cwd = nix::unistd::getcwd().doing("find the rootfs")?;
+    let cwd = sys::process::current_dir().doing("find the rootfs")?;
     nix::unistd::fchdir(&copy).doing("enter the copy")?;
     enter_as_root()?;
     nix::unistd::chdir(&cwd).doing(format_args!("enter {} in the copy", cwd.display()))

@@ -1,6 +1,7 @@
 //! What runs, and as whom.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::caps::CapSet;
@@ -16,8 +17,10 @@ pub(crate) struct Process {
     pub(crate) env_host: bool,
     /// Where it starts, as the container sees it. `None`: `/`, or launcher's own without a rootfs.
     pub(crate) cwd: Option<PathBuf>,
-    /// Its user.
-    pub(crate) user: User,
+    /// Its user. `None`: root of the container, or whoever launcher is as init.
+    pub(crate) user: Option<User>,
+    /// Permissions that new files do not get. `None`: 022, or launcher's own as init.
+    pub(crate) umask: Option<u32>,
     /// Its resource limits.
     pub(crate) rlimits: Vec<Rlimit>,
     /// What its capabilities can ever be.
@@ -35,7 +38,8 @@ impl Default for Process {
             env: Vec::new(),
             env_host: false,
             cwd: None,
-            user: User::default(),
+            user: None,
+            umask: None,
             rlimits: Vec::new(),
             bounding: CapSet::DEFAULT,
             required: CapSet::NONE,
@@ -51,6 +55,27 @@ pub(crate) enum EnvChange {
     Set(OsString),
     /// `NAME`: its value in launcher's own environment, nothing if it has none.
     Copy(OsString),
+}
+
+/// Applies changes to an environment; `callers` is where copies come from. Every entry is `NAME=VALUE`, or what the caller
+/// had that is no variable, which stays as it is.
+pub(crate) fn change_env(env: &mut Vec<OsString>, changes: &[EnvChange], callers: &[OsString]) {
+    for change in changes {
+        let entry = match change {
+            EnvChange::Set(entry) => Some(entry),
+            EnvChange::Copy(name) => callers.iter().find(|entry| name_of(entry) == Some(name.as_bytes())),
+        };
+        if let Some(entry) = entry {
+            env.retain(|other| name_of(other) != name_of(entry));
+            env.push(entry.clone());
+        }
+    }
+}
+
+/// What stands before the `=` of a variable.
+pub(crate) fn name_of(entry: &OsStr) -> Option<&[u8]> {
+    let bytes = entry.as_bytes();
+    bytes.get(..bytes.iter().position(|byte| *byte == b'=')?)
 }
 
 /// Ids as the container sees them.
@@ -73,6 +98,12 @@ pub(crate) fn parse_user(text: &str) -> Result<User, String> {
         None => Ok(User { uid: id(text)?, gid: 0 }),
         Some((uid, gid)) => Ok(User { uid: id(uid)?, gid: id(gid)? }),
     }
+}
+
+/// Parses a mask of permissions in octal digits, 0 to 777; umask(2).
+pub(crate) fn parse_umask(text: &str) -> Result<u32, String> {
+    let mask = u32::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777 && !text.starts_with('+'));
+    mask.ok_or_else(|| "wanted is an octal number from 0 to 777".to_owned())
 }
 
 /// One resource limit; getrlimit(2).
@@ -149,6 +180,30 @@ mod tests {
         ] {
             assert_eq!(parse_user(text).ok().map(|user| (user.uid, user.gid)), want, "{text}");
         }
+    }
+
+    #[test]
+    fn variables_are_set_copied_and_replaced() {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let mut env = words(&["A=1", "bare", "B=2", "A=again"]);
+        let changes = [
+            EnvChange::Set("A=3".into()),
+            EnvChange::Set("C=x=y".into()),
+            EnvChange::Copy("D".into()),
+            EnvChange::Copy("E".into()),
+        ];
+        change_env(&mut env, &changes, &words(&["D=4", "A=9"]));
+        assert_eq!(env, words(&["bare", "B=2", "A=3", "C=x=y", "D=4"]));
+    }
+
+    #[test]
+    fn masks_are_octal() {
+        for (text, want) in
+            [("022", Some(0o22)), ("0", Some(0)), ("777", Some(0o777)), ("1000", None), ("8", None)]
+        {
+            assert_eq!(parse_umask(text).ok(), want, "{text}");
+        }
+        assert!(parse_umask("").is_err() && parse_umask("+7").is_err() && parse_umask("-1").is_err());
     }
 
     #[test]

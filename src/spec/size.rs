@@ -19,15 +19,20 @@ pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
 
 /// A decimal fraction in thousandths: `0.5` is 500. At most three places count, more are refused.
 pub(crate) fn parse_thousandths(text: &str) -> Option<u64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
-    if fraction.len() > 3 || !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty())
-    {
-        return None;
+    let (mut value, mut digits, mut places) = (0u64, 0, None);
+    for byte in text.bytes() {
+        match byte {
+            b'.' if places.is_none() => places = Some(0),
+            b'0'..=b'9' if places != Some(3) => {
+                value = value.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+                places = places.map(|places| places + 1);
+                digits += 1;
+            }
+            _ => return None,
+        }
     }
-    let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()? };
-    let fraction = format!("{fraction:0<3}").parse::<u64>().ok()?;
-    whole.checked_mul(1000)?.checked_add(fraction)
+    let missing = 3 - places.unwrap_or(0);
+    if digits == 0 { None } else { value.checked_mul(10u64.pow(missing)) }
 }
 
 #[cfg(test)]

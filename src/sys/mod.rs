@@ -16,6 +16,7 @@
 )]
 
 pub(crate) mod caps;
+pub(crate) mod clock;
 pub(crate) mod dir;
 #[cfg_attr(test, allow(dead_code, reason = "the test harness brings its own main"))]
 pub(crate) mod entry;

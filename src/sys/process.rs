@@ -1,8 +1,12 @@
 //! Processes: spawning, signalling, waiting, attributes.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::cell::Cell;
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::fmt::{self, Display};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -18,6 +22,16 @@ pub(crate) enum Change {
     Killed(c_int),
     /// This signal stopped it.
     Stopped(c_int),
+}
+
+impl Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "exited with {status}"),
+            Self::Killed(signal) => write!(f, "killed by signal {signal}"),
+            Self::Stopped(signal) => write!(f, "stopped by signal {signal}"),
+        }
+    }
 }
 
 impl Change {
@@ -73,6 +87,31 @@ pub(crate) fn wait(who: Who) -> Result<Option<(Pid, Change)>, Errno> {
         _ => Change::Stopped(status),
     };
     Ok((pid != 0).then(|| (Pid::from_raw(pid), change)))
+}
+
+/// What ended children used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Usage {
+    /// Microseconds of processor time for programs.
+    pub(crate) user: u64,
+    /// Microseconds of processor time in the kernel.
+    pub(crate) system: u64,
+    /// Largest resident set of any, in KiB.
+    pub(crate) max_rss: u64,
+}
+
+/// `getrusage(2)` RUSAGE_CHILDREN: what all children used that were waited for, and those that they waited for.
+pub(crate) fn usage_of_children() -> Usage {
+    // SAFETY: all-zero is a valid rusage.
+    let mut found: libc::rusage = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: the kernel fills the struct, which lives on our stack.
+    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut found) };
+    let microseconds = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    Usage {
+        user: microseconds(found.ru_utime),
+        system: microseconds(found.ru_stime),
+        max_rss: found.ru_maxrss as u64,
+    }
 }
 
 /// `kill(2)` with any signal number; a negative pid is a process group.
@@ -139,6 +178,21 @@ impl<'a> Pointers<'a> {
         let pointers = words.iter().map(|word| word.as_ref().as_ptr()).chain([std::ptr::null()]);
         Self(pointers.collect(), std::marker::PhantomData)
     }
+
+    /// The same with one string before all others.
+    pub(crate) fn after<S: AsRef<CStr>>(first: &'a CStr, words: &'a [S]) -> Self {
+        let mut pointers = Self::new(words);
+        pointers.0.insert(0, first.as_ptr());
+        pointers
+    }
+
+    /// Puts another string in the place of one; it ends with a NUL, whatever is written to it until execve.
+    pub(crate) fn replace(&mut self, index: usize, text: &'a [Cell<u8>]) {
+        if let Some(place) = self.0.get_mut(index).filter(|_| text.last().is_some_and(|last| last.get() == 0))
+        {
+            *place = text.as_ptr().cast();
+        }
+    }
 }
 
 /// `exit_group(2)`: no handlers, no buffers, no destructors.
@@ -148,7 +202,7 @@ pub(crate) fn exit_now(status: u8) -> ! {
 }
 
 /// Bytes of stack for the child of [`spawn`]: it makes system calls on prepared memory, nothing deeper.
-const STACK: usize = 16 * 1024;
+const STACK: usize = 64 * 1024;
 
 /// Runs `child` in a new process that borrows our memory until it executes a program or exits, and waits for that:
 /// `clone(2)` with CLONE_VM|CLONE_VFORK, which copies no page tables and hands back what the child wrote to our
@@ -193,13 +247,22 @@ pub(crate) fn change_dir(path: &CStr) -> Result<(), Errno> {
     cvt(unsafe { libc::syscall(libc::SYS_chdir, path.as_ptr()) }).map(drop)
 }
 
-/// `getcwd(2)`: whether the current directory can be reached from our root. The kernel says `(unreachable)/...`
-/// when it cannot (CVE-2024-21626).
-pub(crate) fn cwd_is_inside() -> Result<bool, Errno> {
-    let mut path = [0u8; libc::PATH_MAX as usize];
+/// `getcwd(2)`: the current directory with a NUL at its end. The kernel says `(unreachable)/...` for one that cannot be
+/// reached from our root.
+fn getcwd(path: &mut [u8; libc::PATH_MAX as usize]) -> Result<&[u8], Errno> {
     // SAFETY: the kernel writes at most `len` bytes into the array.
-    cvt(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) })?;
-    Ok(path.first() == Some(&b'/'))
+    let length = cvt(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) })?;
+    Ok(path.get(..(length as usize).saturating_sub(1)).unwrap_or_default())
+}
+
+/// Whether the current directory can be reached from our root (CVE-2024-21626).
+pub(crate) fn cwd_is_inside() -> Result<bool, Errno> {
+    getcwd(&mut [0; _]).map(|path| path.starts_with(b"/"))
+}
+
+/// The path of the current directory. Not libc's call, which would bring its malloc along.
+pub(crate) fn current_dir() -> Result<PathBuf, Errno> {
+    getcwd(&mut [0; _]).map(|path| OsStr::from_bytes(path).into())
 }
 
 /// `faccessat(2)` F_OK: whether there is anything at `path`.

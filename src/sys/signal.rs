@@ -1,9 +1,9 @@
 //! Signals, raw: the kernel's 64-bit set, so that no number is kept back by libc (it hides 32 to 34).
 
-use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::unistd::Pid;
 
 use super::fd::own;
 use super::{cvt, cvt_int};
@@ -33,6 +33,19 @@ pub(crate) struct Received {
     pub(crate) number: i32,
     /// `si_code`: above 0 the kernel sent it, at most 0 a process.
     pub(crate) code: i32,
+    /// Who sent it, if a process did.
+    pub(crate) pid: i32,
+    /// The sender's user.
+    pub(crate) uid: u32,
+    /// What came with it, if it was queued.
+    pub(crate) value: usize,
+}
+
+impl Received {
+    /// Whether it was sent by sigqueue(3), with a value.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.code == libc::SI_QUEUE
+    }
 }
 
 /// `rt_sigprocmask(2)`: replaces the mask of blocked signals and returns the old one.
@@ -45,23 +58,95 @@ pub(crate) fn set_mask(mask: Set) -> Result<Set, Errno> {
     Ok(old)
 }
 
-/// `rt_sigtimedwait(2)` without a time-out: sleeps until a blocked signal is pending and takes it.
-pub(crate) fn wait_for_any() -> Result<Received, Errno> {
-    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+/// The kernel's `siginfo_t` with what a process sends along.
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    /// Number, errno, `si_code`.
+    head: [i32; 3],
+    /// `_rt`, which begins at the next place for a pointer.
+    sent: Sent,
+    /// The kernel's struct has 128 bytes.
+    rest: [u64; 14],
+}
+
+/// The part of [`Info`] that sigqueue(3) fills.
+#[repr(C)]
+#[derive(Default)]
+struct Sent {
+    /// Sender.
+    pid: i32,
+    /// Its user.
+    uid: u32,
+    /// A `union sigval`.
+    value: usize,
+}
+
+/// `rt_sigtimedwait(2)`: sleeps until a blocked signal is pending and takes it, for ever or so many milliseconds. Not
+/// signalfd: it is one call less for each signal, no descriptor, and no filter knows one without the other.
+/// `None`: the time is over.
+pub(crate) fn wait_for_any(milliseconds: Option<u64>) -> Result<Option<Received>, Errno> {
+    let mut info = Info::default();
     let all = Set::ALL;
     loop {
-        // SAFETY: the kernel reads the set and fills `info`; a null time-out means for ever.
+        // The kernel's own timespec, two words on every architecture; libc's is another on some.
+        let time =
+            milliseconds.map(|time| [time / 1000, time % 1000 * 1_000_000].map(|part| part as libc::c_long));
+        let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: the kernel reads the set and the time, null for ever, and fills `info`, which has room for its struct.
         let number = cvt_int(unsafe {
-            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const all, info.as_mut_ptr(), 0usize, SET_SIZE)
+            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const all, &raw mut info, time, SET_SIZE)
         });
         match number {
             // A stop and continue of ours ends the call without a signal.
             Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) if milliseconds.is_some() => return Ok(None),
             Err(errno) => return Err(errno),
-            // SAFETY: the call succeeded, so the kernel has filled it.
-            Ok(number) => return Ok(Received { number, code: unsafe { info.assume_init() }.si_code }),
+            Ok(number) => {
+                let ([_, _, code], Sent { pid, uid, value }) = (info.head, info.sent);
+                return Ok(Some(Received { number, code, pid, uid, value }));
+            }
         }
     }
+}
+
+/// `rt_sigqueueinfo(2)`: sends a signal on as it came, with its value and its sender.
+pub(crate) fn queue(pid: Pid, signal: Received) -> Result<(), Errno> {
+    let head = [signal.number, 0, libc::SI_QUEUE];
+    let sent = Sent { pid: signal.pid, uid: signal.uid, value: signal.value };
+    let info = Info { head, sent, rest: [0; 14] };
+    // SAFETY: the kernel reads its struct from `info`, which has room for it.
+    cvt(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid.as_raw(), signal.number, &raw const info) })
+        .map(drop)
+}
+
+/// Sends a signal to ourselves with its default action and unblocked for that time, then blocks it again.
+fn suffer(signal: i32) -> Result<(), Errno> {
+    crate::error::tolerate(
+        set_disposition(signal, Disposition::Default),
+        "EINVAL: KILL and STOP have no other",
+    );
+    super::process::kill(nix::unistd::getpid(), signal)?;
+    let blocked = set_mask(Set(!(1 << (signal - 1))))?;
+    set_mask(blocked).map(drop)
+}
+
+/// Stops us by this signal. `false`: the kernel does not, since our process group is an orphaned one; setpgid(2).
+pub(crate) fn stop_self(signal: i32) -> bool {
+    let pending = || {
+        let mut set = Set(0);
+        // SAFETY: the kernel writes one set.
+        unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut set, SET_SIZE) };
+        set.0 >> (libc::SIGCONT - 1) & 1 == 1
+    };
+    // Who was stopped runs again only after a SIGCONT, which is blocked and waits for us.
+    suffer(signal).is_ok() && pending()
+}
+
+/// Ends us by this signal, without a core of ours beside the program's. Returns only as PID 1, which no signal ends.
+pub(crate) fn die_of(signal: i32) {
+    let undumpable = super::process::hide_from_ptrace();
+    crate::error::tolerate(undumpable.and_then(|()| suffer(signal)), "the caller exits with 128 + n then");
 }
 
 /// `signalfd4(2)`, Linux 2.6.27: a descriptor that reads every blocked signal; close-on-exec, does not block.
@@ -82,7 +167,7 @@ pub(crate) fn read(descriptor: BorrowedFd<'_>) -> Result<Option<Received>, Errno
         Ok(_) => {
             let (words, _) = info.as_chunks::<4>();
             let field = |index: usize| words.get(index).map_or(0, |word| i32::from_ne_bytes(*word));
-            Ok(Some(Received { number: field(0), code: field(2) }))
+            Ok(Some(Received { number: field(0), code: field(2), pid: field(3), uid: 0, value: 0 }))
         }
     }
 }

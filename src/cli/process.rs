@@ -1,0 +1,40 @@
+//! The options that say what becomes of the program itself: the same of `init` and `run`.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use super::options::{Id, Opt};
+use super::{text, wrong};
+use crate::error::Result;
+use crate::spec::process::{EnvChange, Process, parse_rlimit, parse_umask, parse_user};
+
+/// Puts one of these options into the process; `false` if it is another.
+///
+/// # Errors
+/// The value makes no sense.
+pub(super) fn set(process: &mut Process, option: &'static Opt, value: OsString) -> Result<bool> {
+    match option.id {
+        Id::Env => process.env.push(env(option, value)?),
+        Id::Workdir => process.cwd = Some(value.into()),
+        Id::User | Id::Umask | Id::Ulimit => {
+            let value = text(option, value)?;
+            let say = |why: String| wrong(option, &value, why);
+            match option.id {
+                Id::User => process.user = Some(parse_user(&value).map_err(say)?),
+                Id::Umask => process.umask = Some(parse_umask(&value).map_err(say)?),
+                _ => process.rlimits.push(parse_rlimit(&value).map_err(say)?),
+            }
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// `NAME=VALUE` or `NAME`.
+fn env(option: &'static Opt, value: OsString) -> Result<EnvChange> {
+    match value.as_bytes() {
+        [] | [b'=', ..] => Err(wrong(option, &value.to_string_lossy(), "a variable needs a name")),
+        bytes if bytes.contains(&b'=') => Ok(EnvChange::Set(value)),
+        _ => Ok(EnvChange::Copy(value)),
+    }
+}

@@ -1,0 +1,66 @@
+//! Who runs a program: what its first bytes say, for the words of an error.
+
+use std::ffi::CString;
+
+use crate::sys;
+
+/// What a script or a dynamic program asks the kernel to run it with; `None` if the file asks for nothing.
+pub(super) fn interpreter_of(path: &str) -> Option<String> {
+    let file = sys::fd::open_at(nix::fcntl::AT_FDCWD, &CString::new(path).ok()?, nix::fcntl::OFlag::O_RDONLY)
+        .ok()?;
+    let mut head = [0; 4096];
+    let length = nix::unistd::read(&file, &mut head).ok()?;
+    let head = head.get(..length)?;
+    if let Some(line) = head.strip_prefix(b"#!") {
+        let line = line.split(|byte| *byte == b'\n').next()?;
+        let words = line.split(|byte| *byte == b' ' || *byte == b'\t');
+        let first = words.into_iter().find(|word| !word.is_empty())?;
+        let (first, end) = first.strip_suffix(b"\r").map_or((first, ""), |first| (first, "\\r"));
+        return Some(format!("{}{end}", String::from_utf8_lossy(first)));
+    }
+    elf_interpreter(head)
+}
+
+/// The PT_INTERP of an ELF file whose first bytes these are; elf(5). Only the byte order of this machine counts.
+fn elf_interpreter(head: &[u8]) -> Option<String> {
+    const PT_INTERP: u32 = 3;
+    let is_64 = match head.get(..5)? {
+        [0x7f, b'E', b'L', b'F', class] => *class == 2,
+        _ => return None,
+    };
+    let half = |at: usize| head.get(at..at + 2)?.try_into().ok().map(u16::from_ne_bytes).map(usize::from);
+    let word = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
+    let wide = |at: usize| {
+        if !is_64 {
+            return word(at).and_then(|value| usize::try_from(value).ok());
+        }
+        let bytes = head.get(at..at + 8)?.try_into().ok()?;
+        usize::try_from(u64::from_ne_bytes(bytes)).ok()
+    };
+    let (table, size, count) =
+        if is_64 { (wide(32)?, half(54)?, half(56)?) } else { (wide(28)?, half(42)?, half(44)?) };
+    let entry = (0..count.min(64)).find_map(|index| {
+        let entry = table.checked_add(index * size)?;
+        (word(entry)? == PT_INTERP).then_some(entry)
+    })?;
+    let (offset, length) =
+        if is_64 { (wide(entry + 8)?, wide(entry + 32)?) } else { (wide(entry + 4)?, wide(entry + 16)?) };
+    let text = head.get(offset..offset.checked_add(length)?)?;
+    let text = text.split(|byte| *byte == 0).next()?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interpreter_of_this_very_program_is_found() {
+        let own = std::env::current_exe().unwrap();
+        let found = interpreter_of(own.to_str().unwrap());
+        // The test program is dynamic on every host that cargo test runs on; a static one asks for nothing.
+        assert!(found.is_none_or(|path| path.starts_with('/')));
+        assert_eq!(elf_interpreter(b"\x7fELF\x02"), None, "cut short");
+        assert_eq!(elf_interpreter(&[0x7f; 4096]), None, "no ELF");
+    }
+}
