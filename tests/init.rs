@@ -436,7 +436,7 @@ fn each_reaped_orphan_is_told_where_that_is_wanted() {
         assert_eq!(finished.out, "adopted 3\nzombies 0\n");
         let told: Vec<_> = finished.err.lines().collect();
         let is_pid = |line: &&str| {
-            let pid = line.strip_prefix("launcher: warning: reaped zombie process with pid=");
+            let pid = line.strip_prefix("launcher: warning: Reaped zombie process with pid=");
             pid.is_some_and(|pid| pid.parse::<u32>().is_ok())
         };
         assert!(told.len() == 3 && told.iter().all(is_pid), "{told:?}");

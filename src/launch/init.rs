@@ -239,7 +239,8 @@ impl Init<'_> {
             *place = 0;
         }
         if self.options.warn_on_reap {
-            warning!("reaped zombie process with pid={pid}");
+            // tini's words: people look for them.
+            warning!("Reaped zombie process with pid={pid}");
         } else {
             debug!("reaped process {pid}");
         }
