@@ -30,7 +30,7 @@ test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ON
 	LAUNCHER_AARCH64=$(1)/launcher-aarch64
 TEST_ENV = $(call test_env,$(CURDIR)/$(DIST))
 
-.PHONY: release init-only probe aarch64 all-builds test lint size bench run soak clean help
+.PHONY: release init-only probe aarch64 all-builds test engines lint size bench run soak clean help
 .NOTPARALLEL: # release and init-only come out of cargo under one name
 .DEFAULT_GOAL = release
 
@@ -57,6 +57,10 @@ test: all-builds ## every test, on the shipped files (TESTS="--test cli" for som
 	bin=$$(mktemp -d) && trap 'rm -rf "$$bin"' EXIT && chmod 755 "$$bin" && cp $(DIST)/* "$$bin" && \
 	$(call test_env,$$bin) $(HOST_CARGO) test --locked --no-fail-fast $(TESTS)
 	@if [ -x tests/vm/run-all ]; then .ci/install.sh vm && $(TEST_ENV) tests/vm/run-all; fi
+
+engines: release probe ## docker and podman with launcher as their init (installs docker.io, which may start its daemon)
+	@.ci/install.sh engines
+	@$(TEST_ENV) tests/engines/run-all
 
 lint: ## format and clippy, both feature sets
 	@$(HOST_CARGO) clippy --version >/dev/null 2>&1 || .ci/install.sh lint
