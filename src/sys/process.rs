@@ -202,7 +202,7 @@ pub(crate) fn exit_now(status: u8) -> ! {
 }
 
 /// Bytes of stack for the child of [`spawn`]: it makes system calls on prepared memory, nothing deeper.
-const STACK: usize = 64 * 1024;
+const STACK: usize = 32 * 1024;
 
 /// Runs `child` in a new process that borrows our memory until it executes a program or exits, and waits for that:
 /// `clone(2)` with CLONE_VM|CLONE_VFORK, which copies no page tables and hands back what the child wrote to our
@@ -216,7 +216,8 @@ pub(crate) fn spawn<F: FnMut() -> c_int>(mut child: F) -> Result<Pid, Errno> {
         let child = unsafe { &mut *argument.cast::<F>() };
         child()
     }
-    let mut stack = MaybeUninit::<Stack>::uninit();
+    // Not on our stack: the compiler touches each page of a large frame, and what was touched once stays ours.
+    let mut stack = Box::<Stack>::new_uninit();
     // SAFETY: one past the end of the array is a valid place to grow down from; `Stack` is aligned to 16.
     let top = unsafe { stack.as_mut_ptr().add(1) };
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
