@@ -220,7 +220,7 @@ fn namespaces_and_names_that_fail() {
 #[test]
 fn the_wires_between_the_processes_that_fail() {
     require!(root, busybox, memory_v1, strace);
-    let calls = ["socketpair", "signalfd4", "poll", "recvfrom", "sendto", "close_range"];
+    let calls = ["socketpair", "rt_sigtimedwait", "poll", "recvfrom", "sendto", "close_range"];
     full("errors-wire").sweep(&calls, ERRORS);
 }
 

@@ -58,7 +58,7 @@ pub(crate) enum ChildStep {
     /// Makes the rootfs `/`.
     PivotRoot,
     /// Hides files and folders of the kernel's.
-    Mask(&'static KernelFolder),
+    Mask(&'static [KernelFolder]),
     /// Makes files and folders of the kernel's read-only.
     Protect(&'static KernelFolder),
     /// Makes a folder read-only.
@@ -110,8 +110,14 @@ impl Display for ChildStep {
                 f.write_str("fill /dev: null zero full random urandom tty, fd stdin stdout stderr ptmx")
             }
             Self::PivotRoot => f.write_str("pivot_root into the rootfs and detach the old root"),
-            Self::Mask(folder) => names(f, "mask", folder),
-            Self::Protect(folder) => names(f, "protect", folder),
+            Self::Mask(folders) => {
+                f.write_str("mask")?;
+                folders.iter().try_for_each(|folder| names(f, folder))
+            }
+            Self::Protect(folder) => {
+                f.write_str("protect")?;
+                names(f, folder)
+            }
             Self::MakeReadOnly(path) => write!(f, "make {path} read-only"),
             Self::MakeRootReadOnly => f.write_str("make / read-only"),
             Self::BecomeSubreaper => f.write_str("become subreaper"),
@@ -153,7 +159,7 @@ impl ChildStep {
             Self::Mount(mount) => mounts::perform(root(context)?, mount),
             Self::PopulateDev => dev::populate(root(context)?),
             Self::PivotRoot => rootfs::pivot(root(context)?),
-            Self::Mask(folder) => mounts::mask(root(context)?, folder),
+            Self::Mask(folders) => mounts::mask(root(context)?, folders),
             Self::Protect(folder) => mounts::make_names_read_only(root(context)?, folder),
             Self::MakeReadOnly(path) => mounts::make_read_only(root(context)?, path),
             Self::MakeRootReadOnly => rootfs::make_root_read_only(root(context)?),
@@ -163,9 +169,9 @@ impl ChildStep {
     }
 }
 
-/// A folder with names in it, as one line.
-fn names(f: &mut fmt::Formatter<'_>, verb: &str, folder: &KernelFolder) -> fmt::Result {
-    write!(f, "{verb} in {}:", folder.path)?;
+/// A folder and names in it.
+fn names(f: &mut fmt::Formatter<'_>, folder: &KernelFolder) -> fmt::Result {
+    write!(f, " in {}:", folder.path)?;
     folder.names.iter().try_for_each(|name| write!(f, " {}", name.to_string_lossy()))
 }
 

@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 
@@ -22,7 +21,7 @@ use crate::sys;
 use crate::sys::fd::Closing;
 use crate::sys::ns::{Side, Wish};
 use crate::sys::process::{Change, Who};
-use crate::sys::signal::{Disposition, Set};
+use crate::sys::signal::{Disposition, Received, Set};
 use crate::sys::terminal::Terminal;
 
 /// The child from outside.
@@ -201,85 +200,52 @@ fn kill(child: &Child) {
     tolerate(sys::process::wait(Who::Child(child.pid)), "ECHILD: reaped already");
 }
 
-/// Waits until the entrypoint runs, then until init ends. A child that we cannot wait for is killed.
+/// Waits until init ends, and forwards signals to it meanwhile. A child that we cannot wait for is killed.
+///
+/// Nothing wakes us while the child sets up: what it says lies in the socket until it ends, or until a signal comes
+/// whose meaning depends on whether the entrypoint runs.
 fn stand_by(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<u8> {
-    match wait_until_ready(plan, child, ignored) {
-        Ok(Started::Running(held_back)) => {
-            for signal in held_back {
-                forward(child, signal);
-            }
-            wait_until_ended(child, ignored).inspect_err(|_| kill(child))
-        }
-        Ok(Started::Died) => Err(silent_death(plan, child)),
-        Ok(Started::Interrupted(signal)) => {
+    let ended = wait_until_ended(child, ignored).inspect_err(|_| kill(child))?;
+    match ended {
+        Ended::ByRequest(signal) => {
             kill(child);
             Ok(sys::process::status_of_signal(signal))
         }
-        Err(error) => {
-            kill(child);
-            Err(error)
-        }
+        Ended::ByItself(change) => outcome(plan, child, change),
     }
 }
 
-/// Forwards signals until init ends, and returns its exit status.
-fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<u8> {
-    loop {
-        // First, always: its SIGCHLD may have come, or merged with another's, while we listened to it.
-        if let Some(status) = ended(child)? {
-            return Ok(status);
-        }
-        let Some(received) = sys::signal::wait_for_any(None).doing("wait for signals")? else { continue };
-        if received.number != libc::SIGCHLD && !ignored.contains(&received.number) {
-            forward(child, received.number);
-        }
-    }
+/// How the wait for init ended.
+#[derive(Debug, Clone, Copy)]
+enum Ended {
+    /// It is gone.
+    ByItself(Change),
+    /// It still sets up, and somebody sent this signal to end us.
+    ByRequest(i32),
 }
 
-/// How the set-up ended.
-#[derive(Debug)]
-enum Started {
-    /// The entrypoint runs; these signals came meanwhile.
-    Running(Vec<i32>),
-    /// Somebody asked us to end.
-    Interrupted(i32),
-    /// The child is gone and left no word.
-    Died,
-}
-
-/// Listens to the child and to signals until the entrypoint runs.
-fn wait_until_ready(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<Started> {
-    let signals = sys::signal::descriptor().doing("open a signalfd")?;
-    let mut held_back = Vec::new();
+/// Forwards signals until init ends.
+fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<Ended> {
+    let mut entrypoint_runs = false;
     loop {
-        let mut polled = [
-            PollFd::new(child.channel.as_fd(), PollFlags::POLLIN),
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-        ];
-        match nix::poll::poll(&mut polled, PollTimeout::NONE) {
-            Err(Errno::EINTR) => continue,
-            result => result.doing("wait for the child")?,
+        // First, always: its SIGCHLD may have come, or merged with another's, before we waited.
+        if let Some(change) = end_of(child)? {
+            return Ok(Ended::ByItself(change));
+        }
+        let Some(Received { number, .. }) = sys::signal::wait_for_any(None).doing("wait for signals")? else {
+            continue;
         };
-        let [from_child, _] = polled.map(|one| one.any().unwrap_or(false));
-        if from_child {
-            return match sync::receive(child.channel.as_fd())? {
-                Some(Message::Ready) => Ok(Started::Running(held_back)),
-                Some(Message::Failed(step, error)) => Err(match step {
-                    Some(step) => at_step(plan, usize::from(step), error),
-                    None => error,
-                }),
-                Some(Message::Born(_)) => Err(Error::new("the child spoke out of turn")),
-                None => Ok(Started::Died),
-            };
+        if number == libc::SIGCHLD || ignored.contains(&number) {
+            continue;
         }
-        match sys::signal::read(signals.as_fd()).doing("read a signal")? {
-            Some(received) if ignored.contains(&received.number) => {}
-            Some(received) if is_request_to_end(received.number) => {
-                return Ok(Started::Interrupted(received.number));
+        // A child that still sets up keeps the others for its entrypoint: it has blocked them all.
+        if !entrypoint_runs && is_request_to_end(number) {
+            entrypoint_runs = sync::peek(child.channel.as_fd())?;
+            if !entrypoint_runs {
+                return Ok(Ended::ByRequest(number));
             }
-            Some(received) if received.number != libc::SIGCHLD => held_back.push(received.number),
-            _ => {}
         }
+        forward(child, number);
     }
 }
 
@@ -288,15 +254,22 @@ fn is_request_to_end(signal: i32) -> bool {
     matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT)
 }
 
-/// Reaps a child that left no word, and says how it died.
-fn silent_death(plan: &Plan, child: &Child) -> Error {
-    let how = match sys::process::wait(Who::Child(child.pid)) {
-        Ok(Some((_, Change::Killed(signal)))) => format!("killed by {}", signal_name(signal)),
-        Ok(Some((_, Change::Exited(status)))) => format!("exited with {status}"),
-        _ => "gone".to_owned(),
-    };
-    Error::new(format_args!("the child died during the set-up: {how}"))
-        .hint(hints::for_silent_death(!plan.cgroups.is_empty()))
+/// What an ended child leaves: the exit status of init, 128 + n if it was killed; or what failed before it was init.
+fn outcome(plan: &Plan, child: &Child, change: Change) -> Result<u8> {
+    match sync::receive(child.channel.as_fd())? {
+        Some(Message::Ready) => Ok(change.status().unwrap_or(crate::error::STATUS_OURS)),
+        Some(Message::Failed(Some(step), error)) => Err(at_step(plan, usize::from(step), error)),
+        Some(Message::Failed(None, error)) => Err(error),
+        Some(Message::Born(_)) => Err(Error::new("the child spoke out of turn")),
+        None => {
+            let how = match change {
+                Change::Killed(signal) => format!("killed by {}", signal_name(signal)),
+                other => other.to_string(),
+            };
+            Err(Error::new(format_args!("the child died during the set-up: {how}"))
+                .hint(hints::for_silent_death(!plan.cgroups.is_empty())))
+        }
+    }
 }
 
 /// A signal by name, or by number.
@@ -304,11 +277,11 @@ fn signal_name(signal: i32) -> String {
     signal_hook::low_level::signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
 }
 
-/// The exit status of init if it has ended: its own, or 128 + n if it was killed.
-fn ended(child: &Child) -> Result<Option<u8>> {
+/// How init ended, if it has.
+fn end_of(child: &Child) -> Result<Option<Change>> {
     while let Some((pid, change)) = sys::process::wait(Who::AnyNow).doing("wait for the container")? {
         if pid == child.pid && change.status().is_some() {
-            return Ok(change.status());
+            return Ok(Some(change));
         }
     }
     Ok(None)

@@ -25,27 +25,26 @@ use crate::spec::mount::{Flags, Mount, Source};
 use crate::spec::namespaces::{Kind, Placement};
 use crate::spec::process::{EnvChange, User, change_env, name_of};
 
-/// What docker hides in /proc: the host's secrets and knobs that have no namespace.
-const MASKED_PROC: KernelFolder = KernelFolder {
-    path: "/proc",
-    magic: PROC_SUPER_MAGIC,
-    names: &[
-        c"acpi",
-        c"asound",
-        c"interrupts",
-        c"kcore",
-        c"keys",
-        c"latency_stats",
-        c"sched_debug",
-        c"scsi",
-        c"timer_list",
-        c"timer_stats",
-    ],
-};
-
-/// The same in /sys.
-const MASKED_SYS: KernelFolder =
-    KernelFolder { path: "/sys", magic: SYSFS_MAGIC, names: &[c"devices/virtual/powercap", c"firmware"] };
+/// What docker hides: the host's secrets and knobs that have no namespace. Folders end with a slash.
+const MASKED: [KernelFolder; 2] = [
+    KernelFolder {
+        path: "/proc",
+        magic: PROC_SUPER_MAGIC,
+        names: &[
+            c"acpi/",
+            c"asound/",
+            c"interrupts",
+            c"kcore",
+            c"keys",
+            c"latency_stats",
+            c"sched_debug",
+            c"scsi/",
+            c"timer_list",
+            c"timer_stats",
+        ],
+    },
+    KernelFolder { path: "/sys", magic: SYSFS_MAGIC, names: &[c"devices/virtual/powercap/", c"firmware/"] },
+];
 
 /// What docker makes read-only.
 const PROTECTED_PROC: KernelFolder = KernelFolder {
@@ -311,8 +310,7 @@ impl<'a> Planner<'a> {
             // Before the pivot: files are hidden behind the host's /dev/null, which no image can have exchanged. The
             // names are those of the kernel's file systems, so they mean the container's as well before as after it.
             steps.push(ChildStep::Protect(&PROTECTED_PROC));
-            steps.push(ChildStep::Mask(&MASKED_PROC));
-            steps.push(ChildStep::Mask(&MASKED_SYS));
+            steps.push(ChildStep::Mask(&MASKED));
         }
         steps.push(ChildStep::PivotRoot); // after all mounts: their sources are the host's
     }

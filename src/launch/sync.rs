@@ -7,7 +7,7 @@
 //!                    ───────  Go  ───────>
 //!                                           steps, then the entrypoint
 //!                    <── Ready | Failed ──  closes its end
-//!   waits for the child's end, forwards signals
+//!   waits for the child's end, forwards signals, then reads how it went
 //! ```
 //! Where an existing user or PID namespace is joined, a courier stands in between: it joins, makes the child on the
 //! parent's behalf (CLONE_PARENT), tells its pid (`Born`) and exits.
@@ -75,7 +75,18 @@ pub(crate) fn tell(end: BorrowedFd<'_>, message: &Message) {
     );
 }
 
-/// Parent: the next message; `None` when the other end is closed.
+/// Parent: whether the child has said something.
+///
+/// # Errors
+/// The socket fails.
+pub(crate) fn peek(end: BorrowedFd<'_>) -> Result<bool> {
+    match recv(end.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
+        Err(Errno::EAGAIN) => Ok(false),
+        result => result.map(|length| length > 0).doing("listen to the child"),
+    }
+}
+
+/// Parent: the next message of a child that has spoken or is gone; `None` when the other end is closed.
 ///
 /// # Errors
 /// The message is not one of ours, or the socket fails.

@@ -1,11 +1,8 @@
 //! Signals, raw: the kernel's 64-bit set, so that no number is kept back by libc (it hides 32 to 34).
 
-use std::os::fd::{BorrowedFd, OwnedFd};
-
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::fd::own;
 use super::{cvt, cvt_int};
 
 /// The kernel's signal set on the architectures we build for: bit n-1 is signal n.
@@ -147,29 +144,6 @@ pub(crate) fn stop_self(signal: i32) -> bool {
 pub(crate) fn die_of(signal: i32) {
     let undumpable = super::process::hide_from_ptrace();
     crate::error::tolerate(undumpable.and_then(|()| suffer(signal)), "the caller exits with 128 + n then");
-}
-
-/// `signalfd4(2)`, Linux 2.6.27: a descriptor that reads every blocked signal; close-on-exec, does not block.
-pub(crate) fn descriptor() -> Result<OwnedFd, Errno> {
-    let all = Set::ALL;
-    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-    // SAFETY: the kernel copies the set and returns a new descriptor.
-    cvt_int(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const all, SET_SIZE, flags) }).map(own)
-}
-
-/// Takes the next signal from a [`descriptor`]; `None` when none is pending.
-pub(crate) fn read(descriptor: BorrowedFd<'_>) -> Result<Option<Received>, Errno> {
-    let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
-    match nix::unistd::read(descriptor, &mut info) {
-        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
-        Err(errno) => Err(errno),
-        // The struct opens with ssi_signo, ssi_errno and ssi_code, each 32 bits; the kernel never cuts one short.
-        Ok(_) => {
-            let (words, _) = info.as_chunks::<4>();
-            let field = |index: usize| words.get(index).map_or(0, |word| i32::from_ne_bytes(*word));
-            Ok(Some(Received { number: field(0), code: field(2), pid: field(3), uid: 0, value: 0 }))
-        }
-    }
 }
 
 /// The kernel's own `struct sigaction`, which differs from libc's.
