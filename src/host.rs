@@ -56,7 +56,7 @@ pub(crate) struct Host {
     pub(crate) uid: u32,
     /// Effective group id.
     pub(crate) gid: u32,
-    /// Our capabilities; looked up only where some are named.
+    /// Our capabilities; looked up only where some are named, and for a user other than root.
     pub(crate) permitted: u64,
     /// Name of the user, as /etc/passwd has it; its number if it has none.
     pub(crate) user: String,
@@ -101,7 +101,7 @@ impl Host {
         if !spec.resources.is_empty() {
             host.hierarchies = probe_hierarchies(uid, &spec.resources.controllers())?;
         }
-        if spec.process.required != CapSet::NONE {
+        if uid != 0 || spec.process.required != CapSet::NONE {
             host.permitted = sys::caps::permitted().doing("look at our capabilities")?;
         }
         if spec.mapping == Mapping::Subordinate {

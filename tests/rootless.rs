@@ -194,7 +194,7 @@ fn what_an_ordinary_user_cannot_have_is_refused_with_the_cure() {
         (&["--uidmap", "0:0:1"], "write gid_map", "newgidmap"),
         (&["--uidmap", "0:100000:65536"], "gid_map", "newgidmap"),
         (&["--ulimit", "nofile=9:9999999"], "nofile", "CAP_SYS_RESOURCE"),
-        (&["--userns", "host"], "clone", "CAP_SYS_ADMIN"),
+        (&["--userns", "host"], "capability setgid", "--userns new"),
         (&["--network", "ns:/proc/1/ns/net"], "/proc/1/ns/net", "owner"),
     ] {
         let named = [&["--name", "rootless-refused"][..], options].concat();

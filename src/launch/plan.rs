@@ -391,6 +391,11 @@ impl<'a> Planner<'a> {
         if !self.in_userns() && lacking != CapSet::NONE {
             return Err(Error::new(format_args!("--cap-add {lacking}: launcher does not have it itself")));
         }
+        let may_set_ids = self.host.uid == 0 || CapSet(self.host.permitted).contains(CapSet::SETGID);
+        if !self.in_userns() && !may_set_ids {
+            return Err(Error::new("without a user namespace: launcher lacks the capability setgid")
+                .hint("--userns new needs none, and is the default for an ordinary user"));
+        }
         if maps.is_new && (to_host(&maps.uids, user.uid).is_none() || to_host(&maps.gids, user.gid).is_none())
         {
             return Err(Error::new(format_args!("-u {}:{}: an id that is not mapped", user.uid, user.gid))
@@ -446,9 +451,11 @@ impl<'a> Planner<'a> {
             env = vec![
                 format!("PATH={DEFAULT_PATH}").into(),
                 format!("HOME={home}").into(),
-                format!("HOSTNAME={}", self.hostname()).into(),
                 "container=launcher".into(),
             ];
+            if self.is_new(Kind::Uts) {
+                env.push(format!("HOSTNAME={}", self.hostname()).into());
+            }
             change_env(&mut env, &[EnvChange::Copy("TERM".into())], callers);
         }
         change_env(&mut env, &process.env, callers);

@@ -211,8 +211,11 @@ fn the_small_environment_takes_nothing_from_the_caller_but_what_is_named() {
         EnvChange::Copy("NO".into()),
     ];
     let planner = Planner { spec: &spec, host: &host };
-    let want = ["HOME=/", "HOSTNAME=web", "container=launcher", "TERM=vt100", "LANG=C", "PATH=/x=y"];
+    let want = ["HOME=/", "container=launcher", "HOSTNAME=web", "TERM=vt100", "LANG=C", "PATH=/x=y"];
     assert_eq!(planner.environment(), want);
+    spec.namespaces.set(Kind::Uts, Placement::Host);
+    let planner = Planner { spec: &spec, host: &host };
+    assert!(!planner.environment().contains(&"HOSTNAME=web".into()), "the host has its own name");
     spec.process.env_host = true;
     let planner = Planner { spec: &spec, host: &host };
     assert_eq!(planner.environment(), ["SECRET=1", "TERM=vt100", "LANG=C", "PATH=/x=y"]);
@@ -227,4 +230,16 @@ fn steps_are_numbered_as_they_are_printed() {
     let last = plan.lines().len();
     assert_eq!(plan.describe(last).as_deref(), Some("execute app"));
     assert_eq!((plan.describe(0), plan.describe(last + 1)), (None, None));
+}
+
+#[test]
+fn ids_without_a_user_namespace_need_the_right_to_change_them() {
+    let mut spec =
+        Spec { process: Process { args: vec!["app".into()], ..Process::default() }, ..Spec::default() };
+    let ordinary = Host { uid: 1000, permitted: 0, ..Host::default() };
+    assert!(Plan::new(&spec, &ordinary).is_ok());
+    spec.namespaces.set(Kind::User, Placement::Host);
+    let error = Plan::new(&spec, &ordinary).unwrap_err();
+    assert!(error.doing.contains("capability setgid"), "{error}");
+    assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("--userns new")));
 }

@@ -106,8 +106,9 @@ fn swap_needs_memory(spec: &Spec) -> Option<String> {
 
 /// The kernel takes a quota of at least 1 ms, and weights from 1 to 10000.
 fn cpu_numbers_are_in_range(spec: &Spec) -> Option<String> {
-    if spec.resources.cpus.is_some_and(|cpus| cpus < 10) {
-        return Some("--cpus takes at least 0.01".into());
+    // 8192 is what the largest kernels are built for.
+    if spec.resources.cpus.is_some_and(|cpus| !(10..=8_192_000).contains(&cpus)) {
+        return Some("--cpus takes 0.01 to 8192".into());
     }
     let weight = spec.resources.cpu_weight?;
     (!(1..=10_000).contains(&weight)).then(|| format!("--cpu-weight takes 1 to 10000, not {weight}"))
@@ -187,6 +188,7 @@ mod tests {
                 "--memory-swap",
             ),
             (limits(Resources { cpus: Some(9), ..Resources::default() }), "--cpus"),
+            (limits(Resources { cpus: Some(8_192_001), ..Resources::default() }), "--cpus"),
             (limits(Resources { cpu_weight: Some(0), ..Resources::default() }), "--cpu-weight"),
             (
                 limits(Resources { parent: Some("/a/../b".into()), pids: Some(1), ..Resources::default() }),
