@@ -5,7 +5,7 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -13,53 +13,17 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::tty::Terminal;
+use common::init::{
+    block_all_signals, current_call, descriptors, ignore, inherit, is_in_call, kill, launcher_probe,
+    only_child, probe, status_field, with_habit,
+};
 use common::{
-    Finished, Running, Temp, children_of, eventually, finish, launcher, launcher_path, launcher_with_faults,
-    probe_path, run,
+    Finished, Running, Temp, eventually, launcher, launcher_path, launcher_with_faults, probe_path, run,
 };
 
 /// Runs `launcher -- sh -c SCRIPT`.
 fn sh(script: &str) -> Finished {
     run(&mut launcher(["--", "sh", "-c", script]))
-}
-
-/// The probe with these words, as an argument list.
-fn probe(words: &[&str]) -> Vec<String> {
-    let path = probe_path().to_str().unwrap().to_owned();
-    assert!(Path::new(&path).exists(), "make probe, and name it in LAUNCHER_PROBE: no {path}");
-    [path].into_iter().chain(words.iter().map(|&word| word.to_owned())).collect()
-}
-
-/// launcher with options and a probe.
-fn launcher_probe(options: &[&str], words: &[&str]) -> Command {
-    let mut command = launcher(options);
-    command.args(probe(words));
-    command
-}
-
-/// The value of a field of /proc/PID/status.
-fn status_field(pid: u32, field: &str) -> String {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    line.unwrap_or_else(|| panic!("no {field} of {pid}")).trim().to_owned()
-}
-
-/// The only child of a process, once it has one.
-fn only_child(pid: u32) -> u32 {
-    eventually("one child", || children_of(pid).len() == 1);
-    children_of(pid)[0]
-}
-
-/// The open descriptors of another process.
-fn descriptors(pid: u32) -> BTreeSet<i32> {
-    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
-    entries.map(|entry| entry.file_name().to_str().unwrap().parse().unwrap()).collect()
-}
-
-fn kill(pid: u32, signal: i32) {
-    // SAFETY: takes two integers.
-    assert_eq!(unsafe { libc::kill(pid.try_into().unwrap(), signal) }, 0, "signal {signal} to {pid}");
 }
 
 // ---- how it ends
@@ -329,19 +293,6 @@ fn without_a_group_of_its_own_the_program_gets_signals_itself() {
 /// What a parent does to itself before it starts launcher.
 type Habit = fn();
 
-fn block_all_signals() {
-    // SAFETY: the kernel reads the set; the old one is not asked for.
-    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, &raw const ALL, 0usize, 8usize) };
-}
-
-/// The kernel's set of all signals.
-static ALL: u64 = u64::MAX;
-
-fn ignore(signal: i32) {
-    // SAFETY: no function is installed.
-    unsafe { libc::signal(signal, libc::SIG_IGN) };
-}
-
 #[test]
 fn mask_and_ignored_signals_are_handed_on_as_they_came() {
     let habits: [(&str, Habit); 6] = [
@@ -354,30 +305,11 @@ fn mask_and_ignored_signals_are_handed_on_as_they_came() {
     ];
     for (name, habit) in habits {
         let arguments = ["-E", "^Sig(Blk|Ign)", "/proc/self/status"];
-        let [want, got] = [Command::new("grep"), launcher(["--", "grep"])].map(|mut command| {
-            let arrange = move || {
-                habit();
-                Ok(())
-            };
-            // SAFETY: the habits make system calls only.
-            run(unsafe { command.args(arguments).pre_exec(arrange) }).expect(0)
-        });
+        let [want, got] = [Command::new("grep"), launcher(["--", "grep"])]
+            .map(|mut command| run(with_habit(command.args(arguments), habit)).expect(0));
         assert_eq!(got.out.lines().count(), 2, "{}", got.out);
         assert_eq!((&got.out, got.err.as_str()), (&want.out, ""), "{name}");
     }
-}
-
-/// Lets a command inherit descriptor 77 as a copy of `number` and nothing else, whatever the tests were started with.
-fn inherit(command: &mut Command, number: i32) -> &mut Command {
-    let arrange = move || {
-        // SAFETY: takes integers; what is closed on exec stays usable here.
-        nix::errno::Errno::result(unsafe { libc::close_range(3, u32::MAX, 4) })?; // CLOSE_RANGE_CLOEXEC
-        // SAFETY: takes three integers.
-        nix::errno::Errno::result(unsafe { libc::dup3(number, 77, 0) })?;
-        Ok(())
-    };
-    // SAFETY: the closure makes two system calls.
-    unsafe { command.pre_exec(arrange) }
 }
 
 #[test]
@@ -456,16 +388,14 @@ fn it_sleeps_in_one_call_until_there_is_something_to_do() {
     let mut running = Running::start(&mut launcher_probe(&["--"], &["pause"]));
     running.wait_for("ready");
     let pid = running.child.id();
-    let call = || std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
-    let number = libc::SYS_rt_sigtimedwait.to_string();
-    eventually("it waits for signals", || call().split(' ').next() == Some(&number));
+    eventually("it waits for signals", || is_in_call(pid, libc::SYS_rt_sigtimedwait));
     let switches =
         || (status_field(pid, "voluntary_ctxt_switches"), status_field(pid, "nonvoluntary_ctxt_switches"));
-    let before = (call(), switches());
+    let before = (current_call(pid), switches());
     for _ in 0..20 {
         sh("exit 0").expect(0);
     }
-    assert_eq!((call(), switches()), before, "it woke up");
+    assert_eq!((current_call(pid), switches()), before, "it woke up");
     assert_eq!(status_field(pid, "Threads"), "1");
     running.signal(libc::SIGTERM);
     running.finish().expect(1015);
@@ -588,194 +518,4 @@ fn it_makes_no_call_that_containers_forbid() {
     }
     let others: Vec<_> = calls.iter().filter(|call| !HARMLESS.contains(&call.as_str())).collect();
     assert!(others.is_empty(), "{others:?}");
-}
-
-// ---- on a terminal
-
-#[test]
-fn the_program_becomes_the_foreground_and_gets_what_is_typed() {
-    let mut terminal = Terminal::new();
-    let init = terminal.start(Command::new(launcher_path()).args(["--", "sh", "-c", "echo ready; exec cat"]));
-    terminal.wait_for("ready", 1);
-    let child = only_child(init.id());
-    assert_eq!(terminal.foreground(), i32::try_from(child).unwrap());
-    terminal.send("hello\n");
-    terminal.wait_for("hello", 2); // the terminal's echo and the program's
-    terminal.send("\x03");
-    finish(init).expect(1000 + libc::SIGINT);
-}
-
-#[test]
-fn ctrl_z_does_not_freeze_the_program() {
-    let mut terminal = Terminal::new();
-    let init = terminal.start(Command::new(launcher_path()).args(["--", "sh", "-c", "echo ready; exec cat"]));
-    terminal.wait_for("ready", 1);
-    terminal.send("\x1a");
-    terminal.wait_for("^Z", 1);
-    terminal.send("hello\n");
-    terminal.wait_for("hello", 2);
-    terminal.send("\x04");
-    finish(init).expect(0);
-}
-
-#[test]
-fn in_the_background_it_leaves_the_terminal_alone() {
-    let mut terminal = Terminal::new();
-    let script = r#"set -m; "$0" -- sh -c 'echo ready; read line </dev/null; exec sleep 600' & wait"#;
-    let mut shell = Command::new("sh");
-    let shell = terminal.start(shell.args([OsStr::new("-c"), OsStr::new(script)]).arg(launcher_path()));
-    terminal.wait_for("ready", 1);
-    assert_eq!(terminal.foreground(), i32::try_from(shell.id()).unwrap());
-    let init = only_child(shell.id());
-    kill(init, libc::SIGTERM);
-    finish(shell).expect(0);
-}
-
-#[test]
-fn a_new_size_of_the_terminal_is_told() {
-    let mut terminal = Terminal::new();
-    let mut command = Command::new(launcher_path());
-    let init = terminal.start(command.arg("--").args(probe(&["signals", "1"])));
-    terminal.wait_for("ready", 1);
-    // An engine signals launcher, not the terminal's foreground.
-    kill(init.id(), libc::SIGWINCH);
-    terminal.wait_for("28", 1);
-    finish(init).expect(0);
-}
-
-// ---- what the models do not have, and the models' own names
-
-#[test]
-fn who_ignores_the_request_to_end_is_killed_after_the_time_of_the_user() {
-    for (options, variable) in [(&["--stop-timeout", "0.1"][..], ""), (&[], "0.1")] {
-        let script = "trap '' TERM; echo ready; while :; do sleep 600; done";
-        let mut command = launcher(options);
-        command.env("LAUNCHER_STOP_TIMEOUT", variable).args(["--", "sh", "-c", script]);
-        let mut running = Running::start(&mut command);
-        running.wait_for("ready");
-        running.signal(libc::SIGTERM);
-        running.finish().expect(1009);
-    }
-}
-
-#[test]
-fn those_who_are_left_get_time_to_end() {
-    let script = "sh -c \"trap 'echo cleaned up; exit' TERM; echo ready >&2; while :; do sleep 0.01; done\" & \
-                  until [ -e $0 ]; do :; done; exit 3";
-    let temp = Temp::new();
-    let mark = temp.0.join("ready");
-    let script = script.replace("echo ready >&2", &format!("echo >{}", mark.display()));
-    let finished = run(launcher(["--wait-all", "--", "sh", "-c", &script]).arg(&mark)).expect(3);
-    assert_eq!(finished.out, "cleaned up\n");
-}
-
-#[test]
-fn signals_and_statuses_can_be_others() {
-    let mut running = Running::start(&mut launcher_probe(
-        &["-r", "USR1:TERM,15:0", "--exit-map", "42:7"],
-        &["signals", "9"],
-    ));
-    running.wait_for("ready");
-    running.signal(libc::SIGTERM);
-    running.signal(libc::SIGUSR1);
-    assert_eq!(running.finish().expect(7).out, "15\n");
-}
-
-#[test]
-fn a_report_says_how_it_ended_or_why_it_did_not_start() {
-    let temp = Temp::new();
-    let report = temp.0.join("report");
-    let read = || std::fs::read_to_string(&report).unwrap();
-    run(launcher(["--report"]).arg(&report).args(["--", "sh", "-c", "exit 3"])).expect(3);
-    assert!(
-        read().starts_with("{\"status\":3,\"signal\":0,\"seconds\":") && read().ends_with("}\n"),
-        "{}",
-        read()
-    );
-    run(launcher(["--report"]).arg(&report).args(["--", "sh", "-c", "kill -KILL $$"])).expect(1009);
-    assert!(read().starts_with("{\"status\":137,\"signal\":9,"), "{}", read());
-    run(launcher(["--report"]).arg(&report).args(["--", "/no/such/program"])).expect(127);
-    let want =
-        "{\"status\":127,\"error\":\"execute /no/such/program: No such file or directory (ENOENT)\"}\n";
-    assert_eq!(read(), want);
-}
-
-#[test]
-fn sockets_of_systemd_are_handed_on() {
-    // Only the process itself knows its number in time.
-    let script = r#"LISTEN_PID=$$ LISTEN_PIDFDID=1 LISTEN_FDS=1 exec "$0" -- sh -c 'echo $LISTEN_PID $$ $LISTEN_PIDFDID'"#;
-    let out = run(Command::new("sh").args(["-c", script]).arg(launcher_path())).expect(0).out;
-    let words: Vec<_> = out.split_whitespace().collect();
-    assert!(words.len() == 2 && words[0] == words[1], "{out}");
-}
-
-#[test]
-fn the_process_options_change_the_program_alone() {
-    let options = ["--umask", "027", "--workdir", "/tmp", "--env", "A=1", "--ulimit", "core=0"];
-    let finished =
-        run(launcher(options).args(["--", "sh", "-c", "umask; pwd; echo $A; ulimit -c"])).expect(0);
-    assert_eq!(finished.out, "0027\n/tmp\n1\n0\n");
-}
-
-/// launcher under another name.
-fn called(temp: &Temp, name: &str) -> Command {
-    let path = temp.0.join(name);
-    std::os::unix::fs::symlink(launcher_path(), &path).unwrap();
-    let mut command = Command::new(path);
-    command.stdin(Stdio::null());
-    command
-}
-
-#[test]
-fn under_another_name_it_has_that_programs_numbers() {
-    for (name, missing, not_executable, usage) in [
-        ("tini", 127, 126, 1),
-        ("tini-static", 127, 126, 1),
-        ("docker-init", 127, 126, 1),
-        ("podman-init", 127, 126, 1),
-        ("init", 127, 126, 1),
-        ("dumb-init_1.2.5_x86_64", 2, 2, 1),
-        ("catatonit", 1, 1, 1),
-    ] {
-        let temp = Temp::new();
-        let words = called(&temp, name).get_program().to_owned();
-        let command = |args: &[&str]| run(Command::new(&words).args(args).stdin(Stdio::null()));
-        command(&["--", "/no/such/program"]).expect(missing);
-        command(&["--", "/etc"]).expect(not_executable);
-        command(&["--", "sh", "-c", "exit 42"]).expect(42);
-        command(&["--", "sh", "-c", "kill -KILL $$"]).expect(137);
-        assert_eq!(
-            command(&["--", "echo", "-g", "-l"]).expect(0).out,
-            "-g -l\n",
-            "{name}: not its own options"
-        );
-        let told = command(&["--yolo", "x"]).expect(usage).err;
-        let own = name.split(['_']).next().unwrap().trim_end_matches("-static");
-        assert_eq!(told, format!("{own}: unrecognized option '--yolo'\n"));
-        command(&["-h"]).expect(0);
-        command(&[]).expect(usage);
-    }
-    for (name, start) in
-        [("tini", "tini version "), ("docker-init", "tini version "), ("catatonit", "tini version ")]
-    {
-        let out = run(called(&Temp::new(), name).arg("--version")).expect(0).out;
-        assert!(out.starts_with(start) && out.contains(" - git."), "{out}");
-    }
-}
-
-#[test]
-fn a_pause_container_holds_until_it_is_told_to_end() {
-    for (name, args, signal) in [("pause", &[][..], libc::SIGTERM), ("catatonit", &["-P"], libc::SIGINT)] {
-        let temp = Temp::new();
-        let mut running = Running::start(called(&temp, name).args(args));
-        let pid = running.child.id();
-        eventually("it waits", || {
-            std::fs::read_to_string(format!("/proc/{pid}/syscall"))
-                .is_ok_and(|call| call.split(' ').next() == Some(&libc::SYS_rt_sigtimedwait.to_string()))
-        });
-        running.signal(libc::SIGHUP);
-        running.signal(signal);
-        assert_eq!(running.line(), "");
-        running.finish().expect(0);
-    }
 }

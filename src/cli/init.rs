@@ -81,15 +81,15 @@ fn is_variable_of(option: &Opt, name: &[u8]) -> bool {
 }
 
 impl InitCommand {
-    /// Variables first, then the words, which overrule them.
+    /// The models' variables first, then ours, then the words: what is later overrules what was before.
     fn read(
         mut self,
         words: Vec<OsString>,
         env: &[OsString],
         model: Option<&'static Model>,
     ) -> Result<Command> {
-        env.iter().try_for_each(|entry| self.read_variable(entry))?;
         self.read_models_variables(env);
+        env.iter().try_for_each(|entry| self.read_variable(entry))?;
         // The original looks at nothing else, in any place.
         if self.options.rules == Rules::Pause && words.iter().any(|word| word.eq_ignore_ascii_case("-v")) {
             return Ok(Command::Version(model));

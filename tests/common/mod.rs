@@ -10,6 +10,7 @@
     reason = "these are tests"
 )]
 
+pub mod init;
 pub mod tty;
 
 use std::collections::BTreeMap;

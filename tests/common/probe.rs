@@ -5,7 +5,8 @@
 //! `probe fds`: prints the open descriptors. `probe pause`: prints `ready` and waits for ever.
 //! `probe die N`: kills itself with signal N. `probe adopted N`: makes N orphans, prints `adopted K` when K of them were
 //! given to our parent, then `zombies 0` when it has reaped them. `probe family`: prints `ready`; after SIGUSR1 and then
-//! SIGUSR2 prints `child got USR1` or `child got nothing` of a child in our process group.
+//! SIGUSR2 prints `child got USR1` or `child got nothing` of a child in our process group. `probe escaped`: the same
+//! with a child that leads a session of its own.
 #![allow(
     unsafe_code,
     clippy::print_stdout,
@@ -153,14 +154,22 @@ fn children_of(pid: u32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default()
 }
 
-/// A child in our process group that takes no signal: what was sent to it stays pending.
-fn family() -> i32 {
+/// A child in our process group, or in a session of its own, that takes no signal: what was sent to it stays pending.
+fn family(escapes: bool) -> i32 {
     block_all();
     let Some(child) = fork() else {
+        if escapes {
+            // SAFETY: takes nothing; a new process leads no group.
+            unsafe { libc::setsid() };
+        }
         loop {
             std::thread::park();
         }
     };
+    // SAFETY: takes an integer.
+    while escapes && unsafe { libc::getsid(child) } != child {
+        std::thread::yield_now();
+    }
     say("ready");
     // USR2 is sent after USR1 by one process: when the second is here, the first has gone to all that it went to.
     while next_signal() != libc::SIGUSR2 {}
@@ -209,7 +218,8 @@ fn main() {
         Some("signals") => signals(number),
         Some("orphans") => orphans(number),
         Some("adopted") => adopted(number),
-        Some("family") => family(),
+        Some("family") => family(false),
+        Some("escaped") => family(true),
         Some("die") => die(number),
         Some("fds") => fds(),
         Some("pause") => pause(),
