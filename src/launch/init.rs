@@ -44,7 +44,12 @@ impl Ended {
 pub(crate) fn supervise(entrypoint: Option<Pid>, options: &Options, terminal: Terminal) -> Result<Ended> {
     let state = State::new(entrypoint, nix::unistd::getpid(), options, now(options));
     let mut init = Init { state, options, terminal, told: [0; TOLD], reaped: 0 };
-    let how = init.run()?;
+    let how = init.run().inspect_err(|_| {
+        // Nobody would hear of its end.
+        if let Some(pid) = entrypoint {
+            tolerate(sys::process::kill(pid, libc::SIGKILL), "ESRCH: it has ended");
+        }
+    })?;
     match entrypoint {
         // dumb-init's way to tell those who are left in the session.
         Some(pid) if options.rules == Rules::DumbInit && options.place == Place::Session => {
@@ -189,7 +194,7 @@ impl Init<'_> {
     fn signal_all(&self, signal: i32) {
         debug!("signal {signal} to all");
         if self.state.is_first() {
-            report(signal, sys::process::kill(Pid::from_raw(-1), signal));
+            report(signal, sys::process::kill_all_others(signal));
         } else if descendants::are_visible() {
             descendants::visit_all(self.state.own, &mut |pid| {
                 report(signal, sys::process::kill(pid, signal));

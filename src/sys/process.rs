@@ -114,10 +114,20 @@ pub(crate) fn usage_of_children() -> Usage {
     }
 }
 
-/// `kill(2)` with any signal number; a negative pid is a process group.
+/// `kill(2)` with any signal number; a negative pid is a process group. EINVAL for 0 and -1, our own group and everybody:
+/// a pid is that only where somebody took the refusal of a call, or the 0 of another namespace, for a number.
 pub(crate) fn kill(pid: Pid, signal: c_int) -> Result<(), Errno> {
+    if matches!(pid.as_raw(), -1 | 0) {
+        return Err(Errno::EINVAL);
+    }
     // SAFETY: takes two integers.
     cvt(unsafe { libc::syscall(libc::SYS_kill, pid.as_raw(), signal) }).map(drop)
+}
+
+/// `kill(2)` of everybody that we may signal, but us; only for PID 1, whose namespace that is.
+pub(crate) fn kill_all_others(signal: c_int) -> Result<(), Errno> {
+    // SAFETY: takes two integers.
+    cvt(unsafe { libc::syscall(libc::SYS_kill, -1, signal) }).map(drop)
 }
 
 /// `pidfd_send_signal(2)`, Linux 5.1: as kill, and never to a stranger that got the number later.
