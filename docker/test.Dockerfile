@@ -1,4 +1,6 @@
-# Where every test can run; what cannot is a failure here, not a skip.
+# Where every test can run, on a machine with the memory controller on cgroup v1; what cannot is a failure here, not a
+# skip. On a machine that has cgroup v2 alone, run `make test` in it instead of .ci/run: the tests of v1 are skipped
+# then, and those of v2 run in a virtual machine in any case.
 # docker build -f docker/test.Dockerfile -t launcher-test .
 # docker run --rm --privileged --cgroupns=private launcher-test
 FROM debian:bookworm

@@ -267,7 +267,7 @@ fn rootless_steps_that_fail() {
 
 #[test]
 fn a_program_that_cannot_be_executed_is_126_or_127() {
-    require!(root, busybox, strace);
+    require!(root, busybox, memory_v1, strace);
     let scenario = full("errors-exec");
     // The first execve is launcher's own, or the first place of PATH; the error meets all that follow.
     for (error, status) in

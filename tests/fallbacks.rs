@@ -215,3 +215,21 @@ fn the_root_of_the_host_as_rootfs_works_or_says_that_it_cannot() {
         }
     }
 }
+
+#[test]
+fn a_file_that_is_mounted_on_a_file_of_the_rootfs_is_no_obstacle() {
+    require!(root, busybox, strace, unshare);
+    let rootfs = Rootfs::new();
+    for name in ["etc/source", "etc/target"] {
+        fs::write(rootfs.path().join(name), name).unwrap();
+    }
+    // As docker does with /etc/resolv.conf; without mount_setattr each mount is changed by itself.
+    let script = r#"mount --bind "$0/etc/source" "$0/etc/target" && exec "$@""#;
+    for faults in [&[][..], &["mount_setattr:error=ENOSYS"]] {
+        let inner = command(false, faults, &["--rootfs", rootfs.arg(), "--", "cat", "/etc/target"]);
+        let mut outer = Command::new("unshare");
+        outer.args(["--mount", "--propagation", "private", "sh", "-c", script, rootfs.arg()]);
+        let finished = run(outer.arg(inner.get_program()).args(inner.get_args())).expect(0);
+        assert_eq!(finished.out, "etc/source", "{faults:?}");
+    }
+}

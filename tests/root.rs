@@ -123,6 +123,9 @@ const MASKED: &str = "/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc
 fn expected_mounts(has_masks: bool) -> Vec<String> {
     let exists = |path: &&str| Path::new(path).exists();
     let mut all: Vec<String> = MOUNTS.map(str::to_owned).to_vec();
+    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        all.push("/sys/fs/cgroup cgroup2 ro,nosuid,nodev,noexec".to_owned()); // nothing on v1
+    }
     if has_masks {
         let read_only = READ_ONLY.iter().filter(|path| exists(path));
         all.extend(read_only.map(|path| format!("{path} proc ro,nosuid,nodev,noexec")));

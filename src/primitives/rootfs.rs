@@ -243,10 +243,14 @@ pub(crate) fn add_flags_to_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<(
 ///
 /// # Errors
 /// The kernel refuses.
-fn remount(folder: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
-    let flags = flags | flags_of(folder)?;
-    nix::unistd::fchdir(folder).doing("enter the folder")?;
-    sys::mount::remount_bind(c".", flags).doing("remount")
+fn remount(place: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
+    let flags = flags | flags_of(place)?;
+    match nix::unistd::fchdir(place) {
+        Ok(()) => sys::mount::remount_bind(c".", flags).doing("remount"),
+        // A file that is mounted on a file, as docker does with /etc/resolv.conf.
+        Err(Errno::ENOTDIR) => sys::mount::remount_bind(&handle_path(place), flags).doing("remount"),
+        Err(errno) => Err(errno).doing("enter the folder"),
+    }
 }
 
 /// The same for a mount and all below it: what mount_setattr(2) does in one call since Linux 5.12. Only before the root
