@@ -57,8 +57,9 @@ test: all-builds ## every test, on the shipped files (TESTS="--test cli" for som
 	bin=$$(mktemp -d) && trap 'rm -rf "$$bin"' EXIT && chmod 755 "$$bin" && cp $(DIST)/* "$$bin" && \
 	$(call test_env,$$bin) $(HOST_CARGO) test --locked --no-fail-fast $(TESTS)
 	@if [ -x tests/vm/run-all ]; then .ci/install.sh vm && $(TEST_ENV) tests/vm/run-all; fi
+	@if [ -x tests/engines/run-all ]; then .ci/install.sh engines && $(TEST_ENV) tests/engines/run-all; fi
 
-engines: release probe ## docker and podman with launcher as their init (installs docker.io, which may start its daemon)
+engines: release probe ## of the tests: docker and podman with launcher as their init
 	@.ci/install.sh engines
 	@$(TEST_ENV) tests/engines/run-all
 

@@ -27,11 +27,22 @@ missing() { # PACKAGE...
     done
 }
 
+# Some packages start a daemon when they are installed, as docker.io does. Debian's way to forbid it, unless the machine
+# has said something about it already.
+policy=/usr/sbin/policy-rc.d
+forbid_daemons() {
+    [ ! -e $policy ] || return 0
+    trap '$sudo rm -f $policy' EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null && $sudo chmod 755 $policy
+}
+
 install() { # PACKAGE...
     sudo=
     [ "$(id -u)" = 0 ] || sudo=sudo
     [ -z "$sudo" ] || command -v sudo >/dev/null || die "needs root for: apt-get install $*"
     echo "launcher: install: $*" >&2
+    forbid_daemons
     log=$(mktemp)
     # an index that cannot be fetched is a warning only: the package may be in the others
     $sudo apt-get -qq update >"$log" 2>&1 || :
