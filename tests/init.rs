@@ -18,7 +18,8 @@ use common::init::{
     only_child, probe, status_field, with_habit,
 };
 use common::{
-    Finished, Running, Temp, eventually, launcher, launcher_path, launcher_with_faults, probe_path, run,
+    Finished, Running, Temp, eventually, launcher, launcher_path, launcher_with_faults, probe_path, queue,
+    run,
 };
 
 /// Runs `launcher -- sh -c SCRIPT`.
@@ -199,6 +200,28 @@ fn queued_signals_arrive_one_by_one() {
     running.wait_for("ready");
     (0..100).for_each(|_| running.signal(34 + 5));
     assert_eq!(running.finish().expect(0).out, "39\n".repeat(100));
+}
+
+#[test]
+fn a_full_queue_delays_what_is_queued_and_nothing_else() {
+    require!(root);
+    // A user of its own: the kernel counts what waits for all processes of one together.
+    let options = ["-u", "54321:54321", "--ulimit", "sigpending=4", "--"];
+    let mut running = Running::start(&mut launcher_probe(&options, &["signals", "42"]));
+    running.wait_for("ready");
+    let init = running.child.id();
+    let child = only_child(init);
+    kill(child, libc::SIGSTOP);
+    eventually("the program is stopped", || status_field(child, "State").starts_with('T'));
+    (0..40).for_each(|value| queue(init, 34 + 5, value).unwrap());
+    eventually("its queue is full", || status_field(child, "SigQ") == "4/4");
+    kill(init, libc::SIGUSR1);
+    eventually("USR1 goes past the others", || status_field(child, "ShdPnd").ends_with("200"));
+    kill(child, libc::SIGCONT);
+    let finished = running.finish().expect(0);
+    let got: Vec<_> = finished.out.lines().collect();
+    assert_eq!((&got[..2], &got[2..]), (&["10", "18"][..], &["39"; 40][..]));
+    assert_eq!(finished.err, "");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use common::{
     DEADLINE, Rootfs, Running, cgroups_named, children_of, eventually, finish, launcher, launcher_as_user,
-    launcher_path, launcher_with_faults, processes_with, run,
+    launcher_path, launcher_with_faults, processes_with, queue, run,
 };
 
 /// Sends a signal to any process.
@@ -80,9 +80,8 @@ fn ways<'a>(own: &'a Rootfs, users: &'a Rootfs) -> Vec<(&'static str, Command)> 
 fn every_signal_reaches_the_command() {
     require!(root, busybox);
     let (own, users) = (Rootfs::new(), Rootfs::for_user());
-    // KILL and STOP cannot be caught, CHLD TTIN TTOU are launcher's own business; TERM comes last.
-    let own_business =
-        [libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD, libc::SIGTTIN, libc::SIGTTOU, libc::SIGTERM];
+    // KILL and STOP cannot be caught, TTIN TTOU are launcher's own business; TERM comes last.
+    let own_business = [libc::SIGKILL, libc::SIGSTOP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGTERM];
     let rest = (1..=64).filter(|number| !own_business.contains(number));
     for (way, command) in ways(&own, &users) {
         let mut probe = Probe::start(command, &["signals", "100"]);
@@ -92,6 +91,29 @@ fn every_signal_reaches_the_command() {
         }
         probe.running.finish().expect(42);
     }
+}
+
+#[test]
+fn a_value_comes_along_and_waits_where_there_is_no_room() {
+    require!(root, busybox, strace);
+    let rootfs = Rootfs::new();
+    // Twice in each of the two processes on the way, as if too many signals waited behind it.
+    let faults = ["rt_sigqueueinfo:error=EAGAIN:when=1..2"];
+    let words = ["--rootfs", rootfs.arg(), "--", "/probe", "storm"];
+    let mut running = Running::start(&mut launcher_with_faults(&faults, &words));
+    running.wait_for("ready");
+    let outer = children_of(running.child.id())[0];
+    for value in 1..=3 {
+        queue(outer, 34 + 5, value).unwrap();
+    }
+    kill(outer, libc::SIGUSR1);
+    let mut got: Vec<String> = (0..4).map(|_| running.line()).collect();
+    got.sort(); // USR1 does not wait for the others
+    let code = libc::SI_QUEUE;
+    assert_eq!(got[0], "10 0 0 0");
+    assert_eq!(got[1..], [1, 2, 3].map(|value| format!("39 {code} {value} 0")));
+    kill(children_of(children_of(outer)[0])[0], libc::SIGKILL);
+    assert_eq!(running.finish().expect(137).err, "");
 }
 
 #[test]

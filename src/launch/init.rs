@@ -43,7 +43,7 @@ impl Ended {
 /// The kernel does not let us wait for signals.
 pub(crate) fn supervise(entrypoint: Option<Pid>, options: &Options, terminal: Terminal) -> Result<Ended> {
     let state = State::new(entrypoint, nix::unistd::getpid(), options, now(options));
-    let mut init = Init { state, options, terminal, told: [0; TOLD], reaped: 0 };
+    let mut init = Init { state, options, terminal, unsent: None, told: [0; TOLD], reaped: 0 };
     let how = init.run().inspect_err(|_| {
         // Nobody would hear of its end.
         if let Some(pid) = entrypoint {
@@ -81,6 +81,8 @@ struct Init<'a> {
     options: &'a Options,
     /// What became of the terminal.
     terminal: Terminal,
+    /// A queued signal that the entrypoint's queue had no room for.
+    unsent: Option<Received>,
     /// The orphans that got their signal; 0 is a free place.
     told: [i32; TOLD],
     /// How many orphans were reaped.
@@ -106,8 +108,11 @@ impl Init<'_> {
             if let Some(how) = end {
                 return Ok(how);
             }
+            if let Some(signal) = self.unsent.take() {
+                self.queue(signal);
+            }
             let time = self.state.next_due().map(|due| due.saturating_sub(now(self.options)));
-            received = sys::signal::wait_for_any(time).doing("wait for signals")?;
+            received = sys::signal::wait_for_any(time, self.unsent.is_some()).doing("wait for signals")?;
         }
     }
 
@@ -157,20 +162,29 @@ impl Init<'_> {
         if signal == libc::SIGCONT {
             self.give_terminal_back();
         }
-        match self.state.entrypoint {
-            // Only one process can be sent a value.
-            Some(pid) if received.is_queued() && self.options.target == Target::Child => {
-                let sent = match sys::signal::queue(pid, Received { number: signal, ..received }) {
-                    Err(Errno::ENOSYS | Errno::EPERM) => sys::process::kill(pid, signal),
-                    result => result,
-                };
-                report(signal, sent);
-            }
-            _ => self.send(signal),
+        // Only one process can be sent a value.
+        if received.is_queued() && self.options.target == Target::Child {
+            self.queue(Received { number: signal, ..received });
+        } else {
+            self.send(signal);
         }
         if wake {
             self.send(libc::SIGCONT);
         }
+    }
+
+    /// Sends the entrypoint a signal with its value.
+    fn queue(&mut self, signal: Received) {
+        let Some(pid) = self.state.entrypoint.filter(|_| self.state.ended.is_none()) else { return };
+        let sent = match sys::signal::queue(pid, signal) {
+            Err(Errno::EAGAIN) if self.unsent.is_none() => {
+                self.unsent = Some(signal);
+                return;
+            }
+            Err(Errno::EAGAIN | Errno::ENOSYS | Errno::EPERM) => sys::process::kill(pid, signal.number),
+            result => result,
+        };
+        report(signal.number, sent);
     }
 
     /// Sends a signal to whom the user wants.

@@ -196,7 +196,7 @@ fn at_step(plan: &Plan, number: usize, error: Error) -> Error {
 
 /// Kills and reaps a child that is not to be.
 fn kill(child: &Child) {
-    forward(child, libc::SIGKILL);
+    tolerate(send(child, libc::SIGKILL), "ESRCH: gone already");
     tolerate(sys::process::wait(Who::Child(child.pid)), "ECHILD: reaped already");
 }
 
@@ -227,15 +227,22 @@ enum Ended {
 /// Forwards signals until init ends.
 fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<Ended> {
     let mut entrypoint_runs = false;
+    let mut unsent = None;
     loop {
         // First, always: its SIGCHLD may have come, or merged with another's, before we waited.
         if let Some(change) = end_of(child)? {
             return Ok(Ended::ByItself(change));
         }
-        let Some(Received { number, .. }) = sys::signal::wait_for_any(None).doing("wait for signals")? else {
+        if let Some(signal) = unsent.take() {
+            unsent = forward(child, signal);
+        }
+        let Some(received) = sys::signal::wait_for_any(None, unsent.is_some()).doing("wait for signals")?
+        else {
             continue;
         };
-        if number == libc::SIGCHLD || ignored.contains(&number) {
+        let Received { number, code, .. } = received;
+        // The kernel's word about a child is ours; a process may send one too.
+        if (number == libc::SIGCHLD && code > 0) || ignored.contains(&number) {
             continue;
         }
         // A child that still sets up keeps the others for its entrypoint: it has blocked them all.
@@ -245,7 +252,7 @@ fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<Ended> {
                 return Ok(Ended::ByRequest(number));
             }
         }
-        forward(child, number);
+        unsent = forward(child, received).or(unsent);
     }
 }
 
@@ -287,14 +294,26 @@ fn end_of(child: &Child) -> Result<Option<Change>> {
     Ok(None)
 }
 
-/// Passes a signal on to init, which passes it on to the entrypoint.
-fn forward(child: &Child, signal: i32) {
-    let sent = match &child.pidfd {
+/// Sends init a signal.
+fn send(child: &Child, signal: i32) -> std::result::Result<(), Errno> {
+    match &child.pidfd {
         Some(pidfd) => match sys::process::kill_pidfd(pidfd.as_fd(), signal) {
             Err(Errno::ENOSYS) => sys::process::kill(child.pid, signal),
             result => result,
         },
         None => sys::process::kill(child.pid, signal),
+    }
+}
+
+/// Passes a signal on to init, which passes it on to the entrypoint. `Some`: init's queue has no room for it now.
+fn forward(child: &Child, received: Received) -> Option<Received> {
+    let signal = received.number;
+    let queued =
+        if received.is_queued() { sys::signal::queue(child.pid, received) } else { Err(Errno::ENOSYS) };
+    let sent = match queued {
+        Err(Errno::EAGAIN) => return Some(received),
+        Err(Errno::ENOSYS | Errno::EPERM) => send(child, signal),
+        result => result,
     };
     match sent {
         Ok(()) | Err(Errno::ESRCH) => {}
@@ -302,6 +321,7 @@ fn forward(child: &Child, signal: i32) {
             warning!("{} could not be forwarded: {}", signal_name(signal), crate::error::describe(errno));
         }
     }
+    None
 }
 
 /// Says that the memory limit killed, which a status of 137 alone does not.

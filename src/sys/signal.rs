@@ -13,12 +13,17 @@ pub(crate) struct Set(u64);
 impl Set {
     /// Every signal from 1 to 64. The kernel leaves SIGKILL and SIGSTOP out by itself.
     pub(crate) const ALL: Self = Self(u64::MAX);
+    /// Those that the kernel merges while one of the same number waits: there is room for them in every queue.
+    const MERGED: Self = Self(u64::MAX >> 33);
     /// No signal.
     pub(crate) const EMPTY: Self = Self(0);
 }
 
 /// Bytes of a [`Set`], which the raw calls want to be told.
 const SET_SIZE: usize = size_of::<Set>();
+
+/// How many milliseconds pass until there may be room in a queue again.
+const HELD_UP: u64 = 10;
 
 /// Highest signal number.
 pub(crate) const LAST: i32 = 64;
@@ -82,9 +87,16 @@ struct Sent {
 /// `rt_sigtimedwait(2)`: sleeps until a blocked signal is pending and takes it, for ever or so many milliseconds. Not
 /// signalfd: it is one call less for each signal, no descriptor, and no filter knows one without the other.
 /// `None`: the time is over.
-pub(crate) fn wait_for_any(milliseconds: Option<u64>) -> Result<Option<Received>, Errno> {
+///
+/// `is_held_up`: where they go there is no room for one more that is queued. Then the others of that kind stay where they
+/// are, so that who sends them is told, and the time is short: nobody tells when there is room.
+pub(crate) fn wait_for_any(milliseconds: Option<u64>, is_held_up: bool) -> Result<Option<Received>, Errno> {
     let mut info = Info::default();
-    let all = Set::ALL;
+    let (set, milliseconds) = if is_held_up {
+        (Set::MERGED, Some(milliseconds.unwrap_or(HELD_UP).min(HELD_UP)))
+    } else {
+        (Set::ALL, milliseconds)
+    };
     loop {
         // The kernel's own timespec, two words on every architecture; libc's is another on some.
         let time =
@@ -92,7 +104,7 @@ pub(crate) fn wait_for_any(milliseconds: Option<u64>) -> Result<Option<Received>
         let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: the kernel reads the set and the time, null for ever, and fills `info`, which has room for its struct.
         let number = cvt_int(unsafe {
-            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const all, &raw mut info, time, SET_SIZE)
+            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, &raw mut info, time, SET_SIZE)
         });
         match number {
             // A stop and continue of ours ends the call without a signal.
@@ -107,7 +119,7 @@ pub(crate) fn wait_for_any(milliseconds: Option<u64>) -> Result<Option<Received>
     }
 }
 
-/// `rt_sigqueueinfo(2)`: sends a signal on as it came, with its value and its sender.
+/// `rt_sigqueueinfo(2)`: sends a signal on as it came, with its value and its sender. EAGAIN: RLIMIT_SIGPENDING.
 pub(crate) fn queue(pid: Pid, signal: Received) -> Result<(), Errno> {
     let head = [signal.number, 0, libc::SI_QUEUE];
     let sent = Sent { pid: signal.pid, uid: signal.uid, value: signal.value };

@@ -172,7 +172,7 @@ pub fn run(command: &mut Command) -> Finished {
 /// Waits for a child to end, or for the deadline.
 #[track_caller]
 pub fn finish(mut child: Child) -> Finished {
-    let watchdog = Watchdog::start(child.id());
+    let watchdog = Watchdog::start(child.id(), DEADLINE);
     let finished = collect(&mut child);
     watchdog.stop();
     finished
@@ -209,10 +209,10 @@ struct Watchdog(std::sync::mpsc::Sender<()>);
 
 impl Watchdog {
     #[allow(clippy::disallowed_methods, reason = "the test may have threads, launcher may not")]
-    fn start(pid: u32) -> Self {
+    fn start(pid: u32, time: Duration) -> Self {
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            if receiver.recv_timeout(DEADLINE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            if receiver.recv_timeout(time) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 eprintln!("deadline: killing {pid}");
                 kill_tree(pid);
             }
@@ -236,9 +236,14 @@ pub struct Running {
 impl Running {
     /// Starts it.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_for(command, DEADLINE)
+    }
+
+    /// Starts what may take this long.
+    pub fn start_for(command: &mut Command, time: Duration) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn");
         let lines = BufReader::new(child.stdout.take().unwrap());
-        let watchdog = Watchdog::start(child.id());
+        let watchdog = Watchdog::start(child.id(), time);
         Self { child, lines, watchdog }
     }
 
@@ -284,6 +289,31 @@ impl Drop for Running {
             self.child.wait().ok();
         }
     }
+}
+
+/// The kernel's `siginfo_t` of a signal that is queued.
+#[repr(C)]
+struct Info {
+    head: [i32; 3],
+    sent: Sent,
+    rest: [u64; 14],
+}
+
+/// Its sender and value.
+#[repr(C)]
+struct Sent {
+    pid: i32,
+    uid: u32,
+    value: usize,
+}
+
+/// Sends a signal with a value, whatever numbers libc keeps for itself.
+pub fn queue(pid: u32, number: i32, value: usize) -> nix::Result<()> {
+    let sent = Sent { pid: std::process::id().cast_signed(), uid: nix::unistd::getuid().as_raw(), value };
+    let info = Info { head: [number, 0, libc::SI_QUEUE], sent, rest: [0; 14] };
+    // SAFETY: the kernel reads its struct from `info`, which has room for it.
+    let result = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, number, &raw const info) };
+    nix::errno::Errno::result(result).map(drop)
 }
 
 /// Waits until `condition` holds, or fails at the deadline. For states that nobody announces.

@@ -6,7 +6,7 @@
 //! `probe die N`: kills itself with signal N. `probe adopted N`: makes N orphans, prints `adopted K` when K of them were
 //! given to our parent, then `zombies 0` when it has reaped them. `probe family`: prints `ready`; after SIGUSR1 and then
 //! SIGUSR2 prints `child got USR1` or `child got nothing` of a child in our process group. `probe escaped`: the same
-//! with a child that leads a session of its own.
+//! with a child that leads a session of its own. `probe storm SEED`: storm.rs.
 #![allow(
     unsafe_code,
     clippy::print_stdout,
@@ -14,6 +14,8 @@
     clippy::exit,
     reason = "a test program"
 )]
+
+mod storm;
 
 use std::io::Write;
 
@@ -223,6 +225,7 @@ fn main() {
         Some("die") => die(number),
         Some("fds") => fds(),
         Some("pause") => pause(),
+        Some("storm") => storm::storm(number),
         _ => 2,
     };
     std::process::exit(status);
