@@ -81,8 +81,9 @@ run: release ## the demonstration
 	@.ci/install.sh test
 	@tests/demo.sh $(DIST)/launcher
 
-soak: release probe ## hours of starts and stops; looks for leaks
+soak: release probe ## a minute of signals and orphans, ten of starts and stops; looks for what is lost or stays
 	@.ci/install.sh test
+	@$(TEST_ENV) LAUNCHER_STORM_SECONDS=60 $(HOST_CARGO) test --locked --test storm -- --nocapture
 	@$(TEST_ENV) tests/soak.sh $(DIST)/launcher
 
 clean: ## removes target/
