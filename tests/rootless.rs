@@ -147,6 +147,25 @@ fn an_ephemeral_root_of_the_host_lets_system_files_go() {
 }
 
 #[test]
+fn a_folder_that_the_user_may_not_read_is_no_empty_one() {
+    require!(root, busybox, unshare);
+    let rootfs = Rootfs::for_user();
+    // What is mounted below is locked, so that the folder cannot be a layer of an overlay.
+    let secret = rootfs.path().join("secret");
+    fs::create_dir_all(secret.join("below")).unwrap();
+    fs::set_permissions(&secret, PermissionsExt::from_mode(0o700)).unwrap();
+    let script = r#"mount -t tmpfs test "$0/secret/below" && exec setpriv --reuid 12345 --regid 12345 --clear-groups "$@""#;
+    let mut outer = Command::new("unshare");
+    outer.args(["--mount", "--propagation", "private", "sh", "-c", script, rootfs.arg()]);
+    outer.arg(launcher_path()).args(["--rootfs", rootfs.arg(), "--ephemeral", "--", "sh", "-c"]);
+    let finished =
+        run(outer.arg("echo 1 >new; ls secret; mkdir secret/new; cat new").current_dir("/")).expect(0);
+    assert_eq!(finished.out, "1\n");
+    assert!(finished.err.contains("ls: can't open 'secret': Permission denied"), "{}", finished.err);
+    assert!(finished.err.contains("mkdir: can't create directory 'secret/new'"), "{}", finished.err);
+}
+
+#[test]
 fn the_root_of_the_host_is_out_of_reach() {
     require!(root, busybox);
     let temp = temp_of_user();

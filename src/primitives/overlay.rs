@@ -125,8 +125,8 @@ fn compose(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
     let folder = Path::new("lower").join(path);
     let entries = match sys::dir::list(&folder) {
         Ok(entries) => entries,
-        // Unreadable for us outside as well: an empty folder says the same.
-        Err(Errno::EACCES) => return Ok(()),
+        // Unreadable for us outside as well.
+        Err(Errno::EACCES) => return show_read_only(&folder, &Path::new("merged").join(path)),
         Err(errno) => return Err(errno).doing(format_args!("read {}", folder.display())),
     };
     for entry in entries {

@@ -58,6 +58,12 @@ expect '--cpuset-cpus' 0 '^0$' own cpuset.cpus.effective --cpuset-cpus 0
 expect '--cpuset-cpus binds' 0 '^1$' launcher --rootfs $R --cpuset-cpus 0 -- nproc
 check 'no cgroup is left' nothing_left
 
+echo '# time, on a kernel older than those that tests mostly run on'
+expect '--time-offset' 0 '^yes$' launcher --rootfs $R --time-offset boottime=+10d -- \
+    sh -c '[ "$(cut -d . -f 1 /proc/uptime)" -gt 864000 ] && echo yes'
+expect 'of an ordinary user' 0 '^yes$' as_user $LAUNCHER --rootfs $R --time-offset boottime=+10d -- \
+    sh -c '[ "$(cut -d . -f 1 /proc/uptime)" -gt 864000 ] && echo yes'
+
 echo '# where the cgroup is'
 mkdir -p $CG/a/b
 below_a_parent() {
