@@ -149,6 +149,7 @@ fn a_request_to_end_is_held_back_for_the_time_of_the_user() {
     running.wait_for("ready");
     let init = running.child.id();
     running.signal(libc::SIGTERM);
+    eventually("it is taken", || status_field(init, "ShdPnd") == "0".repeat(16));
     // Other signals are not held back, and show that the first was looked at.
     running.signal(libc::SIGUSR1);
     assert_eq!(running.line(), "10");

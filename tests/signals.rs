@@ -19,6 +19,7 @@ use std::process::{Child, Command};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
+use common::init::kill;
 use common::{
     DEADLINE, Rootfs, Running, cgroups_named, children_of, eventually, finish, launcher, launcher_as_user,
     launcher_path, launcher_with_faults, processes_with, queue, run,
@@ -26,11 +27,6 @@ use common::{
 
 /// Sends a signal to any process.
 #[track_caller]
-fn kill(pid: u32, signal: i32) {
-    // SAFETY: kill takes two integers.
-    assert_eq!(unsafe { libc::kill(pid.try_into().unwrap(), signal) }, 0, "kill {pid}");
-}
-
 /// Whether a process exists, zombies included.
 fn exists(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
