@@ -74,6 +74,13 @@ fn variable<'a>(env: &'a [OsString], name: &str) -> Option<&'a OsStr> {
     env.iter().find_map(find).map(OsStr::from_bytes)
 }
 
+/// The options of init that may be variables too.
+pub(crate) fn settings() -> impl Iterator<Item = &'static Opt> {
+    let is_setting =
+        |option: &&Opt| option.group == Group::Init && !matches!(option.id, Id::As | Id::Pause | Id::License);
+    options::all().filter(is_setting)
+}
+
 /// Whether `name` is the variable of an option: `LAUNCHER_STOP_TIMEOUT` of `--stop-timeout`.
 fn is_variable_of(option: &Opt, name: &[u8]) -> bool {
     let upper = option.long().bytes().map(|byte| if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() });
@@ -130,11 +137,7 @@ impl InitCommand {
         let bytes = entry.as_bytes();
         let cut = bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len());
         let (name, value) = bytes.split_at(cut);
-        let is_setting = |option: &&Opt| {
-            option.group == Group::Init && !matches!(option.id, Id::As | Id::Pause | Id::License)
-        };
-        let Some(option) = options::all().filter(is_setting).find(|option| is_variable_of(option, name))
-        else {
+        let Some(option) = settings().find(|option| is_variable_of(option, name)) else {
             return Ok(());
         };
         match (value, option.value()) {

@@ -6,7 +6,7 @@ pub(crate) mod models;
 pub(crate) mod options;
 mod process;
 pub(crate) mod signals;
-mod words;
+pub(crate) mod words;
 
 #[cfg(feature = "container")]
 pub(crate) mod run;
@@ -42,7 +42,7 @@ pub(crate) enum Command {
 }
 
 /// Words that are commands as the first argument. Those without an implementation are kept free.
-const COMMANDS: &str =
+pub(crate) const COMMANDS: &str =
     "run init exec ps stop kill pause resume stats inspect doctor create start state delete features";
 
 /// Decides the mode and parses the rest: a model by the name under which we are called; a command by its name; `run`
@@ -125,7 +125,7 @@ fn describes_container(words: &[OsString]) -> bool {
 }
 
 /// Whether the next word is the option's value.
-fn takes_word(option: &Opt) -> bool {
+pub(crate) fn takes_word(option: &Opt) -> bool {
     !option.value().is_empty() && !option.value().starts_with('[')
 }
 

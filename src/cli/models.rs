@@ -23,7 +23,7 @@ pub(crate) struct Model {
 }
 
 /// Every name that we answer to.
-const MODELS: [Model; 7] = [
+pub(crate) const MODELS: [Model; 7] = [
     model("tini", Rules::Tini),
     model("docker-init", Rules::Tini),
     model("podman-init", Rules::Tini),

@@ -56,7 +56,7 @@ impl Grammar {
     }
 
     /// The option of that name. A model's may be cut short as long as one fits.
-    fn long(self, name: &str) -> Option<&'static Opt> {
+    pub(crate) fn long(self, name: &str) -> Option<&'static Opt> {
         let Self::Model(model) = self else {
             return options::find(name).filter(|option| self.rank(option.group).is_some());
         };

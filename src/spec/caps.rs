@@ -5,7 +5,7 @@
 pub(crate) struct CapSet(pub(crate) u64);
 
 /// Names in the order of their numbers, without `CAP_`, as in linux/capability.h of Linux 5.9 (41 of them).
-const NAMES: &str = "\
+pub(crate) const NAMES: &str = "\
     chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable \
     net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot \
     sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease \

@@ -120,7 +120,7 @@ pub(crate) struct Rlimit {
 }
 
 /// Resources by docker's names. The numbers are the kernel's generic ones; no architecture of ours differs.
-const RLIMITS: [(&str, u32); 16] = [
+pub(crate) const RLIMITS: [(&str, u32); 16] = [
     ("cpu", 0),
     ("fsize", 1),
     ("data", 2),
