@@ -27,10 +27,10 @@ put = @mkdir -p $(DIST) && { cmp -s $(1) $(DIST)/$(2) || { cp $(1) $(DIST)/.$(2)
 
 # $(call test_env,FOLDER): the files under test, taken from there
 test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ONLY=$(1)/launcher-init \
-	LAUNCHER_AARCH64=$(1)/launcher-aarch64
+	LAUNCHER_AARCH64=$(1)/launcher-aarch64 LAUNCHER_DOCS=$(1)
 TEST_ENV = $(call test_env,$(CURDIR)/$(DIST))
 
-.PHONY: release init-only probe aarch64 all-builds test engines lint size bench run soak clean help
+.PHONY: release init-only probe docs aarch64 all-builds test engines lint size bench run soak clean help
 .NOTPARALLEL: # release and init-only come out of cargo under one name
 .DEFAULT_GOAL = release
 
@@ -46,10 +46,15 @@ probe: ## target/dist/probe: the program that tests run in a container
 	@$(BUILD) --example probe
 	$(call put,$(OUT)/examples/probe,probe$(SUFFIX))
 
+# not a part of release, which needs no second compiler run and whose file has nothing of it
+docs: ## target/dist/launcher.1, and completions for bash (launcher.bash), zsh (_launcher), fish (launcher.fish)
+	@mkdir -p $(DIST)
+	@$(HOST_CARGO) run --quiet --locked --example docs -- $(DIST)
+
 aarch64:
 	@$(MAKE) --no-print-directory release ARCH=aarch64
 
-all-builds: release probe init-only aarch64
+all-builds: release probe init-only docs aarch64
 
 test: all-builds ## every test, on the shipped files (TESTS="--test cli" for some)
 	@.ci/install.sh test

@@ -6,7 +6,7 @@
 //! *plan* consists of; *undo* is what a step leaves to be done backwards.
 //!
 //! Floors, from the ground; a module uses those below it: `error` `log` | `sys` `spec` | `cli` `host` | `primitives` |
-//! `launch` | `commands` | `main`. tests/floors.rs keeps it so.
+//! `launch` | `commands` | `main`. tests/floors.rs keeps it so. `docs`, beside `main`, is another program.
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(
     not(feature = "container"),

@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["launch"],
     &["state"],
     &["commands"],
-    &["main"],
+    &["main", "docs"],
 ];
 
 /// Neighbours of one floor that may use each other: who, whom, why.
@@ -142,7 +142,10 @@ fn sources() -> Vec<Source> {
     let mut paths = Vec::new();
     walk(&root, &mut paths);
     paths.sort();
-    let is_code = |path: &&PathBuf| !path.to_str().unwrap().ends_with("_tests.rs");
+    // Beside code src/docs has templates, which are roff and shell.
+    let is_code = |path: &&PathBuf| {
+        path.extension().is_some_and(|end| end == "rs") && !path.to_str().unwrap().ends_with("_tests.rs")
+    };
     let read = |path: &PathBuf| {
         let text = std::fs::read_to_string(path).unwrap();
         let relative = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
