@@ -254,7 +254,9 @@ impl Init<'_> {
     /// An orphan is gone.
     fn note_reaped(&mut self, pid: Pid) {
         self.reaped += 1;
-        if let Some(place) = self.told.iter_mut().find(|place| **place == pid.as_raw()) {
+        if self.options.end_orphans.is_some()
+            && let Some(place) = self.told.iter_mut().find(|place| **place == pid.as_raw())
+        {
             *place = 0;
         }
         if self.options.warn_on_reap {
