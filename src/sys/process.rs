@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use super::{cvt, cvt_int};
 
-/// How a child changed state, as waitid(2) tells it; real-time signals included, which nix cannot name.
+/// How a child changed state, as wait4(2) tells it; real-time signals included, which nix cannot name.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Change {
     /// It called exit with this status.
@@ -59,32 +59,25 @@ pub(crate) enum Who {
     Child(Pid),
 }
 
-/// `waitid(2)`: the next change, reaped if it was an end. `None`: nobody has anything to tell.
-/// ECHILD: there is no such child.
+/// `wait4(2)`: the next change, reaped if it was an end. `None`: nobody has anything to tell. ECHILD: there is no such
+/// child. Not waitid: it copies a siginfo out each time, also when it has nothing to tell.
 pub(crate) fn wait(who: Who) -> Result<Option<(Pid, Change)>, Errno> {
-    let (kind, id, options) = match who {
-        Who::AnyNow => (libc::P_ALL, 0, libc::WEXITED | libc::WSTOPPED | libc::WNOHANG),
-        Who::Child(pid) => (libc::P_PID, pid.as_raw(), libc::WEXITED),
+    let (pid, options) = match who {
+        Who::AnyNow => (-1, libc::WUNTRACED | libc::WNOHANG),
+        Who::Child(pid) => (pid.as_raw(), 0),
     };
-    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    loop {
-        // SAFETY: the kernel fills `info`, or leaves it zeroed when nobody has changed.
-        match cvt(unsafe { libc::syscall(libc::SYS_waitid, kind, id, info.as_mut_ptr(), options, 0usize) }) {
+    let mut status = 0;
+    let pid = loop {
+        // SAFETY: the kernel writes one int; no usage is asked for.
+        match cvt_int(unsafe { libc::syscall(libc::SYS_wait4, pid, &raw mut status, options, 0usize) }) {
             Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(_) => break,
+            result => break result?,
         }
-    }
-    // SAFETY: zeroed memory is a valid siginfo_t, and the kernel may have filled it.
-    let info = unsafe { info.assume_init() };
-    // SAFETY: after waitid the fields of a SIGCHLD are the ones in use.
-    let pid = unsafe { info.si_pid() };
-    // SAFETY: same.
-    let status = unsafe { info.si_status() };
-    let change = match info.si_code {
-        libc::CLD_EXITED => Change::Exited(status as u8),
-        libc::CLD_KILLED | libc::CLD_DUMPED => Change::Killed(status),
-        _ => Change::Stopped(status),
+    };
+    let change = match (status & 0x7f, status >> 8 & 0xff) {
+        (0, status) => Change::Exited(status as u8),
+        (0x7f, signal) => Change::Stopped(signal),
+        (signal, _) => Change::Killed(signal),
     };
     Ok((pid != 0).then(|| (Pid::from_raw(pid), change)))
 }
