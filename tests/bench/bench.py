@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Sizes, start times, idle memory and system calls of launcher beside its peers and a C floor (floor.c).
+"""Sizes, start times, idle memory, system calls, signals and orphans of launcher beside its peers and a C floor.
 
-    tests/bench/bench.py [--quick] [--rounds N] [size] [init] [container] [idle] [memory] [syscalls]
+    tests/bench/bench.py [--quick] [--rounds N] [size] [init] [container] [idle] [memory] [syscalls] [latency] [orphans]
 
 All sections without a name; `make bench` does that. Tables go to stdout, the same numbers to target/bench.json.
 LAUNCHER_BIN and LAUNCHER_INIT_ONLY measure other binaries. All but `size` and `init` need root.
 
-Times never change the exit status: they belong to a machine. `ok` and `OVER` compare with the budgets in BUDGETS.
+Times never change the exit status: they belong to a machine. `ok` and `OVER` compare with the budgets in rows.py.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import os
 import platform
 import random
 import re
-import signal
 import statistics
 import subprocess
 import sys
@@ -28,16 +27,8 @@ sys.dont_write_bytecode = True  # no __pycache__ in the source tree
 
 from peers import (ENV, NAME, PAUSE, TARGET, TRUE, WORK, build, command_path, containers, inits, program, views,
                    write_config)
-
-KIB = 1024
-
-BUDGETS = {  # measured value of launcher, or launcher : peer; at most
-    "size": {"launcher": 200 * KIB, "launcher-init": 56 * KIB},
-    "init": {"tini-static": 1.0, "dumb-init": 1.0, "catatonit": 1.0},
-    "container": {"floor": 1.3, "bwrap": 0.5, "crun": 0.33, "runc": 0.1},
-    "idle": {"private_dirty_kib": 96, "wakeups_per_minute": 0},
-    "memory": {"launcher": 1024},  # KiB
-}
+from rows import BUDGETS, KIB, compare, show, verdict
+from signals import children, latency, orphans, start, stop
 
 
 def enter_private_mounts():
@@ -98,21 +89,6 @@ def interleaved(programs, rounds, settle, seen):
     return rows
 
 
-def compare(rows, budgets):
-    """Adds launcher : peer, and what the budget says to the medians."""
-    own = rows["launcher"]
-    for name, row in rows.items():
-        if name != "launcher" and "median_ms" in row and "median_ms" in own:
-            row["ratio"] = own["median_ms"] / row["median_ms"]
-            row["ratio_min"] = own["min_ms"] / row["min_ms"]
-            row.update(verdict(row["ratio"], budgets.get(name)))
-    return rows
-
-
-def verdict(value, budget):
-    return {} if budget is None else {"budget": budget, "verdict": "ok" if value <= budget else "OVER"}
-
-
 def size(_):
     rows = {}
     for name in ("launcher", "launcher-init", "floor", "tini-static", "tini", "dumb-init", "catatonit", "bwrap",
@@ -148,14 +124,17 @@ def container(options):
 def idle(options):
     """PID 1 of a pid namespace, with a sleeping child."""
     seconds, started, rows = 2 if options.quick else 5, {}, {}
-    programs = {f"{name}, as init": ["unshare", "--pid", "--fork", "--kill-child", *argv]
-                for name, argv in inits(PAUSE).items()}
-    programs["launcher, in a container"] = containers("/pause")["launcher"]
-    for name, argv in programs.items():
+    quiet = {"stdin": DEV_NULL, "stdout": DEV_NULL, "stderr": DEV_NULL}
+    for name, argv in inits(PAUSE).items():
         if None in argv:
-            rows[name] = {"note": "not installed"}
+            rows[f"{name}, as init"] = {"note": "not installed"}
             continue
-        started[name] = subprocess.Popen(argv, env=ENV, stdin=DEV_NULL, stdout=DEV_NULL, stderr=DEV_NULL)
+        started[f"{name}, as init"] = start(argv, **quiet)
+    argv = containers("/pause")["launcher"]
+    if None in argv:
+        rows["launcher, in a container"] = {"note": "not installed"}
+    else:
+        started["launcher, in a container"] = subprocess.Popen(argv, env=ENV, **quiet)
     try:
         time.sleep(1)
         watched = {name: children(process.pid)[:1] for name, process in started.items()}
@@ -172,19 +151,8 @@ def idle(options):
                 fits = all(rows[name][key] <= limit for key, limit in BUDGETS["idle"].items())
                 rows[name]["verdict"] = "ok" if fits else "OVER"
     finally:
-        for process in started.values():
-            for pid in children(process.pid) or [process.pid]:  # all of a namespace ends with its PID 1
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            process.wait()
+        stop(started.values())
     return rows
-
-
-def children(pid):
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
 
 
 def switches(pid):
@@ -246,25 +214,13 @@ def syscalls(_):
     return rows
 
 
-def show(title, rows):
-    columns = list(dict.fromkeys(key for row in rows.values() for key in row if key != "note"))
-    table = [[title, *columns, ""]]
-    for name, row in rows.items():
-        cells = [f"{row[key]:.3f}" if isinstance(row.get(key), float) else str(row.get(key, "")) for key in columns]
-        table.append([name, *cells, row.get("note") or ""])
-    widths = [max(map(len, column)) for column in list(zip(*table))[:-1]]
-    for line in table:
-        cells = [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths))]
-        print("  ".join([*cells, line[-1]]).rstrip())
-    print(flush=True)
-
-
 def main():
-    sections = {f.__name__: f for f in (size, init, container, idle, memory, syscalls)}
+    sections = {f.__name__: f for f in (size, init, container, idle, memory, syscalls, latency, orphans)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=" ".join(sections))
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a measurement")
-    parser.add_argument("--rounds", type=int, help="instead of 200 (init) and 60 (container)")
+    parser.add_argument("--rounds", type=int,
+                        help="instead of 200 (init), 60 (container), 20000 (latency), 30 (orphans)")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(sections):
         parser.error(f"no such section: {' '.join(sorted(unknown))}")
@@ -282,7 +238,7 @@ def main():
     for name, section in sections.items():
         if options.sections and name not in options.sections:
             continue
-        if os.geteuid() != 0 and name in ("container", "idle", "memory"):
+        if os.geteuid() != 0 and name in ("container", "idle", "memory", "latency", "orphans"):
             result[name] = {"launcher": {"note": "needs root"}}
         else:
             result[name] = section(options)

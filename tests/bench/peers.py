@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 TARGET = HERE.parents[1] / "target"
 WORK = TARGET / "bench"
 ROOTFS = WORK / "rootfs"
-TRUE, PAUSE, FLOOR = ROOTFS / "true", ROOTFS / "pause", WORK / "floor"
+TRUE, PAUSE, FLOOR, SIGNALS = ROOTFS / "true", ROOTFS / "pause", WORK / "floor", WORK / "signals"
 OWN = {  # absolute, as entering another mount namespace changes the working directory
     "launcher": os.path.abspath(os.environ.get("LAUNCHER_BIN", TARGET / "dist/launcher")),
     "launcher-init": os.path.abspath(os.environ.get("LAUNCHER_INIT_ONLY", TARGET / "dist/launcher-init")),
@@ -67,14 +67,16 @@ def write_config(command, memory=None):
 
 
 def build():
-    """true, pause and floor, each time: it takes a tenth of a second and is never out of date."""
+    """true, pause, floor and signals, each time: it takes a tenth of a second and is never out of date."""
     for directory in ("proc", "sys", "dev"):
         (ROOTFS / directory).mkdir(parents=True, exist_ok=True)
     bare = ["-static", "-nostdlib", "-O2", "-s", HERE / "true.c", "-o"]
     subprocess.run(["gcc", *bare, TRUE], check=True)
     subprocess.run(["gcc", "-DPAUSE", *bare, PAUSE], check=True)
     compiler = shutil.which("musl-gcc") or "gcc"
-    subprocess.run([compiler, "-static", "-O2", "-s", "-Wall", "-Wextra", HERE / "floor.c", "-o", FLOOR], check=True)
+    for output in (FLOOR, SIGNALS):
+        source = HERE / f"{output.name}.c"
+        subprocess.run([compiler, "-static", "-O2", "-s", "-Wall", "-Wextra", source, "-o", output], check=True)
     for path in filter(os.path.exists, OWN.values()):  # a page not yet written to disk would count as dirty memory
         with open(path, "rb") as file:
             os.fsync(file)
