@@ -38,7 +38,7 @@ fn number(name: &str) -> libc::c_long {
         "rt_sigaction" => libc::SYS_rt_sigaction,
         "rt_sigprocmask" => libc::SYS_rt_sigprocmask,
         "rt_sigtimedwait" => libc::SYS_rt_sigtimedwait,
-        "waitid" => libc::SYS_waitid,
+        "wait4" => libc::SYS_wait4,
         other => panic!("a call that the test does not know: {other}"),
     }
 }
