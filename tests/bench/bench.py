@@ -93,17 +93,19 @@ def size(_):
     rows = {}
     for name in ("launcher", "launcher-init", "floor", "tini-static", "tini", "dumb-init", "catatonit", "bwrap",
                  "unshare", "crun", "runc"):
-        path = command_path(name)
-        if path is None:
+        if command_path(name) is None:
             rows[name] = {"note": "not built" if name.startswith("launcher") else "not installed"}
             continue
-        ldd = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
-        libraries = {os.path.realpath(p) for p in re.findall(r"(/\S+) \(0x", ldd)}
-        own = os.stat(path).st_size
-        rows[name] = {"bytes": own, "libraries": len(libraries),
-                      "library_bytes": sum(os.stat(library).st_size for library in libraries),
-                      **verdict(own, BUDGETS["size"].get(name))}
+        rows[name] = size_of(command_path(name))
+        rows[name].update(verdict(rows[name]["bytes"], BUDGETS["size"].get(name)))
     return rows
+
+
+def size_of(path):
+    ldd = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+    libraries = {os.path.realpath(p) for p in re.findall(r"(/\S+) \(0x", ldd)}
+    return {"bytes": os.stat(path).st_size, "libraries": len(libraries),
+            "library_bytes": sum(os.stat(library).st_size for library in libraries)}
 
 
 def init(options):
@@ -209,9 +211,14 @@ def syscalls(_):
                 program("strace", "-f", "-c", "-o", log, *argv), seen.get(name.split(",")[0])):
             rows[name] = {"note": why}
             continue
-        calls, failed = re.search(r"^100\.00\s+\S+\s+\S+\s+(\d+)\s+(\d*)\s*total", log.read_text(), re.MULTILINE).groups()
-        rows[name] = {"calls": int(calls), "errors": int(failed or 0)}
+        rows[name] = total(log.read_text())
     return rows
+
+
+def total(log):
+    """The last line of what strace -c writes."""
+    calls, failed = re.search(r"^100\.00\s+\S+\s+\S+\s+(\d+)\s+(\d*)\s*total", log, re.MULTILINE).groups()
+    return {"calls": int(calls), "errors": int(failed or 0)}
 
 
 def main():
