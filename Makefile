@@ -30,7 +30,7 @@ test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ON
 	LAUNCHER_AARCH64=$(1)/launcher-aarch64 LAUNCHER_DOCS=$(1)
 TEST_ENV = $(call test_env,$(CURDIR)/$(DIST))
 
-.PHONY: release init-only probe docs aarch64 all-builds test engines lint size bench run soak clean help
+.PHONY: release init-only probe docs aarch64 all-builds test engines lint size bench compare run soak clean help
 .NOTPARALLEL: # release and init-only come out of cargo under one name
 .DEFAULT_GOAL = release
 
@@ -61,6 +61,7 @@ test: all-builds ## every test, on the shipped files (TESTS="--test cli" for som
 	@# in a folder that the ordinary user of the tests can reach, wherever the checkout is
 	bin=$$(mktemp -d) && trap 'rm -rf "$$bin"' EXIT && chmod 755 "$$bin" && cp $(DIST)/* "$$bin" && \
 	$(call test_env,$$bin) $(HOST_CARGO) test --locked --no-fail-fast $(TESTS)
+	@if [ -x tests/bench/compare.py ]; then $(TEST_ENV) tests/bench/compare.py --behaviour --quiet --check README.md; fi
 	@if [ -x tests/vm/run-all ]; then .ci/install.sh vm && $(TEST_ENV) tests/vm/run-all; fi
 	@if [ -x tests/engines/run-all ]; then .ci/install.sh engines && $(TEST_ENV) tests/engines/run-all; fi
 
@@ -81,6 +82,10 @@ size: release init-only ## fails when a shipped file is too large or not a harde
 bench: release init-only probe ## times and memory beside tini, bubblewrap, crun, runc
 	@.ci/install.sh bench
 	@$(TEST_ENV) python3 tests/bench/bench.py
+
+compare: release probe ## what launcher does beside tini, dumb-init, catatonit: the README's table
+	@.ci/install.sh bench
+	@$(TEST_ENV) python3 tests/bench/compare.py --check README.md
 
 run: release ## the demonstration
 	@.ci/install.sh test

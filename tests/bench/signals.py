@@ -18,7 +18,7 @@ LIMIT = 600  # seconds for a section: an init that loses a signal would hold us 
 def children(pid):
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before it was read
         return []
 
 

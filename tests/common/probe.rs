@@ -6,7 +6,8 @@
 //! `probe die N`: kills itself with signal N. `probe adopted N`: makes N orphans, prints `adopted K` when K of them were
 //! given to our parent, then `zombies 0` when it has reaped them. `probe family`: prints `ready`; after SIGUSR1 and then
 //! SIGUSR2 prints `child got USR1` or `child got nothing` of a child in our process group. `probe escaped`: the same
-//! with a child that leads a session of its own. `probe storm SEED`: storm.rs.
+//! with a child that leads a session of its own. `probe value`: prints `ready`, then of the next signal its number and
+//! the value that was queued with it. `probe storm SEED`: storm.rs.
 #![allow(
     unsafe_code,
     clippy::print_stdout,
@@ -61,6 +62,22 @@ fn signals(count: usize) -> i32 {
             return 42;
         }
     }
+    0
+}
+
+/// Reports one signal and what sigqueue(3) sent along; 0 where it was sent by kill(2).
+fn value() -> i32 {
+    block_all();
+    say("ready");
+    // SAFETY: all zero is a siginfo of no signal.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel reads the set and writes one siginfo; no time-out is given.
+    let number = unsafe {
+        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const ALL, &raw mut info, 0usize, size_of::<u64>())
+    };
+    // SAFETY: reads memory of the struct, which is initialised in any case.
+    let value = unsafe { info.si_value() }.sival_ptr.addr();
+    say(&format!("{number} {value}"));
     0
 }
 
@@ -224,6 +241,7 @@ fn main() {
         Some("escaped") => family(true),
         Some("die") => die(number),
         Some("fds") => fds(),
+        Some("value") => value(),
         Some("pause") => pause(),
         Some("storm") => storm::storm(number),
         _ => 2,
