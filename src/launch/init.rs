@@ -95,7 +95,8 @@ impl Init<'_> {
         let mut received = None;
         loop {
             // First, always: it may have ended before the first signal is looked at, its SIGCHLD may have merged with
-            // another, and whether it is stopped decides what becomes of the signal.
+            // another, and whether it is stopped decides what becomes of the signal. Nor is SIGCHLD waited for: the
+            // kernel hands out the lowest number first, and a flood of SIGUSR1 would hide every death.
             let mut end = self.reap_all()?;
             if end.is_none() {
                 end = received.take().and_then(|received| self.take(Event::Signal(received)));
