@@ -18,8 +18,8 @@ use common::init::{
     only_child, probe, status_field, with_habit,
 };
 use common::{
-    Finished, Running, Temp, eventually, launcher, launcher_path, launcher_with_faults, probe_path, queue,
-    run,
+    DEADLINE, Finished, Running, Temp, eventually, launcher, launcher_path, launcher_with_faults, probe_path,
+    queue, run,
 };
 
 /// Runs `launcher -- sh -c SCRIPT`.
@@ -222,6 +222,26 @@ fn a_full_queue_delays_what_is_queued_and_nothing_else() {
     let got: Vec<_> = finished.out.lines().collect();
     assert_eq!((&got[..2], &got[2..]), (&["10", "18"][..], &["39"; 40][..]));
     assert_eq!(finished.err, "");
+}
+
+#[test]
+fn a_flood_of_signals_hides_no_end() {
+    require!(strace);
+    // Held up for a moment at each signal, so that there is always another one: the kernel hands out USR1 before CHLD.
+    let faults = ["rt_sigtimedwait:delay_exit=50ms"];
+    let script = "trap '' USR1; echo ready; exec sleep 600";
+    let mut running = Running::start(&mut launcher_with_faults(&faults, &["--", "sh", "-c", script]));
+    running.wait_for("ready");
+    let init = only_child(running.child.id());
+    kill(init, libc::SIGUSR1);
+    kill(only_child(init), libc::SIGTERM);
+    let end = std::time::Instant::now() + DEADLINE;
+    while running.child.try_wait().unwrap().is_none() {
+        // SAFETY: takes two integers; ESRCH is the end that we wait for.
+        unsafe { libc::kill(init.try_into().unwrap(), libc::SIGUSR1) };
+        assert!(std::time::Instant::now() < end, "the end was not seen");
+    }
+    running.finish().expect(1015);
 }
 
 #[test]

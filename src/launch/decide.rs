@@ -221,6 +221,18 @@ const fn is_stop(number: i32) -> bool {
     matches!(number, libc::SIGTERM | libc::SIGINT | libc::SIGQUIT)
 }
 
+/// The signals that a stopped entrypoint is woken for.
+const WAKING: u64 =
+    1 << libc::SIGTERM | 1 << libc::SIGHUP | 1 << libc::SIGINT | 1 << libc::SIGQUIT | 1 << libc::SIGCONT;
+
+/// Whether what becomes of a signal is the same whatever has happened to children that we were not told of yet.
+pub(super) fn needs_no_look(received: Received, options: &Options) -> bool {
+    let number = received.number;
+    (WAKING | 1 << libc::SIGCHLD).checked_shr(number.cast_unsigned()).is_none_or(|set| set & 1 == 0)
+        && options.sent_for(number) == number
+        && options.wait_all.is_none()
+}
+
 /// Passes a signal on, as what it is rewritten to.
 fn forward(received: Received, suspend: bool, state: &mut State, options: &Options, now: u64) -> Action {
     if let Some(timeout) = options.stop_timeout
@@ -233,8 +245,7 @@ fn forward(received: Received, suspend: bool, state: &mut State, options: &Optio
     if signal == 0 {
         return Action::Ignore;
     }
-    let ends = matches!(signal, libc::SIGTERM | libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGCONT);
-    let wake = state.stopped && ends;
+    let wake = state.stopped && WAKING.checked_shr(signal.cast_unsigned()).is_some_and(|set| set & 1 == 1);
     state.stopped &= !wake;
     state.ending |= signal == libc::SIGTERM;
     Action::Forward { received, signal, wake: wake && signal != libc::SIGCONT, suspend }
@@ -372,6 +383,19 @@ mod tests {
         assert_eq!(sent(libc::SIGTERM, &mut state, &options, 0), Some((libc::SIGTERM, false)));
         // Who was asked to end does not stay stopped.
         assert_eq!(decide(stopped, &mut state, &options, 0), Action::Continue);
+    }
+
+    #[test]
+    fn a_signal_waits_for_a_look_at_the_children_where_that_decides_about_it() {
+        let waits = |options: &Options| -> Vec<i32> {
+            (1..=64).filter(|number| !needs_no_look(received(*number), options)).collect()
+        };
+        assert_eq!(waits(&Options::DEFAULT), [1, 2, 3, 15, 17, 18]);
+        let mut rewriting = Options::DEFAULT;
+        rewriting.rewrite_as(10, 15);
+        assert_eq!(waits(&rewriting), [1, 2, 3, 10, 15, 17, 18]);
+        let waiting = Options { wait_all: Some(Duration::ZERO), ..Options::DEFAULT };
+        assert_eq!(waits(&waiting).len(), 64);
     }
 
     #[test]
