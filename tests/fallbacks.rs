@@ -217,19 +217,24 @@ fn the_root_of_the_host_as_rootfs_works_or_says_that_it_cannot() {
 }
 
 #[test]
-fn a_file_that_is_mounted_on_a_file_of_the_rootfs_is_no_obstacle() {
-    require!(root, busybox, strace, unshare);
-    let rootfs = Rootfs::new();
+fn a_mount_that_cannot_be_entered_is_no_obstacle() {
+    require!(root, busybox, strace, unshare, setpriv);
+    let rootfs = Rootfs::for_user();
     for name in ["etc/source", "etc/target"] {
         fs::write(rootfs.path().join(name), name).unwrap();
     }
-    // As docker does with /etc/resolv.conf; without mount_setattr each mount is changed by itself.
-    let script = r#"mount --bind "$0/etc/source" "$0/etc/target" && exec "$@""#;
+    // A file, as docker mounts /etc/resolv.conf; a folder of root's alone, such as the tracefs in /sys.
+    let script = r#"mount --bind "$0/etc/source" "$0/etc/target" && mount -t tmpfs -o mode=700 test "$0/srv" && exec "$@""#;
+    let user = format!("{}", common::USER);
+    let become_user = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"];
+    // Without mount_setattr each mount is changed by itself.
     for faults in [&[][..], &["mount_setattr:error=ENOSYS"]] {
-        let inner = command(false, faults, &["--rootfs", rootfs.arg(), "--", "cat", "/etc/target"]);
-        let mut outer = Command::new("unshare");
-        outer.args(["--mount", "--propagation", "private", "sh", "-c", script, rootfs.arg()]);
-        let finished = run(outer.arg(inner.get_program()).args(inner.get_args())).expect(0);
-        assert_eq!(finished.out, "etc/source", "{faults:?}");
+        for who in [&[][..], &become_user] {
+            let inner = command(false, faults, &["--rootfs", rootfs.arg(), "--", "cat", "/etc/target"]);
+            let mut outer = Command::new("unshare");
+            outer.args(["--mount", "--propagation", "private", "sh", "-c", script, rootfs.arg()]).args(who);
+            let outer = outer.arg(inner.get_program()).args(inner.get_args()).current_dir("/");
+            assert_eq!(run(outer).expect(0).out, "etc/source", "{faults:?} {who:?}");
+        }
     }
 }

@@ -334,6 +334,18 @@ fn a_request_to_end_is_heard_during_the_set_up() {
 }
 
 #[test]
+fn a_command_that_has_spoken_hears_the_request_to_end() {
+    require!(root, busybox, strace);
+    let rootfs = Rootfs::new();
+    // What init tells comes late; the command must not be heard before it.
+    let words = ["--rootfs", rootfs.arg(), "--", "/probe", "signals", "9"];
+    let mut running = Running::start(&mut launcher_with_faults(&["sendto:delay_enter=500ms"], &words));
+    running.wait_for("ready");
+    kill(children_of(running.child.id())[0], libc::SIGTERM);
+    assert_eq!(running.finish().expect(42).out, "15\n");
+}
+
+#[test]
 fn other_signals_wait_until_the_command_runs() {
     require!(root, busybox, memory_v1, strace);
     let rootfs = Rootfs::new();

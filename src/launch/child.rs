@@ -60,13 +60,15 @@ fn set_up(
     let result = prepare(plan, channel.as_fd(), namespaces).and_then(|()| {
         // What is left of the host's descriptors, before anybody inside can look at ours.
         sys::fd::close_all_but(channel.as_fd());
+        // Before it is true: afterwards somebody could hear from the entrypoint sooner than our parent from us. What comes
+        // for it until then waits, since we have blocked all signals.
+        sync::tell(channel.as_fd(), &Message::Ready);
         spawn(plan, terminal)
     });
     let entrypoint = match result {
         Ok(entrypoint) => entrypoint,
         Err((step, error)) => return Err((step, error, channel)),
     };
-    sync::tell(channel.as_fd(), &Message::Ready);
     drop(channel);
     settle();
     Ok((entrypoint, Options { kill_rest: !plan.has_own_pids, ..Options::DEFAULT }))

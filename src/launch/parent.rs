@@ -203,7 +203,7 @@ fn kill(child: &Child) {
 /// Waits until init ends, and forwards signals to it meanwhile. A child that we cannot wait for is killed.
 ///
 /// Nothing wakes us while the child sets up: what it says lies in the socket until it ends, or until a signal comes
-/// whose meaning depends on whether the entrypoint runs.
+/// whose meaning depends on whether the set-up is over.
 fn stand_by(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<u8> {
     let ended = wait_until_ended(child, ignored).inspect_err(|_| kill(child))?;
     match ended {
@@ -226,7 +226,7 @@ enum Ended {
 
 /// Forwards signals until init ends.
 fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<Ended> {
-    let mut entrypoint_runs = false;
+    let mut is_ready = false;
     let mut unsent = None;
     loop {
         // First, always: its SIGCHLD may have come, or merged with another's, before we waited.
@@ -246,9 +246,9 @@ fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<Ended> {
             continue;
         }
         // A child that still sets up keeps the others for its entrypoint: it has blocked them all.
-        if !entrypoint_runs && is_request_to_end(number) {
-            entrypoint_runs = sync::peek(child.channel.as_fd())?;
-            if !entrypoint_runs {
+        if !is_ready && is_request_to_end(number) {
+            is_ready = sync::peek(child.channel.as_fd())?;
+            if !is_ready {
                 return Ok(Ended::ByRequest(number));
             }
         }
@@ -263,20 +263,36 @@ fn is_request_to_end(signal: i32) -> bool {
 
 /// What an ended child leaves: the exit status of init, 128 + n if it was killed; or what failed before it was init.
 fn outcome(plan: &Plan, child: &Child, change: Change) -> Result<u8> {
-    match sync::receive(child.channel.as_fd())? {
-        Some(Message::Ready) => Ok(change.status().unwrap_or(crate::error::STATUS_OURS)),
-        Some(Message::Failed(Some(step), error)) => Err(at_step(plan, usize::from(step), error)),
-        Some(Message::Failed(None, error)) => Err(error),
-        Some(Message::Born(_)) => Err(Error::new("the child spoke out of turn")),
-        None => {
-            let how = match change {
-                Change::Killed(signal) => format!("killed by {}", signal_name(signal)),
-                other => other.to_string(),
-            };
-            Err(Error::new(format_args!("the child died during the set-up: {how}"))
-                .hint(hints::for_silent_death(!plan.cgroups.is_empty())))
+    let mut was_ready = false;
+    loop {
+        match sync::receive(child.channel.as_fd())? {
+            // The entrypoint may have failed to start all the same.
+            Some(Message::Ready) => was_ready = true,
+            Some(Message::Failed(Some(step), error)) => return Err(at_step(plan, usize::from(step), error)),
+            Some(Message::Failed(None, error)) => return Err(error),
+            Some(Message::Born(_)) => return Err(Error::new("the child spoke out of turn")),
+            None if change == Change::Killed(libc::SIGKILL) && oom_kills(&plan.cgroups) > 0 => {
+                // Of those inside it has the least: there was hardly anybody else.
+                let error =
+                    Error::new("out of memory: the kernel killed init at the memory limit of the container");
+                return Err(error
+                    .hint(hints::for_silent_death(true))
+                    .status(sys::process::status_of_signal(libc::SIGKILL)));
+            }
+            None if was_ready => return Ok(change.status().unwrap_or(crate::error::STATUS_OURS)),
+            None => return Err(silent_death(plan, change)),
         }
     }
+}
+
+/// Says how a child died that left no word.
+fn silent_death(plan: &Plan, change: Change) -> Error {
+    let how = match change {
+        Change::Killed(signal) => format!("killed by {}", signal_name(signal)),
+        other => other.to_string(),
+    };
+    Error::new(format_args!("the child died during the set-up: {how}"))
+        .hint(hints::for_silent_death(!plan.cgroups.is_empty()))
 }
 
 /// A signal by name, or by number.
@@ -326,10 +342,15 @@ fn forward(child: &Child, received: Received) -> Option<Received> {
 
 /// Says that the memory limit killed, which a status of 137 alone does not.
 fn report_oom(cgroups: &[Cgroup]) {
-    let kills: u64 = cgroups.iter().filter_map(Cgroup::oom_kills).sum();
+    let kills = oom_kills(cgroups);
     if kills > 0 {
         say(format_args!(
             "out of memory: the kernel killed {kills} process(es) at the memory limit of the container"
         ));
     }
+}
+
+/// How many processes the memory limit has killed.
+fn oom_kills(cgroups: &[Cgroup]) -> u64 {
+    cgroups.iter().filter_map(Cgroup::oom_kills).sum()
 }

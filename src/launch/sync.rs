@@ -5,8 +5,10 @@
 //!   clone            ────────────────────>  death signal set, parent still there?
 //!   writes maps, attaches to cgroups        waits, if there is anything to wait for
 //!                    ───────  Go  ───────>
-//!                                           steps, then the entrypoint
-//!                    <── Ready | Failed ──  closes its end
+//!                                           steps
+//!                    <── Ready ───────────
+//!                                           starts the entrypoint
+//!                    <── Failed, if so ───  closes its end
 //!   waits for the child's end, forwards signals, then reads how it went
 //! ```
 //! Where an existing user or PID namespace is joined, a courier stands in between: it joins, makes the child on the
@@ -27,7 +29,7 @@ const TEXT: usize = 1500;
 pub(crate) enum Message {
     /// The child was made and has this pid (courier only).
     Born(i32),
-    /// The entrypoint runs.
+    /// All steps are done, and the entrypoint is about to be started.
     Ready,
     /// A step failed: its number in the plan, and the error.
     Failed(Option<u16>, Error),

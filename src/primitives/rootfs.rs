@@ -247,8 +247,11 @@ fn remount(place: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
     let flags = flags | flags_of(place)?;
     match nix::unistd::fchdir(place) {
         Ok(()) => sys::mount::remount_bind(c".", flags).doing("remount"),
-        // A file that is mounted on a file, as docker does with /etc/resolv.conf.
-        Err(Errno::ENOTDIR) => sys::mount::remount_bind(&handle_path(place), flags).doing("remount"),
+        // A file that is mounted on a file, as docker does with /etc/resolv.conf; or a folder that we may not enter, such
+        // as the tracefs in the host's /sys.
+        Err(Errno::ENOTDIR | Errno::EACCES) => {
+            sys::mount::remount_bind(&handle_path(place), flags).doing("remount")
+        }
         Err(errno) => Err(errno).doing("enter the folder"),
     }
 }
