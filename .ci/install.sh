@@ -34,7 +34,7 @@ policy=/usr/sbin/policy-rc.d
 forbid_daemons() {
     [ ! -e $policy ] || return 0
     trap '$sudo rm -f $policy' EXIT
-    trap 'exit 130' INT TERM
+    trap 'exit 130' HUP INT PIPE TERM
     printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null && $sudo chmod 755 $policy
 }
 

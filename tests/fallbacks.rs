@@ -238,3 +238,20 @@ fn a_mount_that_cannot_be_entered_is_no_obstacle() {
         }
     }
 }
+
+#[test]
+fn without_the_hosts_dev_null_nothing_is_left_unmasked() {
+    require!(root, busybox, unshare);
+    let rootfs = Rootfs::new();
+    for (make, want) in
+        [("true", "look at the host's /dev/null"), ("echo secret >/dev/null", "is not the device")]
+    {
+        let script = format!("mount -t tmpfs test /dev && {make} && exec \"$@\"");
+        let mut outer = Command::new("unshare");
+        outer
+            .args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
+            .arg(common::launcher_path());
+        let finished = run(outer.args(["--rootfs", rootfs.arg(), "--", "cat", "/proc/keys"])).expect(125);
+        assert!(finished.out.is_empty() && finished.err.contains(want), "{finished:?}");
+    }
+}

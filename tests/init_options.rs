@@ -6,7 +6,7 @@ mod common;
 
 use std::process::Command;
 
-use common::init::{called, is_in_call, kill, launcher_probe, only_child, probe, status_field};
+use common::init::{called, is_in_call, kill, launcher_probe, only_child, probe, status_field, with_habit};
 use common::{Running, Temp, USER, children_of, eventually, launcher, launcher_path, run};
 
 #[test]
@@ -62,6 +62,25 @@ fn a_report_says_how_it_ended_or_why_it_did_not_start() {
     let want =
         "{\"status\":127,\"error\":\"execute /no/such/program: No such file or directory (ENOENT)\"}\n";
     assert_eq!(read(), want);
+}
+
+#[test]
+fn a_report_is_never_on_a_standard_stream() {
+    let temp = Temp::new();
+    let report = temp.0.join("report");
+    let orphan = "(sh -c 'exit 1' &); sleep 0.1; exit 3";
+    for closed in [0, 2] {
+        let mut command = launcher(["-w", "--report"]);
+        let close = move || {
+            // SAFETY: takes an integer; nobody uses the descriptor between here and execve.
+            unsafe { libc::close(closed) };
+        };
+        let finished =
+            run(with_habit(command.arg(&report).args(["--", "sh", "-c", orphan]), close)).expect(3);
+        let text = std::fs::read_to_string(&report).unwrap();
+        assert!(text.starts_with("{\"status\":3,"), "{closed}: {text}");
+        assert_eq!(finished.err.contains("Reaped zombie"), closed == 0, "{closed}: {}", finished.err);
+    }
 }
 
 #[test]

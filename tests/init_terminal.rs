@@ -9,7 +9,7 @@ use std::process::Command;
 
 use common::init::{called, kill, only_child, probe, status_field};
 use common::tty::Terminal;
-use common::{Temp, eventually, finish, launcher_path};
+use common::{Rootfs, Temp, eventually, finish, launcher_path};
 
 #[test]
 fn the_program_becomes_the_foreground_and_gets_what_is_typed() {
@@ -104,4 +104,33 @@ fn under_dumb_inits_name_the_program_leads_a_session_with_the_terminal() {
     terminal.wait_for("hello", 2);
     terminal.send("\x03");
     finish(init).expect(130);
+}
+
+#[test]
+fn a_script_that_goes_on_after_it_can_read() {
+    let mut terminal = Terminal::new();
+    let script = r#""$0" -- true; echo ready; read line && echo "got $line""#;
+    let mut shell = Command::new("sh");
+    let shell = terminal.start(shell.args([OsStr::new("-c"), OsStr::new(script)]).arg(launcher_path()));
+    terminal.wait_for("ready", 1);
+    terminal.send("hello\n");
+    terminal.wait_for("got hello", 1);
+    finish(shell).expect(0);
+}
+
+#[test]
+fn without_a_pid_namespace_a_container_is_not_frozen_either() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    let mut terminal = Terminal::new();
+    // Its init could stop, as outside a container; but launcher, for whom the shell waits, does not.
+    let words = ["--rootfs", rootfs.arg(), "--pid", "host", "--", "sh", "-c", "echo ready; exec cat"];
+    let launcher = terminal.start(Command::new(launcher_path()).args(words));
+    terminal.wait_for("ready", 1);
+    terminal.send("\x1a");
+    terminal.wait_for("^Z", 1);
+    terminal.send("hello\n");
+    terminal.wait_for("hello", 2);
+    terminal.send("\x04");
+    finish(launcher).expect(0);
 }

@@ -103,7 +103,12 @@ fn supervise(command: &InitCommand, report: Option<&Report>) -> Result<Ended> {
         None => sys::fd::close_from(3, Closing::Now),
     }
     tolerate(nix::unistd::chdir("/"), "EACCES: where we are we cannot do harm either");
-    init::supervise(entrypoint, options, terminal)
+    let ended = init::supervise(entrypoint, options, terminal);
+    // Still the program's group: a script that goes on after us could not read. Anybody else's is not ours to take.
+    if terminal == Terminal::Give && sys::terminal::foreground().ok() == entrypoint {
+        tolerate(sys::terminal::set_foreground(nix::unistd::getpgrp()), "EIO, ENOTTY: the terminal has gone");
+    }
+    ended
 }
 
 /// Starts the program.

@@ -71,7 +71,7 @@ fn set_up(
     };
     drop(channel);
     settle();
-    Ok((entrypoint, Options { kill_rest: !plan.has_own_pids, ..Options::DEFAULT }))
+    Ok((entrypoint, Options { shares_pids: !plan.has_own_pids, ..Options::DEFAULT }))
 }
 
 /// The steps of the plan.

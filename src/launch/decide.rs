@@ -174,7 +174,7 @@ pub(super) fn decide(event: Event, state: &mut State, options: &Options, now: u6
         Event::Changed(pid, change) if Some(pid) == state.entrypoint && state.ended.is_none() => match change
         {
             Change::Exited(_) | Change::Killed(_) => end(change, state, options, now),
-            Change::Stopped(how) => stop(how, state),
+            Change::Stopped(how) => stop(how, state, options),
         },
         Event::Changed(pid, Change::Exited(_) | Change::Killed(_)) => Action::Reaped(pid),
         Event::Changed(_, Change::Stopped(_)) => Action::Ignore,
@@ -198,7 +198,10 @@ fn signal(received: Received, state: &mut State, options: &Options, now: u64) ->
         _ => {}
     }
     if state.ended.is_some() {
-        return Action::SignalAll(number);
+        return match options.sent_for(number) {
+            0 => Action::Ignore,
+            signal => Action::SignalAll(signal),
+        };
     }
     if is_stop(number) {
         match (options.stop_delay, state.held) {
@@ -221,18 +224,6 @@ const fn is_stop(number: i32) -> bool {
     matches!(number, libc::SIGTERM | libc::SIGINT | libc::SIGQUIT)
 }
 
-/// The signals that a stopped entrypoint is woken for.
-const WAKING: u64 =
-    1 << libc::SIGTERM | 1 << libc::SIGHUP | 1 << libc::SIGINT | 1 << libc::SIGQUIT | 1 << libc::SIGCONT;
-
-/// Whether what becomes of a signal is the same whatever has happened to children that we were not told of yet.
-pub(super) fn needs_no_look(received: Received, options: &Options) -> bool {
-    let number = received.number;
-    (WAKING | 1 << libc::SIGCHLD).checked_shr(number.cast_unsigned()).is_none_or(|set| set & 1 == 0)
-        && options.sent_for(number) == number
-        && options.wait_all.is_none()
-}
-
 /// Passes a signal on, as what it is rewritten to.
 fn forward(received: Received, suspend: bool, state: &mut State, options: &Options, now: u64) -> Action {
     if let Some(timeout) = options.stop_timeout
@@ -245,7 +236,8 @@ fn forward(received: Received, suspend: bool, state: &mut State, options: &Optio
     if signal == 0 {
         return Action::Ignore;
     }
-    let wake = state.stopped && WAKING.checked_shr(signal.cast_unsigned()).is_some_and(|set| set & 1 == 1);
+    let ends = matches!(signal, libc::SIGTERM | libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGCONT);
+    let wake = state.stopped && ends;
     state.stopped &= !wake;
     state.ending |= signal == libc::SIGTERM;
     Action::Forward { received, signal, wake: wake && signal != libc::SIGCONT, suspend }
@@ -265,16 +257,17 @@ fn end(change: Change, state: &mut State, options: &Options, now: u64) -> Action
 }
 
 /// The entrypoint was stopped by this signal.
-fn stop(how: i32, state: &mut State) -> Action {
+fn stop(how: i32, state: &mut State, options: &Options) -> Action {
     // It was asked to end and stops before it sees that: it would never end.
     if state.ending {
         return Action::Continue;
     }
+    let is_in_container = state.is_first() || options.shares_pids;
     match how {
         // Ctrl-Z: nobody outside can continue a container, its terminal would hang.
-        libc::SIGTSTP if state.is_first() => return Action::Continue,
+        libc::SIGTSTP if is_in_container => return Action::Continue,
         // A shell waits for us to stop as well; it continues us, and we the entrypoint.
-        libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU if !state.is_first() => {
+        libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU if !is_in_container => {
             state.stopped = true;
             return Action::StopAlong(how);
         }
@@ -383,19 +376,6 @@ mod tests {
         assert_eq!(sent(libc::SIGTERM, &mut state, &options, 0), Some((libc::SIGTERM, false)));
         // Who was asked to end does not stay stopped.
         assert_eq!(decide(stopped, &mut state, &options, 0), Action::Continue);
-    }
-
-    #[test]
-    fn a_signal_waits_for_a_look_at_the_children_where_that_decides_about_it() {
-        let waits = |options: &Options| -> Vec<i32> {
-            (1..=64).filter(|number| !needs_no_look(received(*number), options)).collect()
-        };
-        assert_eq!(waits(&Options::DEFAULT), [1, 2, 3, 15, 17, 18]);
-        let mut rewriting = Options::DEFAULT;
-        rewriting.rewrite_as(10, 15);
-        assert_eq!(waits(&rewriting), [1, 2, 3, 10, 15, 17, 18]);
-        let waiting = Options { wait_all: Some(Duration::ZERO), ..Options::DEFAULT };
-        assert_eq!(waits(&waiting).len(), 64);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::decide::{Action, Event, State, decide, needs_no_look};
+use super::decide::{Action, Event, State, decide};
 use crate::error::{Doing, Result, describe, tolerate};
 use crate::log::{debug, inform, warning};
 use crate::primitives::descendants;
@@ -19,9 +19,6 @@ use crate::sys::terminal::{self, Terminal};
 
 /// How many orphans that got their signal are remembered; more get it once more.
 const TOLD: usize = 64;
-
-/// How many signals may be passed on between two looks at our children.
-const SKIPPED: u8 = 16;
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,8 +42,8 @@ impl Ended {
 /// # Errors
 /// The kernel does not let us wait for signals.
 pub(crate) fn supervise(entrypoint: Option<Pid>, options: &Options, terminal: Terminal) -> Result<Ended> {
-    let state = State::new(entrypoint, nix::unistd::getpid(), options, now(options));
-    let mut init = Init { state, options, terminal, unsent: None, told: [0; TOLD], reaped: 0, skipped: 0 };
+    let state = State::new(entrypoint, sys::process::own_pid(), options, now(options));
+    let mut init = Init { state, options, terminal, unsent: None, told: [0; TOLD], reaped: 0 };
     let how = init.run().inspect_err(|_| {
         // Nobody would hear of its end.
         if let Some(pid) = entrypoint {
@@ -61,7 +58,7 @@ pub(crate) fn supervise(entrypoint: Option<Pid>, options: &Options, terminal: Te
         }
         _ => {}
     }
-    if options.kill_rest {
+    if options.shares_pids {
         kill_descendants();
     }
     Ok(Ended { how, reaped: init.reaped })
@@ -90,8 +87,6 @@ struct Init<'a> {
     told: [i32; TOLD],
     /// How many orphans were reaped.
     reaped: u64,
-    /// How many signals were passed on since the last look at our children.
-    skipped: u8,
 }
 
 impl Init<'_> {
@@ -99,12 +94,10 @@ impl Init<'_> {
     fn run(&mut self) -> Result<Change> {
         let mut received = None;
         loop {
-            // First: it may have ended before the first signal is looked at, its SIGCHLD may have merged with another,
-            // and whether it is stopped decides what becomes of many a signal. The others are passed on sooner; but not
-            // for long, or a flood of SIGUSR1, which the kernel hands out before SIGCHLD, would hide every death.
-            let may_skip = received.is_some_and(|signal| needs_no_look(signal, self.options));
-            self.skipped = if may_skip && self.skipped < SKIPPED { self.skipped + 1 } else { 0 };
-            let mut end = if self.skipped > 0 { None } else { self.reap_all()? };
+            // First, always: it may have ended before the first signal is looked at, its SIGCHLD may have merged with
+            // another, and whether it is stopped decides what becomes of the signal. Nor is SIGCHLD waited for: the
+            // kernel hands out the lowest number first, and a flood of SIGUSR1 would hide every death.
+            let mut end = self.reap_all()?;
             if end.is_none() {
                 end = received.take().and_then(|received| self.take(Event::Signal(received)));
             }

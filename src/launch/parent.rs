@@ -60,8 +60,9 @@ pub(crate) fn launch(plan: &Plan) -> Result<u8> {
         report_oom(&plan.cgroups);
     }
     context.undo.run();
-    if terminal == Terminal::Give {
-        // The entrypoint's group had it; SIGTTOU is blocked.
+    // The entrypoint's group had it, which is gone; a shell that has it by now keeps it. SIGTTOU is blocked.
+    let is_left = |group: Pid| sys::process::kill(Pid::from_raw(-group.as_raw()), 0) != Err(Errno::ESRCH);
+    if terminal == Terminal::Give && !sys::terminal::foreground().is_ok_and(is_left) {
         tolerate(
             sys::terminal::set_foreground(nix::unistd::getpgrp()),
             "EIO, ENOTTY: the terminal has gone, nothing to take back",
@@ -271,14 +272,6 @@ fn outcome(plan: &Plan, child: &Child, change: Change) -> Result<u8> {
             Some(Message::Failed(Some(step), error)) => return Err(at_step(plan, usize::from(step), error)),
             Some(Message::Failed(None, error)) => return Err(error),
             Some(Message::Born(_)) => return Err(Error::new("the child spoke out of turn")),
-            None if change == Change::Killed(libc::SIGKILL) && oom_kills(&plan.cgroups) > 0 => {
-                // Of those inside it has the least: there was hardly anybody else.
-                let error =
-                    Error::new("out of memory: the kernel killed init at the memory limit of the container");
-                return Err(error
-                    .hint(hints::for_silent_death(true))
-                    .status(sys::process::status_of_signal(libc::SIGKILL)));
-            }
             None if was_ready => return Ok(change.status().unwrap_or(crate::error::STATUS_OURS)),
             None => return Err(silent_death(plan, change)),
         }
@@ -342,15 +335,10 @@ fn forward(child: &Child, received: Received) -> Option<Received> {
 
 /// Says that the memory limit killed, which a status of 137 alone does not.
 fn report_oom(cgroups: &[Cgroup]) {
-    let kills = oom_kills(cgroups);
+    let kills: u64 = cgroups.iter().filter_map(Cgroup::oom_kills).sum();
     if kills > 0 {
         say(format_args!(
             "out of memory: the kernel killed {kills} process(es) at the memory limit of the container"
         ));
     }
-}
-
-/// How many processes the memory limit has killed.
-fn oom_kills(cgroups: &[Cgroup]) -> u64 {
-    cgroups.iter().filter_map(Cgroup::oom_kills).sum()
 }

@@ -30,7 +30,9 @@ impl Report {
     /// It cannot be opened, or made.
     pub(crate) fn open(path: &CString) -> Result<Self> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = sys::fd::open_at(AT_FDCWD, path, flags);
+        // Not where our caller has closed a standard stream: warnings would go there.
+        let file =
+            sys::fd::open_at(AT_FDCWD, path, flags).and_then(|file| sys::fd::above_standard(file.as_fd()));
         let file = file.doing(format_args!("--report {}", path.to_string_lossy()))?;
         Ok(Self { file, since: sys::clock::milliseconds() })
     }

@@ -83,7 +83,7 @@ pub(crate) fn tell(end: BorrowedFd<'_>, message: &Message) {
 /// The socket fails.
 pub(crate) fn peek(end: BorrowedFd<'_>) -> Result<bool> {
     match recv(end.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
-        Err(Errno::EAGAIN) => Ok(false),
+        Err(Errno::EAGAIN | Errno::ECONNRESET) => Ok(false),
         result => result.map(|length| length > 0).doing("listen to the child"),
     }
 }
@@ -97,7 +97,8 @@ pub(crate) fn receive(end: BorrowedFd<'_>) -> Result<Option<Message>> {
     loop {
         match recv(end.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
             Err(Errno::EINTR) => {}
-            Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
+            // EAGAIN: an entrypoint that lost its init before execve holds the other end, and says nothing.
+            Ok(0) | Err(Errno::ECONNRESET | Errno::EAGAIN) => return Ok(None),
             Ok(length) => {
                 let message = bytes.get(..length).and_then(decode);
                 return message

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::interpreter::interpreter_of;
 use crate::error::{Error, Result, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, tolerate};
+#[cfg(feature = "container")]
 use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
 use crate::sys;
@@ -49,10 +50,13 @@ pub(crate) enum LastStep {
     /// Makes sure that the working directory was entered and is inside the container.
     ConfirmDir(CString),
     /// Takes permitted and effective capabilities back to these, empties inheritable and ambient.
+    #[cfg(feature = "container")]
     SetCaps(CapSet),
     /// Dies when init dies: only where no PID namespace sees to that.
+    #[cfg(feature = "container")]
     DieWithInit,
     /// Gives up new privileges on execve.
+    #[cfg(feature = "container")]
     NoNewPrivs,
 }
 
@@ -76,16 +80,20 @@ impl Display for LastStep {
             Self::ConfirmDir(path) => {
                 write!(f, "make sure that {} was entered and is inside", path.to_string_lossy())
             }
+            #[cfg(feature = "container")]
             Self::SetCaps(caps) => write!(f, "keep of the capabilities {caps}"),
+            #[cfg(feature = "container")]
             Self::DieWithInit => f.write_str("set the death signal"),
+            #[cfg(feature = "container")]
             Self::NoNewPrivs => f.write_str("set no_new_privs"),
         }
     }
 }
 
 impl LastStep {
-    /// Does it; system calls only.
-    fn apply(&self) -> std::result::Result<(), Errno> {
+    /// Does it; system calls only. `init` is our parent.
+    #[cfg_attr(not(feature = "container"), allow(unused_variables, reason = "its steps need none"))]
+    fn apply(&self, init: Pid) -> std::result::Result<(), Errno> {
         match self {
             #[cfg(feature = "container")]
             Self::StandardError(fd) => sys::fd::copy_to(*fd, 2),
@@ -108,8 +116,15 @@ impl LastStep {
                 sys::process::change_dir(path)?;
                 if sys::process::cwd_is_inside()? { Ok(()) } else { Err(Errno::EXDEV) }
             }
+            #[cfg(feature = "container")]
             Self::SetCaps(caps) => sys::caps::set(caps.0 & sys::caps::permitted()?),
-            Self::DieWithInit => sys::process::set_death_signal(libc::SIGKILL),
+            #[cfg(feature = "container")]
+            Self::DieWithInit => {
+                sys::process::set_death_signal(libc::SIGKILL)?;
+                // It may have died before.
+                if nix::unistd::getppid() == init { Ok(()) } else { Err(Errno::ESRCH) }
+            }
+            #[cfg(feature = "container")]
             Self::NoNewPrivs => sys::process::set_no_new_privs(),
         }
     }
@@ -267,13 +282,14 @@ pub(crate) fn start(
     let mut shell = Pointers::after(c"/bin/sh", &program.argv);
     shell.replace(1, &path);
     let mut failed = None;
+    let own = nix::unistd::getpid();
     let child = || {
         place(terminal);
         if program.listen_pid.is_some() {
             write_listen_pid(&listen_pid);
         }
         for (index, step) in steps.iter().enumerate() {
-            if let Err(errno) = step.apply() {
+            if let Err(errno) = step.apply(own) {
                 failed = Some(Fault::Step(index, errno));
                 return i32::from(crate::error::STATUS_OURS);
             }

@@ -144,6 +144,11 @@ pub(crate) fn make_names_read_only(root: BorrowedFd<'_>, folder: &KernelFolder) 
 /// # Errors
 /// The kernel refuses.
 pub(crate) fn mask(root: BorrowedFd<'_>, folders: &[KernelFolder]) -> Result<()> {
+    // Missing, it would look below as if the file to hide were; a file of the host's must not be shown, nor written to.
+    let null = nix::sys::stat::stat("/dev/null").doing("look at the host's /dev/null")?;
+    if null.st_rdev != nix::sys::stat::makedev(1, 3) {
+        return Err(Error::new("the host's /dev/null is not the device of that name"));
+    }
     let what = "make an empty folder";
     let dev = resolve_in_root(root, Path::new("/dev"), Wanted::Folder).doing("open /dev")?;
     nix::sys::stat::mkdirat(&dev, c"masked", nix::sys::stat::Mode::from_bits_truncate(0o555)).doing(what)?;

@@ -88,8 +88,9 @@ pub(crate) struct Options {
     pub(crate) wait_all: Option<Duration>,
     /// What processes get whose parent has died.
     pub(crate) end_orphans: Option<i32>,
-    /// What is left when the program ends is killed; a PID namespace does that by itself.
-    pub(crate) kill_rest: bool,
+    /// The container has no PID namespace of its own, which kills what is left when the program ends: we must. And
+    /// a shell waits for our parent, not for us.
+    pub(crate) shares_pids: bool,
     /// Says so when an orphan is reaped.
     pub(crate) warn_on_reap: bool,
     /// How much is told: 1 warnings, 2 starts and ends, 3 every signal.
@@ -109,7 +110,7 @@ impl Options {
         stop_timeout: None,
         wait_all: None,
         end_orphans: None,
-        kill_rest: false,
+        shares_pids: false,
         warn_on_reap: false,
         verbosity: 1,
     };

@@ -120,6 +120,12 @@ pub(crate) fn copy_to(from: RawFd, to: RawFd) -> Result<(), Errno> {
     cvt_int(unsafe { libc::syscall(libc::SYS_dup3, from, to, 0) }).map(drop)
 }
 
+/// `fcntl(2)` F_DUPFD_CLOEXEC: the same file at a number above the standard streams'.
+pub(crate) fn above_standard(file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    // SAFETY: takes three integers and returns a new descriptor.
+    cvt_int(unsafe { libc::syscall(libc::SYS_fcntl, file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) }).map(own)
+}
+
 /// Takes over a descriptor that the kernel has just handed out.
 pub(super) fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: called only with the fresh result of a system call, which nobody else knows.

@@ -117,6 +117,12 @@ pub(crate) fn kill(pid: Pid, signal: c_int) -> Result<(), Errno> {
     cvt(unsafe { libc::syscall(libc::SYS_kill, pid.as_raw(), signal) }).map(drop)
 }
 
+/// `getpid(2)`; -1, which [`kill`] refuses, where a filter forbids it: musl hands on the errno as a number, and -38 is
+/// the process group 38.
+pub(crate) fn own_pid() -> Pid {
+    Pid::from_raw(nix::unistd::getpid().as_raw().max(-1))
+}
+
 /// `kill(2)` of everybody that we may signal, but us; only for PID 1, whose namespace that is.
 pub(crate) fn kill_all_others(signal: c_int) -> Result<(), Errno> {
     // SAFETY: takes two integers.

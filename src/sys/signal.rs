@@ -135,7 +135,7 @@ fn suffer(signal: i32) -> Result<(), Errno> {
         set_disposition(signal, Disposition::Default),
         "EINVAL: KILL and STOP have no other",
     );
-    super::process::kill(nix::unistd::getpid(), signal)?;
+    super::process::kill(super::process::own_pid(), signal)?;
     let blocked = set_mask(Set(!(1 << (signal - 1))))?;
     set_mask(blocked).map(drop)
 }
