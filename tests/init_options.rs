@@ -68,17 +68,17 @@ fn a_report_says_how_it_ended_or_why_it_did_not_start() {
 fn a_report_is_never_on_a_standard_stream() {
     let temp = Temp::new();
     let report = temp.0.join("report");
-    let orphan = "(sh -c 'exit 1' &); sleep 0.1; exit 3";
     for closed in [0, 2] {
         let mut command = launcher(["-w", "--report"]);
         let close = move || {
             // SAFETY: takes an integer; nobody uses the descriptor between here and execve.
             unsafe { libc::close(closed) };
         };
-        let finished =
-            run(with_habit(command.arg(&report).args(["--", "sh", "-c", orphan]), close)).expect(3);
+        // It ends when the orphan has been reaped.
+        let orphan = probe(&["adopted", "1"]);
+        let finished = run(with_habit(command.arg(&report).arg("--").args(orphan), close)).expect(0);
         let text = std::fs::read_to_string(&report).unwrap();
-        assert!(text.starts_with("{\"status\":3,"), "{closed}: {text}");
+        assert!(text.starts_with("{\"status\":0,"), "{closed}: {text}");
         assert_eq!(finished.err.contains("Reaped zombie"), closed == 0, "{closed}: {}", finished.err);
     }
 }
