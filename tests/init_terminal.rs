@@ -29,10 +29,7 @@ fn ctrl_z_does_not_freeze_the_program() {
     let mut terminal = Terminal::new();
     let init = terminal.start(Command::new(launcher_path()).args(["--", "sh", "-c", "echo ready; exec cat"]));
     terminal.wait_for("ready", 1);
-    terminal.send("\x1a");
-    terminal.wait_for("^Z", 1);
-    terminal.send("hello\n");
-    terminal.wait_for("hello", 2);
+    terminal.suspend_in_vain();
     terminal.send("\x04");
     finish(init).expect(0);
 }
@@ -127,10 +124,7 @@ fn without_a_pid_namespace_a_container_is_not_frozen_either() {
     let words = ["--rootfs", rootfs.arg(), "--pid", "host", "--", "sh", "-c", "echo ready; exec cat"];
     let launcher = terminal.start(Command::new(launcher_path()).args(words));
     terminal.wait_for("ready", 1);
-    terminal.send("\x1a");
-    terminal.wait_for("^Z", 1);
-    terminal.send("hello\n");
-    terminal.wait_for("hello", 2);
+    terminal.suspend_in_vain();
     terminal.send("\x04");
     finish(launcher).expect(0);
 }

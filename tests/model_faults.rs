@@ -16,7 +16,7 @@ use common::init::{
 };
 use common::tty::Terminal;
 use common::{
-    Running, Temp, USER, children_of, eventually, finish, launcher, launcher_path, launcher_with_faults, run,
+    Running, Temp, USER, children_of, eventually, finish, launcher, launcher_path, run, with_faults,
 };
 
 /// A shell script under one of the names.
@@ -26,15 +26,9 @@ fn script(temp: &Temp, name: &str, script: &str) -> Command {
     command
 }
 
-/// A model's command while strace(1) makes a system call of the new process late.
-fn late(temp: &Temp, name: &str, fault: &str, words: &[&str]) -> Command {
-    let mut command = launcher_with_faults(&[fault], &[]);
-    let line: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
-    let (_, strace) = line.split_last().unwrap();
-    let strace = strace.to_vec();
-    command = Command::new("strace");
-    command.args(strace).arg(called(temp, name).get_program()).args(words).stdin(Stdio::null());
-    command
+/// A model's command while strace(1) makes a system call fail, or late.
+fn faulty(temp: &Temp, name: &str, fault: &str, words: &[&str]) -> Command {
+    with_faults(called(temp, name).get_program(), &[fault], words)
 }
 
 /// Signals an init while the process that is to become its program is held in a system call before execve: what is
@@ -43,7 +37,7 @@ fn a_signal_before_exec_arrives(name: &str, options: &[&str], call: &str, number
     let temp = Temp::new();
     let fault = format!("{call}:delay_enter=2s:when=1");
     let words = [options, &["--", "sleep", "600"]].concat();
-    let running = Running::start(&mut late(&temp, name, &fault, &words));
+    let running = Running::start(&mut faulty(&temp, name, &fault, &words));
     let strace = running.child.id();
     // strace has had other children before.
     let is_init = |pid: &u32| {
@@ -105,7 +99,7 @@ fn t3_a_closed_stdin_or_a_terminal_that_refuses_is_no_reason_to_end() {
         let temp = Temp::new();
         let terminal = Terminal::new();
         let fault = format!("ioctl:error={errno}");
-        let child = terminal.start(&mut late(&temp, "tini", &fault, &["--", "sh", "-c", "exit 7"]));
+        let child = terminal.start(&mut faulty(&temp, "tini", &fault, &["--", "sh", "-c", "exit 7"]));
         finish(child).expect(7);
     }
 }
@@ -128,10 +122,7 @@ fn t5_ctrl_z_does_not_freeze_a_container_and_sigterm_ends_it() {
         command.args(["--pid", "--fork", "--kill-child"]).arg(called(&temp, name).get_program());
         let outer = terminal.start(command.args(["--", "sh", "-c", "echo ready; exec cat"]));
         terminal.wait_for("ready", 1);
-        terminal.send("\x1a");
-        terminal.wait_for("^Z", 1);
-        terminal.send("hello\n");
-        terminal.wait_for("hello", 2); // the terminal's echo and the program's
+        terminal.suspend_in_vain();
         kill(only_child(outer.id()), libc::SIGTERM);
         finish(outer).expect(143);
     }

@@ -65,8 +65,7 @@ pub(crate) fn wait_for_go(end: BorrowedFd<'_>) -> bool {
 
 /// Child: whether the parent's end is open. For after the death signal was set: a parent that died before sent none.
 pub(crate) fn parent_is_alive(end: BorrowedFd<'_>) -> bool {
-    let mut byte = [0];
-    recv(end.as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) != Ok(0)
+    look(end) != Ok(0)
 }
 
 /// Child: tells the parent. A parent that cannot hear it any more will kill us or is dead.
@@ -77,12 +76,17 @@ pub(crate) fn tell(end: BorrowedFd<'_>, message: &Message) {
     );
 }
 
+/// Looks without waiting and without taking anything: 0 when the other end is closed, EAGAIN when nothing was said.
+fn look(end: BorrowedFd<'_>) -> nix::Result<usize> {
+    recv(end.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK)
+}
+
 /// Parent: whether the child has said something.
 ///
 /// # Errors
 /// The socket fails.
 pub(crate) fn peek(end: BorrowedFd<'_>) -> Result<bool> {
-    match recv(end.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
+    match look(end) {
         Err(Errno::EAGAIN | Errno::ECONNRESET) => Ok(false),
         result => result.map(|length| length > 0).doing("listen to the child"),
     }

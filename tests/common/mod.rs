@@ -11,6 +11,7 @@
 )]
 
 pub mod init;
+pub mod siginfo;
 pub mod tty;
 
 use std::collections::BTreeMap;
@@ -102,6 +103,11 @@ pub fn as_user(mut command: Command) -> Command {
 /// A command that runs launcher with these arguments while strace(1) makes system calls fail, or late: each fault is
 /// what follows `-e inject=`.
 pub fn launcher_with_faults<S: AsRef<OsStr>>(faults: &[S], args: &[&str]) -> Command {
+    with_faults(launcher_path().as_os_str(), faults, args)
+}
+
+/// The same with launcher under another name.
+pub fn with_faults<S: AsRef<OsStr>>(program: &OsStr, faults: &[S], args: &[&str]) -> Command {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o", "/dev/null"]).stdin(Stdio::null());
     for fault in faults {
@@ -109,7 +115,7 @@ pub fn launcher_with_faults<S: AsRef<OsStr>>(faults: &[S], args: &[&str]) -> Com
         words.push(fault);
         command.arg("-e").arg(words);
     }
-    command.arg("--").arg(launcher_path()).args(args);
+    command.arg("--").arg(program).args(args);
     command
 }
 
@@ -291,26 +297,11 @@ impl Drop for Running {
     }
 }
 
-/// The kernel's `siginfo_t` of a signal that is queued.
-#[repr(C)]
-struct Info {
-    head: [i32; 3],
-    sent: Sent,
-    rest: [u64; 14],
-}
-
-/// Its sender and value.
-#[repr(C)]
-struct Sent {
-    pid: i32,
-    uid: u32,
-    value: usize,
-}
-
 /// Sends a signal with a value, whatever numbers libc keeps for itself.
 pub fn queue(pid: u32, number: i32, value: usize) -> nix::Result<()> {
-    let sent = Sent { pid: std::process::id().cast_signed(), uid: nix::unistd::getuid().as_raw(), value };
-    let info = Info { head: [number, 0, libc::SI_QUEUE], sent, rest: [0; 14] };
+    let sent =
+        siginfo::Sent { pid: std::process::id().cast_signed(), uid: nix::unistd::getuid().as_raw(), value };
+    let info = siginfo::Info { head: [number, 0, libc::SI_QUEUE], sent, rest: [0; 14] };
     // SAFETY: the kernel reads its struct from `info`, which has room for it.
     let result = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, number, &raw const info) };
     nix::errno::Errno::result(result).map(drop)

@@ -16,9 +16,12 @@
     reason = "a test program"
 )]
 
+mod siginfo;
 mod storm;
 
 use std::io::Write;
+
+use siginfo::Info;
 
 /// The kernel's signal set; libc's hides numbers from 32 on that the tests want to see.
 static ALL: u64 = u64::MAX;
@@ -39,14 +42,20 @@ fn block_all() {
 
 /// Sleeps until a signal comes and says which.
 fn next_signal() -> i32 {
+    next_with_info().0
+}
+
+/// The same with what came along.
+fn next_with_info() -> (i32, Info) {
     loop {
-        // SAFETY: the kernel reads the set; no siginfo and no time-out are asked for.
+        let mut info = Info::default();
+        // SAFETY: the kernel reads the set and fills the info, which has its size; there is no time-out.
         let number = unsafe {
-            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const ALL, 0usize, 0usize, size_of::<u64>())
+            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const ALL, &raw mut info, 0usize, size_of::<u64>())
         };
         // EINTR: we were stopped and continued.
         if number > 0 {
-            return i32::try_from(number).unwrap_or(0);
+            return (i32::try_from(number).unwrap_or(0), info);
         }
     }
 }
@@ -69,15 +78,8 @@ fn signals(count: usize) -> i32 {
 fn value() -> i32 {
     block_all();
     say("ready");
-    // SAFETY: all zero is a siginfo of no signal.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel reads the set and writes one siginfo; no time-out is given.
-    let number = unsafe {
-        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const ALL, &raw mut info, 0usize, size_of::<u64>())
-    };
-    // SAFETY: reads memory of the struct, which is initialised in any case.
-    let value = unsafe { info.si_value() }.sival_ptr.addr();
-    say(&format!("{number} {value}"));
+    let (number, info) = next_with_info();
+    say(&format!("{number} {}", info.sent.value));
     0
 }
 

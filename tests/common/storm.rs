@@ -13,37 +13,13 @@ use std::io::Read;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-use super::{ALL, block_all, fork, leave, parent, reap, say};
+use super::{block_all, fork, leave, next_with_info, parent, reap, say};
 
 /// The last signal of a round.
 const FENCE: i32 = 64;
 
 /// How many children the nursery has at a time, orphans aside.
 const BATCH: usize = 24;
-
-/// The kernel's `siginfo_t` of a signal that was queued.
-#[repr(C)]
-#[derive(Default)]
-struct Info {
-    /// Number, errno, code.
-    head: [i32; 3],
-    /// `_rt`, which begins at the next place for a pointer.
-    sent: Sent,
-    /// The kernel's struct has 128 bytes.
-    rest: [u64; 14],
-}
-
-/// What sigqueue(3) sends along.
-#[repr(C)]
-#[derive(Default)]
-struct Sent {
-    /// Sender.
-    pid: i32,
-    /// Its user.
-    uid: u32,
-    /// The value.
-    value: usize,
-}
 
 /// The entrypoint.
 pub(crate) fn storm(seed: usize) -> i32 {
@@ -52,14 +28,10 @@ pub(crate) fn storm(seed: usize) -> i32 {
     block_all();
     say("ready");
     loop {
-        let mut info = Info::default();
-        // SAFETY: the kernel reads the set and fills the info, which has its size; there is no time-out.
-        let number = unsafe {
-            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const ALL, &raw mut info, 0usize, size_of::<u64>())
-        };
-        let (number, [_, _, code]) = (i32::try_from(number).unwrap_or(0), info.head);
-        // EINTR: we were stopped and continued. The kernel's CHLD: the nursery has ended.
-        if number < 1 || (number == libc::SIGCHLD && code > 0) {
+        let (number, info) = next_with_info();
+        let [_, _, code] = info.head;
+        // The kernel's CHLD: the nursery has ended.
+        if number == libc::SIGCHLD && code > 0 {
             continue;
         }
         if number == FENCE {

@@ -61,6 +61,15 @@ impl Terminal {
         self.master.write_all(text.as_bytes()).unwrap();
     }
 
+    /// Presses Ctrl-Z, after which a program that repeats what is typed has to go on doing so.
+    #[track_caller]
+    pub fn suspend_in_vain(&mut self) {
+        self.send("\x1a");
+        self.wait_for("^Z", 1);
+        self.send("hello\n");
+        self.wait_for("hello", 2); // the terminal's echo and the program's
+    }
+
     /// Waits until the terminal shows `text` for the `count`th time.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str, count: usize) {
