@@ -11,7 +11,8 @@ use crate::error::{Doing, Error, Result, tolerate};
 use crate::launch::init::{self, Ended};
 use crate::launch::report::Report;
 use crate::log::{inform, set_verbosity, warning};
-use crate::primitives::execve::{self, Failed, Inherited, LastStep, Program, c_string};
+use crate::primitives::execve::{self, Failed, Inherited, Program, c_string};
+use crate::primitives::last_step::LastStep;
 use crate::spec::init::{Place, Rules};
 use crate::spec::process::Process;
 #[cfg(feature = "container")]

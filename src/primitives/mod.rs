@@ -3,6 +3,8 @@
 pub(crate) mod descendants;
 pub(crate) mod execve;
 mod interpreter;
+#[cfg_attr(not(feature = "container"), path = "no_last_step.rs")]
+pub(crate) mod last_step;
 
 #[cfg(feature = "container")]
 pub(crate) mod cgroup;

@@ -1,0 +1,104 @@
+//! What the entrypoint does to itself, in the last mile: every step is a system call or two on memory prepared before.
+
+use std::ffi::CString;
+use std::fmt::{self, Display};
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use crate::spec::caps::CapSet;
+use crate::spec::process::Rlimit;
+use crate::sys;
+
+/// What the entrypoint does to itself before it becomes the program. All of it allocated beforehand.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum LastStep {
+    /// Makes this descriptor standard error.
+    StandardError(std::os::fd::RawFd),
+    /// Sets a resource limit.
+    Limit(Rlimit),
+    /// Sets which permissions new files do not get.
+    SetUmask(u32),
+    /// Enters the working directory. Not allowed to: tried again by `ConfirmDir` as the user.
+    ChangeDir(CString),
+    /// Replaces the supplementary groups.
+    SetGroups {
+        /// By these.
+        groups: Vec<u32>,
+        /// The namespace was made by somebody else, who may have denied setgroups(2) in it for good.
+        may_be_denied: bool,
+    },
+    /// Changes the group id.
+    SetGid(u32),
+    /// Changes the user id.
+    SetUid(u32),
+    /// Makes sure that the working directory was entered and is inside the container.
+    ConfirmDir(CString),
+    /// Takes permitted and effective capabilities back to these, empties inheritable and ambient.
+    SetCaps(CapSet),
+    /// Dies when init dies: only where no PID namespace sees to that.
+    DieWithInit,
+    /// Gives up new privileges on execve.
+    NoNewPrivs,
+}
+
+impl Display for LastStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
+        match self {
+            Self::StandardError(fd) => write!(f, "send standard error to descriptor {fd}"),
+            Self::Limit(limit) => {
+                write!(f, "limit {} to {}:{}", limit.name, number(limit.soft), number(limit.hard))
+            }
+            Self::SetUmask(mask) => write!(f, "set the umask to {mask:03o}"),
+            Self::ChangeDir(path) => write!(f, "enter {}", path.to_string_lossy()),
+            Self::SetGroups { groups, .. } => {
+                f.write_str("set the groups to")?;
+                groups.iter().try_for_each(|group| write!(f, " {group}"))
+            }
+            Self::SetGid(gid) => write!(f, "become group {gid}"),
+            Self::SetUid(uid) => write!(f, "become user {uid}"),
+            Self::ConfirmDir(path) => {
+                write!(f, "make sure that {} was entered and is inside", path.to_string_lossy())
+            }
+            Self::SetCaps(caps) => write!(f, "keep of the capabilities {caps}"),
+            Self::DieWithInit => f.write_str("set the death signal"),
+            Self::NoNewPrivs => f.write_str("set no_new_privs"),
+        }
+    }
+}
+
+impl LastStep {
+    /// Does it; system calls only. `init` is our parent.
+    pub(super) fn apply(&self, init: Pid) -> Result<(), Errno> {
+        match self {
+            Self::StandardError(fd) => sys::fd::copy_to(*fd, 2),
+            Self::Limit(limit) => sys::rlimit::set(Pid::from_raw(0), limit.resource, limit.soft, limit.hard),
+            Self::SetUmask(mask) => {
+                nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(*mask));
+                Ok(())
+            }
+            Self::ChangeDir(path) => match sys::process::change_dir(path) {
+                Err(Errno::EACCES | Errno::EPERM) => Ok(()),
+                result => result,
+            },
+            Self::SetGroups { groups, may_be_denied } => match sys::user::set_groups(groups) {
+                Err(Errno::EPERM) if *may_be_denied => Ok(()),
+                result => result,
+            },
+            Self::SetGid(gid) => sys::user::set_gid(*gid),
+            Self::SetUid(uid) => sys::user::set_uid(*uid),
+            Self::ConfirmDir(path) => {
+                sys::process::change_dir(path)?;
+                if sys::process::cwd_is_inside()? { Ok(()) } else { Err(Errno::EXDEV) }
+            }
+            Self::SetCaps(caps) => sys::caps::set(caps.0 & sys::caps::permitted()?),
+            Self::DieWithInit => {
+                sys::process::set_death_signal(libc::SIGKILL)?;
+                // It may have died before.
+                if nix::unistd::getppid() == init { Ok(()) } else { Err(Errno::ESRCH) }
+            }
+            Self::NoNewPrivs => sys::process::set_no_new_privs(),
+        }
+    }
+}
