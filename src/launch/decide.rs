@@ -224,6 +224,20 @@ const fn is_stop(number: i32) -> bool {
     matches!(number, libc::SIGTERM | libc::SIGINT | libc::SIGQUIT)
 }
 
+/// Whether a stopped entrypoint is woken for a signal: one that asks for an end, or to go on.
+const fn wakes(signal: i32) -> bool {
+    matches!(signal, libc::SIGTERM | libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGCONT)
+}
+
+/// Whether what becomes of a signal may be another after a look at what has happened to our children.
+pub(super) fn depends_on_children(received: Received, options: &Options) -> bool {
+    let number = received.number;
+    wakes(options.sent_for(number))
+        || is_stop(number)
+        || number == libc::SIGCHLD
+        || options.wait_all.is_some()
+}
+
 /// Passes a signal on, as what it is rewritten to.
 fn forward(received: Received, suspend: bool, state: &mut State, options: &Options, now: u64) -> Action {
     if let Some(timeout) = options.stop_timeout
@@ -236,8 +250,7 @@ fn forward(received: Received, suspend: bool, state: &mut State, options: &Optio
     if signal == 0 {
         return Action::Ignore;
     }
-    let ends = matches!(signal, libc::SIGTERM | libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGCONT);
-    let wake = state.stopped && ends;
+    let wake = state.stopped && wakes(signal);
     state.stopped &= !wake;
     state.ending |= signal == libc::SIGTERM;
     Action::Forward { received, signal, wake: wake && signal != libc::SIGCONT, suspend }
@@ -376,6 +389,20 @@ mod tests {
         assert_eq!(sent(libc::SIGTERM, &mut state, &options, 0), Some((libc::SIGTERM, false)));
         // Who was asked to end does not stay stopped.
         assert_eq!(decide(stopped, &mut state, &options, 0), Action::Continue);
+    }
+
+    #[test]
+    fn a_signal_waits_for_a_look_at_the_children_where_that_decides_about_it() {
+        let waits = |options: &Options| -> Vec<i32> {
+            (1..=64).filter(|number| depends_on_children(received(*number), options)).collect()
+        };
+        assert_eq!(waits(&Options::DEFAULT), [1, 2, 3, 15, 17, 18]);
+        let mut rewriting = Options::DEFAULT;
+        rewriting.rewrite_as(10, 15);
+        rewriting.rewrite_as(1, 12);
+        assert_eq!(waits(&rewriting), [2, 3, 10, 15, 17, 18]);
+        let waiting = Options { wait_all: Some(Duration::ZERO), ..Options::DEFAULT };
+        assert_eq!(waits(&waiting).len(), 64);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::decide::{Action, Event, State, decide};
+use super::backlog::Backlog;
+use super::decide::{Action, Event, State, decide, depends_on_children};
 use crate::error::{Doing, Result, describe, tolerate};
 use crate::log::{debug, inform, warning};
 use crate::primitives::descendants;
@@ -19,6 +20,9 @@ use crate::sys::terminal::{self, Terminal};
 
 /// How many orphans that got their signal are remembered; more get it once more.
 const TOLD: usize = 64;
+
+/// How many signals may be passed on between two looks at our children.
+const UNSEEN: u8 = 16;
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,7 +47,8 @@ impl Ended {
 /// The kernel does not let us wait for signals.
 pub(crate) fn supervise(entrypoint: Option<Pid>, options: &Options, terminal: Terminal) -> Result<Ended> {
     let state = State::new(entrypoint, sys::process::own_pid(), options, now(options));
-    let mut init = Init { state, options, terminal, unsent: None, told: [0; TOLD], reaped: 0 };
+    let backlog = Backlog::default();
+    let mut init = Init { state, options, terminal, backlog, told: [0; TOLD], reaped: 0 };
     let how = init.run().inspect_err(|_| {
         // Nobody would hear of its end.
         if let Some(pid) = entrypoint {
@@ -81,8 +86,8 @@ struct Init<'a> {
     options: &'a Options,
     /// What became of the terminal.
     terminal: Terminal,
-    /// A queued signal that the entrypoint's queue had no room for.
-    unsent: Option<Received>,
+    /// The queued signal that the entrypoint's queue has no room for.
+    backlog: Backlog,
     /// The orphans that got their signal; 0 is a free place.
     told: [i32; TOLD],
     /// How many orphans were reaped.
@@ -93,11 +98,17 @@ impl Init<'_> {
     /// Until the end.
     fn run(&mut self) -> Result<Change> {
         let mut received = None;
+        let mut unseen = 0;
         loop {
-            // First, always: it may have ended before the first signal is looked at, its SIGCHLD may have merged with
-            // another, and whether it is stopped decides what becomes of the signal. Nor is SIGCHLD waited for: the
-            // kernel hands out the lowest number first, and a flood of SIGUSR1 would hide every death.
-            let mut end = self.reap_all()?;
+            // First: it may have ended before the first signal is looked at, its SIGCHLD may have merged with another,
+            // and whether it is stopped decides what becomes of many a signal. The others are passed on sooner; but not
+            // for long, or a flood of SIGUSR1, which the kernel hands out before SIGCHLD, would hide every death.
+            unseen += 1;
+            let mut end = None;
+            if unseen > UNSEEN || received.is_none_or(|signal| depends_on_children(signal, self.options)) {
+                unseen = 0;
+                end = self.reap_all()?;
+            }
             if end.is_none() {
                 end = received.take().and_then(|received| self.take(Event::Signal(received)));
             }
@@ -109,11 +120,12 @@ impl Init<'_> {
             if let Some(how) = end {
                 return Ok(how);
             }
-            if let Some(signal) = self.unsent.take() {
+            if let Some(signal) = self.backlog.take() {
                 self.queue(signal);
             }
             let time = self.state.next_due().map(|due| due.saturating_sub(now(self.options)));
-            received = sys::signal::wait_for_any(time, self.unsent.is_some()).doing("wait for signals")?;
+            received =
+                sys::signal::wait_for_any(time, self.backlog.is_held_up()).doing("wait for signals")?;
         }
     }
 
@@ -177,11 +189,7 @@ impl Init<'_> {
     /// Sends the entrypoint a signal with its value.
     fn queue(&mut self, signal: Received) {
         let Some(pid) = self.state.entrypoint.filter(|_| self.state.ended.is_none()) else { return };
-        let sent = match sys::signal::queue(pid, signal) {
-            Err(Errno::EAGAIN) if self.unsent.is_none() => {
-                self.unsent = Some(signal);
-                return;
-            }
+        let sent = match self.backlog.send(pid, signal) {
             Err(Errno::EAGAIN | Errno::ENOSYS | Errno::EPERM) => sys::process::kill(pid, signal.number),
             result => result,
         };

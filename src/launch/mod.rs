@@ -1,5 +1,6 @@
 //! The launch: what is done, in which order, by whom; and PID 1 afterwards.
 
+mod backlog;
 mod decide;
 pub(crate) mod init;
 pub(crate) mod report;

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 
+use super::backlog::Backlog;
 use super::child::{self, Start};
 use super::hints;
 use super::parent_step::ParentContext;
@@ -228,19 +229,17 @@ enum Ended {
 /// Forwards signals until init ends.
 fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<Ended> {
     let mut is_ready = false;
-    let mut unsent = None;
+    let mut backlog = Backlog::default();
     loop {
         // First, always: its SIGCHLD may have come, or merged with another's, before we waited.
         if let Some(change) = end_of(child)? {
             return Ok(Ended::ByItself(change));
         }
-        if let Some(signal) = unsent.take() {
-            unsent = forward(child, signal);
+        if let Some(signal) = backlog.take() {
+            forward(child, signal, &mut backlog);
         }
-        let Some(received) = sys::signal::wait_for_any(None, unsent.is_some()).doing("wait for signals")?
-        else {
-            continue;
-        };
+        let received = sys::signal::wait_for_any(None, backlog.is_held_up()).doing("wait for signals")?;
+        let Some(received) = received else { continue };
         let Received { number, code, .. } = received;
         // The kernel's word about a child is ours; a process may send one too.
         if (number == libc::SIGCHLD && code > 0) || ignored.contains(&number) {
@@ -253,7 +252,7 @@ fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<Ended> {
                 return Ok(Ended::ByRequest(number));
             }
         }
-        unsent = forward(child, received).or(unsent);
+        forward(child, received, &mut backlog);
     }
 }
 
@@ -314,14 +313,12 @@ fn send(child: &Child, signal: i32) -> std::result::Result<(), Errno> {
     }
 }
 
-/// Passes a signal on to init, which passes it on to the entrypoint. `Some`: init's queue has no room for it now.
-fn forward(child: &Child, received: Received) -> Option<Received> {
+/// Passes a signal on to init, which passes it on to the entrypoint.
+fn forward(child: &Child, received: Received, backlog: &mut Backlog) {
     let signal = received.number;
-    let queued =
-        if received.is_queued() { sys::signal::queue(child.pid, received) } else { Err(Errno::ENOSYS) };
+    let queued = if received.is_queued() { backlog.send(child.pid, received) } else { Err(Errno::ENOSYS) };
     let sent = match queued {
-        Err(Errno::EAGAIN) => return Some(received),
-        Err(Errno::ENOSYS | Errno::EPERM) => send(child, signal),
+        Err(Errno::EAGAIN | Errno::ENOSYS | Errno::EPERM) => send(child, signal),
         result => result,
     };
     match sent {
@@ -330,7 +327,6 @@ fn forward(child: &Child, received: Received) -> Option<Received> {
             warning!("{} could not be forwarded: {}", signal_name(signal), crate::error::describe(errno));
         }
     }
-    None
 }
 
 /// Says that the memory limit killed, which a status of 137 alone does not.
