@@ -62,6 +62,10 @@ fn a_report_says_how_it_ended_or_why_it_did_not_start() {
     let want =
         "{\"status\":127,\"error\":\"execute /no/such/program: No such file or directory (ENOENT)\"}\n";
     assert_eq!(read(), want);
+    let long = format!("/{}", "no/such/\"program\"/".repeat(200));
+    run(launcher(["--report"]).arg(&report).args(["--", &long])).expect(127);
+    let text = read();
+    assert!(text.len() > long.len() && text.ends_with(" (ENOENT)\"}\n"), "{text}");
 }
 
 #[test]

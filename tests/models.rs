@@ -7,7 +7,7 @@ mod common;
 use std::process::{Command, Stdio};
 
 use common::init::{called, is_in_call};
-use common::{Running, Temp, eventually, run};
+use common::{Running, Temp, eventually, probe_path, run};
 
 #[test]
 fn under_another_name_it_has_that_programs_numbers() {
@@ -44,6 +44,35 @@ fn under_another_name_it_has_that_programs_numbers() {
         let out = run(called(&Temp::new(), name).arg("--version")).expect(0).out;
         assert!(out.starts_with(start) && out.contains(" - git."), "{out}");
     }
+}
+
+#[test]
+fn what_a_model_refuses_is_refused() {
+    let temp = Temp::new();
+    for (name, variable, words, want) in [
+        ("tini", "A=1", &["--version", "true"][..], "tini: unrecognized option '--version'\n"),
+        ("docker-init", "A=1", &["-g", "--version"], "docker-init: unrecognized option '--version'\n"),
+        ("catatonit", "CATATONIT_LOG=", &["true"], "catatonit: CATATONIT_LOG is set: there is no log file\n"),
+    ] {
+        let (key, value) = variable.split_once('=').unwrap();
+        let finished = run(called(&temp, name).env(key, value).args(words)).expect(1);
+        assert_eq!((&*finished.out, &*finished.err), ("", want));
+    }
+}
+
+#[test]
+fn a_pause_container_waits_for_the_others_where_that_is_wanted() {
+    let temp = Temp::new();
+    let pause = called(&temp, "pause").get_program().to_owned();
+    // Forked before the exec, the probe is a child of pause's, as the rest of a pod is PID 1's.
+    let mut command = Command::new("sh");
+    command.args(["-c", r#""$0" signals 9 & exec "$1""#]).arg(probe_path()).arg(pause);
+    command.env("LAUNCHER_WAIT_ALL", "30");
+    let mut running = Running::start(command.stdin(Stdio::null()));
+    running.wait_for("ready");
+    eventually("it waits", || is_in_call(running.child.id(), libc::SYS_rt_sigtimedwait));
+    running.signal(libc::SIGTERM);
+    assert_eq!(running.finish().expect(0).out, "15\n");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::options::{self, Group, Id, Opt};
 #[cfg(feature = "container")]
 use super::process;
 use super::words::{Grammar, Word, Words};
-use super::{Command, SEE_HELP, signals, text, wrong};
+use super::{Command, Refusal, SEE_HELP, signals, text, wrong};
 use crate::error::{Error, Result};
 use crate::spec::init::{JobControl, Options, Place, Rules, Target};
 use crate::spec::process::Process;
@@ -95,7 +95,7 @@ impl InitCommand {
         env: &[OsString],
         model: Option<&'static Model>,
     ) -> Result<Command> {
-        self.read_models_variables(env);
+        self.read_models_variables(env)?;
         env.iter().try_for_each(|entry| self.read_variable(entry))?;
         // The original looks at nothing else, in any place.
         if self.options.rules == Rules::Pause && words.iter().any(|word| word.eq_ignore_ascii_case("-v")) {
@@ -114,6 +114,10 @@ impl InitCommand {
             };
             match option.id {
                 Id::Help => return Ok(Command::Help(model)),
+                // To tini it is one only where it is alone.
+                Id::Version if self.options.rules == Rules::Tini && count > 1 => {
+                    return Err(Refusal::UnknownName("version").as_getopt());
+                }
                 Id::Version => return Ok(Command::Version(model)),
                 Id::License => return Ok(Command::License),
                 Id::As => {
@@ -155,7 +159,7 @@ impl InitCommand {
     }
 
     /// The variables of those whose rules are followed.
-    fn read_models_variables(&mut self, env: &[OsString]) {
+    fn read_models_variables(&mut self, env: &[OsString]) -> Result<()> {
         let options = &mut self.options;
         match options.rules {
             Rules::Launcher | Rules::Tini => {
@@ -184,9 +188,13 @@ impl InitCommand {
                 if variable(env, "CATATONIT_DEBUG").is_some() {
                     options.verbosity = 3;
                 }
+                if variable(env, "CATATONIT_LOG").is_some() {
+                    return Err(Error::new("CATATONIT_LOG is set: there is no log file"));
+                }
             }
             Rules::Pause => {}
         }
+        Ok(())
     }
 
     /// One option.

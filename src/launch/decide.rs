@@ -186,9 +186,9 @@ pub(super) fn decide(event: Event, state: &mut State, options: &Options, now: u6
 /// A signal came.
 fn signal(received: Received, state: &mut State, options: &Options, now: u64) -> Action {
     let number = received.number;
-    if state.entrypoint.is_none() {
+    if state.entrypoint.is_none() && state.ended.is_none() {
         let ends = matches!(number, libc::SIGTERM | libc::SIGINT);
-        return if ends { Action::Finish(Change::Exited(0)) } else { Action::Ignore };
+        return if ends { end(Change::Exited(0), state, options, now) } else { Action::Ignore };
     }
     let is_terminals = matches!(number, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
     match options.job_control {
@@ -456,5 +456,9 @@ mod tests {
         assert_eq!(decide(hup, &mut pause, &catatonit, 0), Action::Ignore);
         let term = Event::Signal(received(libc::SIGTERM));
         assert_eq!(decide(term, &mut pause, &catatonit, 0), Action::Finish(Change::Exited(0)));
+        let waiting = Options { wait_all: Some(Duration::from_secs(1)), ..catatonit };
+        assert_eq!(decide(term, &mut pause, &waiting, 0), Action::SignalAll(libc::SIGTERM));
+        assert_eq!(decide(hup, &mut pause, &waiting, 0), Action::SignalAll(libc::SIGHUP), "they are told");
+        assert_eq!(decide(Event::Alone, &mut pause, &waiting, 0), Action::Finish(Change::Exited(0)));
     }
 }

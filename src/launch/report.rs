@@ -47,7 +47,8 @@ impl Report {
         let signal = if let Change::Killed(signal) = ended.how { signal } else { 0 };
         let Usage { user, system, max_rss } = sys::process::usage_of_children();
         let time = sys::clock::milliseconds().saturating_sub(self.since);
-        self.put(format_args!(
+        let mut line = Line::new();
+        let written = line.write_fmt(format_args!(
             "{{\"status\":{status},\"signal\":{signal},\"seconds\":{},\"user_seconds\":{},\"system_seconds\":{},\
              \"max_rss_kib\":{max_rss},\"reaped_orphans\":{}}}\n",
             Seconds(time),
@@ -55,18 +56,19 @@ impl Report {
             Seconds(system / 1000),
             ended.reaped
         ));
+        crate::error::tolerate(written, "a buffer never fails, and numbers never fill it");
+        self.put(line.text());
     }
 
-    /// Writes why the program does not run.
+    /// Writes why the program does not run, however long that is.
     pub(crate) fn write_error(&self, error: &Error) {
-        self.put(format_args!("{{\"status\":{},\"error\":\"{}\"}}\n", error.status, Escaped(error)));
+        let text = format!("{{\"status\":{},\"error\":\"{}\"}}\n", error.status, Escaped(error));
+        self.put(text.as_bytes());
     }
 
     /// Writes the line; the program has run, so a full disk is a warning.
-    fn put(&self, text: fmt::Arguments<'_>) {
-        let mut line = Line::new();
-        crate::error::tolerate(line.write_fmt(text), "a buffer never fails");
-        if let Err(errno) = nix::unistd::write(&self.file, line.text()) {
+    fn put(&self, line: &[u8]) {
+        if let Err(errno) = nix::unistd::write(&self.file, line) {
             warning!("the report cannot be written: {}", crate::error::describe(errno));
         }
     }
