@@ -105,12 +105,18 @@ impl Host {
             host.permitted = sys::caps::permitted().doing("look at our capabilities")?;
         }
         if spec.mapping == Mapping::Subordinate {
-            host.user = user_name(uid, &read("/etc/passwd")?);
-            host.subuids = parse_subids(&read_or_empty("/etc/subuid"), &host.user, uid);
-            host.subgids = parse_subids(&read_or_empty("/etc/subgid"), &host.user, uid);
+            (host.user, host.subuids, host.subgids) = subordinate_ids(uid);
         }
         Ok(host)
     }
+}
+
+/// The name of a user, and its ranges in /etc/subuid and /etc/subgid.
+pub(crate) fn subordinate_ids(uid: u32) -> (String, Vec<SubRange>, Vec<SubRange>) {
+    let name = user_name(uid, &read_or_empty("/etc/passwd"));
+    let [users, groups] =
+        ["/etc/subuid", "/etc/subgid"].map(|file| parse_subids(&read_or_empty(file), &name, uid));
+    (name, users, groups)
 }
 
 /// The file system type at `path`, 0 if it cannot be told.
@@ -126,7 +132,7 @@ fn read(path: &str) -> Result<String> {
 }
 
 /// The same for files whose absence means the same as no content.
-fn read_or_empty(path: &str) -> String {
+pub(crate) fn read_or_empty(path: &str) -> String {
     read(path).unwrap_or_default()
 }
 

@@ -72,6 +72,8 @@ fn execute(command: &Command) -> Result<u8> {
         Command::Run(command) => commands::run::run(command),
         #[cfg(feature = "container")]
         Command::Delete(command) => commands::delete::run(command),
+        #[cfg(feature = "container")]
+        Command::Doctor(json) => commands::doctor::run(*json),
     }
 }
 

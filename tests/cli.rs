@@ -216,8 +216,7 @@ fn contradictions_are_told_before_anything_is_made() {
 
 #[test]
 fn words_that_may_become_commands_are_refused_with_the_way_out() {
-    for name in
-        "exec ps stop kill pause resume stats inspect doctor create start state features".split_whitespace()
+    for name in "exec ps stop kill pause resume stats inspect create start state features".split_whitespace()
     {
         let hint = format!("to run a program of that name: launcher -- {name}");
         refuses(name, &format!("{name}: this command does not exist yet"), &hint);

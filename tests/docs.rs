@@ -201,7 +201,7 @@ fn the_completions_are_in_the_language_of_their_shells() {
 /// Lines, and what is offered for the last word: all of it, or after `..` what must be among it, after `!` what must not.
 const OFFERS: &[(&str, &str)] = &[
     ("launcher --net", "--network"),
-    ("launcher ", ".. run init delete"),
+    ("launcher ", ".. run init delete doctor"),
     ("launcher init --", ".. --signal-group --user --help"),
     ("launcher init --", "! --rootfs --memory --dry-run"),
     ("launcher run --", ".. --rootfs --user --help"),
@@ -214,6 +214,7 @@ const OFFERS: &[(&str, &str)] = &[
     ("launcher -w --re", ".. --rewrite --report"),
     ("launcher -w --re", "! --read-only"),
     ("launcher delete --", "--force --help"),
+    ("launcher doctor --", "--json --help"),
     ("launcher --pid ", "new private host ns: container:"),
     ("launcher --userns a", "auto"),
     ("launcher --timens container:sel", ""),

@@ -17,6 +17,7 @@ launcher: makes a container, and is PID 1 in it
   launcher --rootfs DIR [OPTION]... [--] PROGRAM ...   run: makes the container
   launcher run [OPTION]... [--] PROGRAM ...            the same, without guessing
   launcher delete --force NAME                         removes what a killed container left
+  launcher doctor [--json]                             says what this machine lets launcher do
 
 What the first word or an option says decides: a command; else run, if an option describes a container and stands
 before the program; else init, which works under any seccomp filter.

@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Remove what a dead container left.
     #[cfg(feature = "container")]
     Delete(run::DeleteCommand),
+    /// Say what this machine allows; as JSON.
+    #[cfg(feature = "container")]
+    Doctor(bool),
 }
 
 /// Words that are commands as the first argument. Those without an implementation are kept free.
@@ -76,10 +79,25 @@ fn parse_command(command: &str, words: Vec<OsString>, env: &[OsString]) -> Resul
         "run" => run::parse(words),
         #[cfg(feature = "container")]
         "delete" => run::parse_delete(words),
+        #[cfg(feature = "container")]
+        "doctor" => parse_doctor(&words),
         #[cfg(not(feature = "container"))]
-        "run" | "delete" => Err(Error::new(format_args!("{command}: this build of launcher is init only"))),
+        "run" | "delete" | "doctor" => {
+            Err(Error::new(format_args!("{command}: this build of launcher is init only")))
+        }
         _ => Err(Error::new(format_args!("{command}: this command does not exist yet"))
             .hint(format_args!("to run a program of that name: launcher -- {command}"))),
+    }
+}
+
+/// Parses what follows `doctor`.
+#[cfg(feature = "container")]
+fn parse_doctor(words: &[OsString]) -> Result<Command> {
+    match words {
+        [] => Ok(Command::Doctor(false)),
+        [word] if word == "--json" => Ok(Command::Doctor(true)),
+        [word, ..] if word == "--help" => Ok(Command::Help(None)),
+        _ => Err(Error::new("doctor takes no words but --json")),
     }
 }
 

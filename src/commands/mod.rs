@@ -5,6 +5,8 @@ pub(crate) mod init;
 #[cfg(feature = "container")]
 pub(crate) mod delete;
 #[cfg(feature = "container")]
+pub(crate) mod doctor;
+#[cfg(feature = "container")]
 pub(crate) mod run;
 
 use std::fmt::Display;

@@ -132,6 +132,7 @@ _launcher() {
     init) options="@init@" ;;
     run) options="@run@" ;;
     delete) options="--force --help $(_launcher_containers)" ;;
+    doctor) options="--json --help" ;;
     esac
     if ((program)); then
         _launcher_program
@@ -140,7 +141,7 @@ _launcher() {
     elif [[ $current == --*=* ]]; then
         prefix=${current%%=*}=
         _launcher_value_of "${prefix%=}"
-    elif [[ $mode == delete || $current == -* ]]; then
+    elif [[ $mode == d* || $current == -* ]]; then
         _launcher_offer -W "$options"
     elif [[ ! $current ]]; then
         ((${#words[@]} > 2)) || options="@commands@ $options"

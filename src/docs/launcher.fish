@@ -106,5 +106,7 @@ complete -c launcher -f
 complete -c launcher -n '__launcher_is delete' -s f -l force -d 'kill what still runs'
 complete -c launcher -n '__launcher_is delete' -l help -d 'print the help text'
 complete -c launcher -n '__launcher_is delete' -a '(__launcher_containers)' -d container
+complete -c launcher -n '__launcher_is doctor' -l json -d 'print an object for each check'
+complete -c launcher -n '__launcher_is doctor' -l help -d 'print the help text'
 @options@
-complete -c launcher -n 'not __launcher_is delete' -a '(__launcher_program)'
+complete -c launcher -n 'not __launcher_is delete doctor' -a '(__launcher_program)'

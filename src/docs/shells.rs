@@ -70,6 +70,7 @@ fn describe(command: &str) -> &'static str {
         "run" => "make a container",
         "init" => "be init in a container that is there",
         "delete" => "remove what a killed container left",
+        "doctor" => "say what this machine lets launcher do",
         _ => "",
     }
 }

@@ -84,7 +84,7 @@ impl Display for Seconds {
 }
 
 /// Text inside a JSON string; RFC 8259.
-struct Escaped<'a>(&'a Error);
+pub(crate) struct Escaped<'a>(pub(crate) &'a dyn Display);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,4 +21,6 @@ pub(crate) mod overlay;
 #[cfg(feature = "container")]
 pub(crate) mod rootfs;
 #[cfg(feature = "container")]
+pub(crate) mod trials;
+#[cfg(feature = "container")]
 pub(crate) mod user;

@@ -19,6 +19,8 @@ impl CapSet {
     pub(crate) const NONE: Self = Self(0);
     /// CAP_KILL alone: what an init needs to signal an entrypoint of another user.
     pub(crate) const KILL: Self = Self(1 << 5);
+    /// CAP_SYS_ADMIN alone: what making namespaces needs.
+    pub(crate) const SYS_ADMIN: Self = Self(1 << 21);
     /// Number of the capability to become another group, and to set the groups.
     pub(crate) const SETGID: u32 = 6;
     /// Number of the capability to make device nodes.

@@ -29,6 +29,8 @@ pub(crate) mod process;
 pub(crate) mod rlimit;
 pub(crate) mod signal;
 pub(crate) mod terminal;
+#[cfg(feature = "container")]
+pub(crate) mod trial;
 pub(crate) mod user;
 
 use nix::errno::Errno;

@@ -1,0 +1,324 @@
+//! `launcher doctor`: what this machine lets launcher do, for the user who asks; what is missing, what that costs, and how
+//! to mend it. Changes nothing.
+
+use std::fmt::{Display, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::sched::CloneFlags;
+use nix::unistd::AccessFlags;
+
+use super::print;
+use crate::error::{Doing, Result, describe};
+use crate::host::{self, Hierarchy, SubRange, Version};
+use crate::launch::report::Escaped;
+use crate::primitives::trials::{Outcome, Trials};
+use crate::spec::caps::CapSet;
+use crate::sys;
+use crate::sys::signal::Disposition;
+
+/// Looks at everything and prints it, as text or as a line of JSON for each check.
+///
+/// Status 0: containers can be made; 1: something that each needs is missing.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(crate) fn run(json: bool) -> Result<u8> {
+    // Ignored, the ends of the trials would not be told.
+    sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
+    let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    let mut doctor = Doctor { json, trials: Trials { uid, gid }, text: String::new(), is_ill: false };
+    doctor.look_at_us();
+    doctor.look_at_namespaces();
+    doctor.look_at_filesystems();
+    doctor.look_at_calls();
+    doctor.look_at_ids();
+    doctor.look_at_limits();
+    print(1, &doctor.text)?;
+    Ok(u8::from(doctor.is_ill))
+}
+
+/// How good something is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    /// As it should be.
+    Fine,
+    /// Something works less well, or not at all, that not every container needs.
+    Limited,
+    /// No container without it.
+    Missing,
+}
+
+/// What was found so far.
+struct Doctor {
+    /// As JSON.
+    json: bool,
+    /// Tries things out.
+    trials: Trials,
+    /// The text so far.
+    text: String,
+    /// Something is missing.
+    is_ill: bool,
+}
+
+impl Doctor {
+    /// Puts one check down. `words` are its name, what it costs where it is not fine, and how to mend it, with tabs between.
+    fn note(&mut self, state: State, words: &str, found: &dyn Display) {
+        self.is_ill |= state == State::Missing;
+        let word = match state {
+            State::Fine => "ok",
+            State::Limited => "limited",
+            State::Missing => "missing",
+        };
+        let mut words = words.split('\t');
+        let mut next = || words.next().unwrap_or_default();
+        let (name, costs, mend) = (next(), next(), next());
+        let (costs, mend) = if state == State::Fine { ("", "") } else { (costs, mend) };
+        let written = if self.json {
+            let (found, mend) = (Escaped(found), Escaped(&mend));
+            writeln!(
+                self.text,
+                "{{\"check\":\"{name}\",\"status\":\"{word}\",\"found\":\"{found}\",\"costs\":\"{costs}\",\"mend\":\"{mend}\"}}",
+            )
+        } else if costs.is_empty() {
+            writeln!(self.text, "{word:8} {name}: {found}")
+        } else {
+            writeln!(self.text, "{word:8} {name}: {found}\n         costs: {costs}\n         mend:  {mend}")
+        };
+        crate::error::tolerate(written, "writing to a string never fails");
+    }
+
+    /// Puts down what came of a trial.
+    fn note_trial(&mut self, outcome: Outcome, otherwise: State, words: &str) {
+        match outcome {
+            Ok(()) => self.note(State::Fine, words, &"works"),
+            Err(errno) => self.note(otherwise, words, &describe(errno)),
+        }
+    }
+
+    /// Puts down what there is not.
+    fn note_lacking(&mut self, lacking: &str, words: &str) {
+        match lacking {
+            "" => self.note(State::Fine, words, &"none"),
+            some => self.note(State::Limited, words, &some),
+        }
+    }
+
+    /// The kernel, and what confines us already.
+    fn look_at_us(&mut self) {
+        let release = host::read_or_empty("/proc/sys/kernel/osrelease");
+        self.note(State::Fine, "kernel", &release.trim_ascii());
+        let status = host::read_or_empty("/proc/self/status");
+        for (field, words) in [
+            (
+                "Seccomp:\t2\n",
+                "seccomp filter on launcher\tcalls that it forbids fail, whoever makes them\tin docker: --security-opt \
+                 seccomp=unconfined; in kubernetes: seccompProfile Unconfined",
+            ),
+            (
+                "NoNewPrivs:\t1\n",
+                "no_new_privs on launcher\tnewuidmap and other set-id programs do not work\tstart launcher where it is \
+                 not set",
+            ),
+        ] {
+            let is_set = status.contains(field);
+            self.note_lacking(if is_set { "set" } else { "" }, words);
+        }
+        let label = host::read_or_empty("/proc/self/attr/current");
+        let label = label.trim_end_matches(['\n', '\0']);
+        self.note_lacking(
+            if label == "unconfined" { "" } else { label },
+            "profile of a security module\twhat it forbids fails\tin docker: --security-opt apparmor=unconfined",
+        );
+        if self.trials.uid == 0 {
+            self.look_at_capabilities();
+        }
+    }
+
+    /// Those that root's containers are made with, or may be given.
+    fn look_at_capabilities(&mut self) {
+        let has = CapSet(sys::caps::permitted().unwrap_or(0));
+        let lacking = CapSet::DEFAULT.with(CapSet::SYS_ADMIN).without(has);
+        let state = match lacking {
+            CapSet::NONE => State::Fine,
+            some if some.without(CapSet::SYS_ADMIN) == some => State::Limited,
+            _ => State::Missing,
+        };
+        self.note(
+            state,
+            "capabilities that are lacking\ta container without them; without sys_admin none\tin docker: --privileged, \
+             or --cap-add for each; or start launcher as an ordinary user",
+            &lacking,
+        );
+    }
+
+    /// Each kind.
+    fn look_at_namespaces(&mut self) {
+        // For others than root every other kind hangs on this one.
+        let needed = if self.trials.uid == 0 { State::Limited } else { State::Missing };
+        let words = "user namespace\tcontainers of ordinary users, --userns, --uidmap\t".to_owned();
+        self.note_trial(self.trials.user_namespace(), needed, &(words + why_no_user_namespaces()));
+        for (kind, otherwise, words) in [
+            (CloneFlags::CLONE_NEWNS, State::Missing, "mount namespace\t--rootfs, every mount\t"),
+            (CloneFlags::CLONE_NEWPID, State::Missing, "PID namespace\tall but --pid host\t"),
+            (CloneFlags::CLONE_NEWNET, State::Limited, "network namespace\tall but --network host\t"),
+            (CloneFlags::CLONE_NEWUTS, State::Limited, "UTS namespace\tall but --uts host\t"),
+            (CloneFlags::CLONE_NEWIPC, State::Limited, "IPC namespace\tall but --ipc host\t"),
+            (CloneFlags::CLONE_NEWCGROUP, State::Limited, "cgroup namespace\tall but --cgroupns host\t"),
+        ] {
+            let outcome = self.trials.namespaces(kind);
+            let mend = match outcome {
+                Err(Errno::EINVAL) => "a kernel with CONFIG_NAMESPACES and the option below it",
+                Err(Errno::ENOSPC) => "sysctl user.max_*_namespaces",
+                _ => "CAP_SYS_ADMIN, or an ordinary user's user namespace; in docker: --privileged",
+            };
+            self.note_trial(outcome, otherwise, &(words.to_owned() + mend));
+        }
+        self.note_trial(
+            self.trials.time_namespace(),
+            State::Limited,
+            "time namespace\t--time-offset\tLinux 5.6 with CONFIG_TIME_NS",
+        );
+    }
+
+    /// What is mounted in a container.
+    fn look_at_filesystems(&mut self) {
+        self.note_trial(
+            self.trials.proc(),
+            State::Missing,
+            "fresh /proc\tevery container with a PID namespace\tunmask the one outside: docker --security-opt \
+             systempaths=unconfined, podman --security-opt unmask=ALL, kubernetes procMount: Unmasked",
+        );
+        self.note_trial(
+            self.trials.sysfs(),
+            State::Limited,
+            "fresh /sys\tit shows the host's devices\tunmask the one outside",
+        );
+        self.note_trial(
+            self.trials.overlay(),
+            State::Limited,
+            "overlay on tmpfs\t--ephemeral\tCONFIG_OVERLAY_FS (modprobe overlay); Linux 5.11 for ordinary users",
+        );
+    }
+
+    /// System calls of newer kernels.
+    fn look_at_calls(&mut self) {
+        let mut lacking = String::new();
+        for (name, number) in [
+            ("clone3 ", libc::SYS_clone3),
+            ("openat2 ", libc::SYS_openat2),
+            ("close_range ", libc::SYS_close_range),
+            ("pidfd_open ", libc::SYS_pidfd_open),
+            ("open_tree ", libc::SYS_open_tree),
+            ("mount_setattr ", libc::SYS_mount_setattr),
+        ] {
+            if matches!(sys::trial::call(number), Errno::ENOSYS | Errno::EPERM) {
+                lacking += name;
+            }
+        }
+        self.note_lacking(
+            lacking.trim_ascii_end(),
+            "newer system calls that are lacking\ttime: the same is done in older ways\tLinux 5.12; a seccomp filter \
+             may hide them",
+        );
+        self.note_trial(
+            sys::trial::seccomp_filters(),
+            State::Limited,
+            "seccomp filters\tcontainers are refused unless seccomp=unconfined\tCONFIG_SECCOMP_FILTER, Linux 4.14",
+        );
+        self.note_trial(
+            sys::trial::landlock(),
+            State::Limited,
+            "Landlock\t--landlock\tLinux 5.13 with CONFIG_SECURITY_LANDLOCK, and landlock in lsm= at boot",
+        );
+    }
+
+    /// Ranges of ids for `--userns auto`, and who writes them.
+    fn look_at_ids(&mut self) {
+        let uid = self.trials.uid;
+        let (name, users, groups) = host::subordinate_ids(uid);
+        let count =
+            |ranges: &[SubRange]| ranges.iter().fold(0u32, |sum, range| sum.saturating_add(range.size));
+        let (users, groups) = (count(&users), count(&groups));
+        self.note(
+            if users.min(groups) == 0 { State::Limited } else { State::Fine },
+            "ranges in /etc/subuid and /etc/subgid\t--userns auto; an ordinary user's container has root and nobody else\t\
+             usermod --add-subuids 100000-165535 --add-subgids 100000-165535 NAME",
+            &format_args!("{users} and {groups} ids of {name}"),
+        );
+        if uid != 0 {
+            let mut lacking = String::new();
+            for name in ["newuidmap ", "newgidmap "] {
+                if !is_in_path(name.trim_ascii_end()) {
+                    lacking += name;
+                }
+            }
+            self.note_lacking(
+                lacking.trim_ascii_end(),
+                "helpers that are lacking\t--userns auto\tinstall uidmap (Debian) or shadow-utils",
+            );
+        }
+    }
+
+    /// Controllers that we may use.
+    fn look_at_limits(&mut self) {
+        let hierarchies = host::probe_hierarchies(self.trials.uid, &[]).unwrap_or_default();
+        let mut found = String::new();
+        let mut state = State::Fine;
+        for name in ["memory", "cpu", "cpuset", "pids"] {
+            let has = |one: &&Hierarchy| one.controllers.iter().any(|controller| controller == name);
+            let words = match hierarchies.iter().find(has) {
+                Some(one) if may_make_cgroups(one) => match one.version {
+                    Version::V1 => " on v1 ",
+                    Version::V2 => " on v2 ",
+                },
+                other => {
+                    state = State::Limited;
+                    if other.is_some() { " not ours " } else { " nowhere " }
+                }
+            };
+            found = found + name + words;
+        }
+        self.note(
+            state,
+            "controllers for limits\tthe options -m, --cpus, --cpuset-*, --pids-limit that they stand for\tordinary users: \
+             systemd-run --user --scope -p Delegate=yes launcher ...; in a container: a writable cgroup",
+            &found.trim_ascii_end(),
+        );
+    }
+}
+
+/// Whether we may make a cgroup in this hierarchy.
+fn may_make_cgroups(hierarchy: &Hierarchy) -> bool {
+    let folder = match hierarchy.version {
+        Version::V2 if nix::unistd::geteuid().as_raw() != 0 => return hierarchy.delegated.is_some(),
+        Version::V2 => &hierarchy.mountpoint,
+        Version::V1 => &hierarchy.own,
+    };
+    nix::unistd::access(folder, AccessFlags::W_OK).is_ok()
+}
+
+/// Whether there is a program of this name.
+fn is_in_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = path.as_bytes().split(|byte| *byte == b':');
+    folders.any(|folder| {
+        let file = [folder, b"/", name.as_bytes()].concat();
+        nix::unistd::access(&*file, AccessFlags::X_OK).is_ok()
+    })
+}
+
+/// What forbids user namespaces, as far as the machine says so.
+fn why_no_user_namespaces() -> &'static str {
+    let is = |file: &str, value: &str| host::read_or_empty(file).trim_ascii() == value;
+    if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+        "an AppArmor profile with `userns,` for the file launcher, or sysctl \
+         kernel.apparmor_restrict_unprivileged_userns=0"
+    } else if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        "sysctl kernel.unprivileged_userns_clone=1"
+    } else if is("/proc/sys/user/max_user_namespaces", "0") {
+        "sysctl user.max_user_namespaces=15000"
+    } else {
+        "a kernel with CONFIG_USER_NS; in docker: --security-opt seccomp=unconfined; outside a chroot"
+    }
+}
