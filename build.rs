@@ -17,8 +17,18 @@ fn main() -> Result<()> {
     export_version();
     if env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl") {
         find_musl()?;
+        pack_relocations();
     }
     Ok(())
+}
+
+/// Has the relocations packed where LLVM's linker is used (lld.toml) and we can apply them: src/sys/relocate.rs.
+fn pack_relocations() {
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let is_x86 = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64");
+    if is_x86 && flags.contains("-fuse-ld=lld") {
+        println!("cargo:rustc-link-arg-bins=-Wl,--pack-dyn-relocs=relr,--entry=launcher_start");
+    }
 }
 
 /// `LAUNCHER_GIT`: the commit for `--version`; "unknown" in a tarball, unless the environment says it.

@@ -26,6 +26,8 @@ pub(crate) mod heap;
 pub(crate) mod mount;
 pub(crate) mod ns;
 pub(crate) mod process;
+#[cfg(target_arch = "x86_64")]
+mod relocate;
 pub(crate) mod rlimit;
 pub(crate) mod signal;
 pub(crate) mod terminal;
