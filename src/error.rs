@@ -139,20 +139,9 @@ impl<T> Doing<T> for std::result::Result<T, Errno> {
     }
 }
 
-impl<T> Doing<T> for std::io::Result<T> {
-    fn doing(self, what: impl Display) -> Result<T> {
-        self.map_err(|error| Error::os(what, errno_of(&error)))
-    }
-}
-
 /// What an error number means, in words.
 pub(crate) fn describe(errno: Errno) -> &'static str {
     names::describe(errno).1
-}
-
-/// The errno inside an error of std; `EIO` for those that std made itself (invalid UTF-8 and the like).
-pub(crate) fn errno_of(error: &std::io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 /// Lets a failure pass, for the reason given: the only way to do so, hence the list of all that is tolerated.

@@ -127,8 +127,7 @@ fn magic(path: &Path) -> i64 {
 
 /// A file of the machine as text; what is not UTF-8 in it is replaced.
 fn read(path: &str) -> Result<String> {
-    let bytes = std::fs::read(path).doing(format_args!("read {path}"))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    sys::file::read(Path::new(path)).doing(format_args!("read {path}"))
 }
 
 /// The same for files whose absence means the same as no content.
@@ -140,7 +139,7 @@ pub(crate) fn read_or_empty(path: &str) -> String {
 pub(crate) fn probe_hierarchies(uid: u32, wanted: &[&str]) -> Result<Vec<Hierarchy>> {
     let mut found = parse_hierarchies(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
     for hierarchy in &mut found {
-        if !hierarchy.own.is_dir() {
+        if !sys::dir::is_folder(&hierarchy.own) {
             hierarchy.own.clone_from(&hierarchy.mountpoint);
         }
         if hierarchy.version == Version::V2 {
@@ -153,7 +152,7 @@ pub(crate) fn probe_hierarchies(uid: u32, wanted: &[&str]) -> Result<Vec<Hierarc
 
 /// The words of a one-line file, none if it cannot be read.
 fn words(path: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = sys::file::read(path).unwrap_or_default();
     text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 

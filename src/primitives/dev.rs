@@ -63,7 +63,7 @@ pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<()> {
 /// Whether mknod(2) should have worked: with CAP_MKNOD, outside of any user namespace. Where it should not, the host's
 /// nodes are shown instead; where it should, its refusal is a fault.
 fn may_make_nodes() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let map = sys::file::read(Path::new("/proc/self/uid_map")).unwrap_or_default();
     let has_all_ids = map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
     has_all_ids && sys::caps::permitted().is_ok_and(|bits| CapSet(bits).contains(CapSet::MKNOD))
 }

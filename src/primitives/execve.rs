@@ -279,13 +279,12 @@ fn write_listen_pid(place: &[Cell<u8>]) {
 /// It cannot be executed.
 #[cfg(feature = "container")]
 pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
-    use std::io::Read;
-    use std::os::fd::AsRawFd;
+    use std::os::fd::{AsFd, AsRawFd};
 
     use crate::error::Doing;
 
-    let path =
-        std::env::var_os("PATH").map(|path| [std::ffi::OsStr::new("PATH="), &path].into_iter().collect());
+    let is_path = |entry: &OsString| entry.as_bytes().starts_with(b"PATH=");
+    let path = sys::entry::environment().into_iter().find(is_path);
     let program = Program::new(words, path.into_iter().collect())?;
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
     let steps = [LastStep::StandardError(writer.as_raw_fd())];
@@ -300,13 +299,12 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
             .status(crate::error::STATUS_OURS),
     })?;
     drop(writer);
-    let mut said = Vec::new();
-    std::fs::File::from(reader).read_to_end(&mut said).doing(format_args!("listen to {}", program.name()))?;
+    let said = sys::file::read_from(reader.as_fd()).doing(format_args!("listen to {}", program.name()))?;
     let status = match sys::process::wait(sys::process::Who::Child(pid)).doing("wait for the helper")? {
         Some((_, sys::process::Change::Exited(status))) => status,
         _ => crate::error::STATUS_OURS,
     };
-    Ok((status, String::from_utf8_lossy(&said).into_owned()))
+    Ok((status, said))
 }
 
 /// Tries each folder as execvp(3) does: goes on where there is none, remembers one that must not be executed. `path`

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use super::execve;
 use crate::error::{Doing, Error, Result};
 use crate::spec::idmap::IdMap;
+use crate::sys;
 
 /// Which of the two maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Ids {
 /// # Errors
 /// The file cannot be written.
 pub(crate) fn deny_setgroups(pid: Pid) -> Result<()> {
-    std::fs::write(format!("/proc/{pid}/setgroups"), "deny").doing("")
+    sys::file::write(format!("/proc/{pid}/setgroups").as_ref(), "deny").doing("")
 }
 
 /// Writes a map in one write(2), as the kernel demands.
@@ -44,7 +45,7 @@ pub(crate) fn deny_setgroups(pid: Pid) -> Result<()> {
 /// EPERM: the caller may not map these ids.
 pub(crate) fn write(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> {
     let text = maps.iter().fold(String::new(), |text, map| text + &format!("{map}\n"));
-    match std::fs::write(format!("/proc/{pid}/{}", ids.file()), text).doing("") {
+    match sys::file::write(format!("/proc/{pid}/{}", ids.file()).as_ref(), &text).doing("") {
         Err(error) if matches!(error.errno, Some(Errno::EPERM | Errno::EACCES)) => Err(error.hint(
             "an ordinary user may map its own id only, or ranges of /etc/subuid with --userns auto; where even that \
              is refused, see sysctl kernel.apparmor_restrict_unprivileged_userns",

@@ -62,7 +62,8 @@ pub(crate) fn unshare_time(offsets: TimeOffsets) -> Result<()> {
         }
     }
     if !text.is_empty() {
-        std::fs::write("/proc/self/timens_offsets", text).doing("write /proc/self/timens_offsets")?;
+        let file = Path::new("/proc/self/timens_offsets");
+        sys::file::write(file, &text).doing("write /proc/self/timens_offsets")?;
     }
     // Enter it too: before Linux 6.2 a process whose children are to live in another one cannot spawn with shared memory.
     let own = sys::fd::open_at(nix::fcntl::AT_FDCWD, c"/proc/self/ns/time_for_children", OFlag::O_RDONLY);

@@ -96,7 +96,8 @@ fn overlay_at(path: &Path, number: usize, in_userns: bool) -> std::result::Resul
     nix::unistd::mkdir(upper.as_str(), mode)?;
     nix::unistd::mkdir(work.as_str(), mode)?;
     copy_owner(&Path::new("lower").join(path), Path::new(&upper));
-    nix::unistd::symlinkat(&Path::new("../lower").join(path), nix::fcntl::AT_FDCWD, below.as_str())?;
+    let lower = Path::new("../lower").join(path);
+    nix::unistd::symlinkat(lower.as_path(), nix::fcntl::AT_FDCWD, Path::new(&below))?;
     let xattr = if in_userns { ",userxattr" } else { "" };
     let options = format!("lowerdir={below},upperdir={upper},workdir={work}{xattr}");
     let options = CString::new(options).map_err(|_| Errno::EINVAL)?;
@@ -134,18 +135,21 @@ fn compose(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
         let (from, to) = (folder.join(&entry.name), Path::new("merged").join(&below));
         match entry.kind {
             Kind::Link => {
-                let target =
-                    std::fs::read_link(&from).doing(format_args!("read the link {}", below.display()))?;
-                std::os::unix::fs::symlink(target, &to)
+                let target = nix::fcntl::readlink(from.as_path())
+                    .doing(format_args!("read the link {}", below.display()))?;
+                nix::unistd::symlinkat(Path::new(&target), nix::fcntl::AT_FDCWD, to.as_path())
                     .doing(format_args!("make the link {}", below.display()))?;
             }
             Kind::Folder => {
-                std::fs::create_dir(&to).doing(format_args!("make the folder {}", below.display()))?;
+                nix::unistd::mkdir(to.as_path(), Mode::from_bits_truncate(0o755))
+                    .doing(format_args!("make the folder {}", below.display()))?;
                 copy_owner(&from, &to);
                 compose_folder(&below, number, depth)?;
             }
             Kind::File => {
-                std::fs::write(&to, "").doing(format_args!("make the file {}", below.display()))?;
+                let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC;
+                nix::fcntl::open(to.as_path(), flags, Mode::S_IRUSR)
+                    .doing(format_args!("make the file {}", below.display()))?;
                 show_read_only(&from, &to)?;
             }
             Kind::Other => {}

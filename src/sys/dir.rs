@@ -76,6 +76,16 @@ fn kind_of(told: u8, folder: BorrowedFd<'_>, name: &OsStr) -> Result<Kind, Errno
     })
 }
 
+/// Whether a folder is there, or a link to one.
+pub(crate) fn is_folder(path: &Path) -> bool {
+    nix::sys::stat::stat(path).is_ok_and(|found| kind_of_mode(&found) == Kind::Folder)
+}
+
+/// `rmdir(2)`.
+pub(crate) fn remove(path: &Path) -> Result<(), Errno> {
+    nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, path, nix::unistd::UnlinkatFlags::RemoveDir)
+}
+
 /// The kind by the mode of a file.
 fn kind_of_mode(found: &FileStat) -> Kind {
     match SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT {

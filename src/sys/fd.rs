@@ -134,7 +134,7 @@ pub(super) fn own(fd: RawFd) -> OwnedFd {
 
 /// The id of the mount that a handle is on, from /proc/self/fdinfo (Linux 3.15).
 pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    let text = super::file::read(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()).as_ref()).ok()?;
     text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim_ascii().parse().ok())
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod dir;
 #[cfg_attr(test, allow(dead_code, reason = "the test harness brings its own main"))]
 pub(crate) mod entry;
 pub(crate) mod fd;
+pub(crate) mod file;
 #[cfg_attr(test, allow(dead_code, reason = "the test harness has threads"))]
 pub(crate) mod heap;
 pub(crate) mod mount;

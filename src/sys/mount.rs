@@ -106,9 +106,7 @@ pub(crate) fn detach(target: &CStr) -> Result<(), Errno> {
 
 /// The mount points below `folder`, from /proc/self/mountinfo.
 pub(crate) fn points_below(folder: &Path) -> Result<Vec<PathBuf>, Errno> {
-    let bytes = std::fs::read("/proc/self/mountinfo")
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = super::file::read(Path::new("/proc/self/mountinfo"))?;
     let points =
         text.lines().filter_map(|line| line.split(' ').nth(4)).map(|point| PathBuf::from(unescape(point)));
     Ok(points.filter(|point| point.starts_with(folder) && point != folder).collect())

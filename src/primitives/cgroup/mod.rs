@@ -4,7 +4,6 @@
 pub(crate) mod v1;
 pub(crate) mod v2;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::host::Version;
 use crate::spec::resources::{Resources, controller_of};
 use crate::sys;
 use crate::sys::dir::Kind;
+use crate::sys::file::write;
 
 /// How often a folder that is still busy is tried again, and how long we wait in between: two seconds in all.
 const TRIES: u32 = 400;
@@ -167,7 +167,7 @@ impl Cgroup {
             Self::V1(_) => "memory.oom_control",
             Self::V2(_) => "memory.events",
         };
-        let text = std::fs::read_to_string(self.folder().join(file)).ok()?;
+        let text = sys::file::read(&self.folder().join(file)).ok()?;
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
     }
 
@@ -225,30 +225,22 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
 
 /// The processes of one cgroup.
 fn processes(folder: &Path) -> Vec<i32> {
-    let text = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    let text = sys::file::read(&folder.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
 }
 
 /// Removes a folder of cgroupfs: its sub-cgroups first, the files in it go by themselves.
 fn remove_tree(folder: &Path) -> std::result::Result<(), Errno> {
-    let remove =
-        || match nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, folder, nix::unistd::UnlinkatFlags::RemoveDir) {
-            Err(Errno::ENOENT) => Ok(()),
-            result => result,
-        };
+    let remove = || match sys::dir::remove(folder) {
+        Err(Errno::ENOENT) => Ok(()),
+        result => result,
+    };
     match remove() {
         Err(Errno::EBUSY | Errno::ENOTEMPTY) => {}
         result => return result,
     }
     folders_in(folder).iter().try_for_each(|folder| remove_tree(folder))?;
     remove()
-}
-
-/// Writes to a file of cgroupfs in one write(2); never makes one.
-fn write(path: &Path, value: &str) -> std::result::Result<(), Errno> {
-    let file = std::fs::OpenOptions::new().write(true).open(path);
-    let written = file.and_then(|mut file| file.write_all(value.as_bytes()));
-    written.map_err(|error| crate::error::errno_of(&error))
 }
 
 /// The folders of a container's name below a hierarchy, wherever they are: the name alone finds it again.

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::{Limit, Limits, write};
+use super::{Limit, Limits};
 use crate::error::{Doing, Result};
 use crate::spec::resources::Resources;
+use crate::sys::file::{read, write};
 
 /// What to write for the limits that one hierarchy with these controllers can enforce.
 pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
@@ -30,9 +31,9 @@ pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> 
 pub(super) fn inherit_cpuset(folder: &Path) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let (own, above) = (folder.join(file), folder.join("..").join(file));
-        let Ok(text) = std::fs::read_to_string(&own) else { return Ok(()) };
+        let Ok(text) = read(&own) else { return Ok(()) };
         if text.trim_ascii().is_empty() {
-            let value = std::fs::read_to_string(&above).doing(format_args!("read {}", above.display()))?;
+            let value = read(&above).doing(format_args!("read {}", above.display()))?;
             write(&own, value.trim_ascii()).doing(format_args!("write {}", own.display()))?;
         }
     }

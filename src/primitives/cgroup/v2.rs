@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::{Limit, Limits, number_or_max, write};
+use super::{Limit, Limits, number_or_max};
 use crate::error::{Doing, Error, Result};
 use crate::spec::resources::Resources;
+use crate::sys::file::{read, write};
 
 /// What an ordinary user can do about a cgroup that is not its own.
 pub(crate) const DELEGATION: &str =
@@ -65,7 +66,7 @@ pub(crate) fn prepare_parent(
             Ok(()) => changed(Change::Made(folder.clone())),
             Err(Errno::EEXIST) => {}
             // Somebody else's, and there: what we may do in it will show.
-            Err(_) if folder.is_dir() => {}
+            Err(_) if crate::sys::dir::is_folder(&folder) => {}
             Err(errno) => return Err(errno).doing(format_args!("make {}", folder.display())),
         }
         enable(&folder, controllers, folder == parent, changed)?;
@@ -81,7 +82,7 @@ fn enable(
     changed: &mut dyn FnMut(Change),
 ) -> Result<()> {
     let file = folder.join("cgroup.subtree_control");
-    let enabled = std::fs::read_to_string(&file).doing(format_args!("read {}", file.display()))?;
+    let enabled = read(&file).doing(format_args!("read {}", file.display()))?;
     let missing: Vec<_> = controllers
         .iter()
         .filter(|name| !enabled.split_ascii_whitespace().any(|one| one == **name))
@@ -89,7 +90,7 @@ fn enable(
     if missing.is_empty() {
         return Ok(());
     }
-    let offered = std::fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+    let offered = read(&folder.join("cgroup.controllers")).unwrap_or_default();
     if let Some(name) =
         missing.iter().find(|name| !offered.split_ascii_whitespace().any(|one| one == ***name))
     {
@@ -133,11 +134,10 @@ fn refused(file: &Path, words: &str, errno: Errno) -> Error {
 /// # Errors
 /// The kernel refuses; a folder that others use by now is left to them without a word.
 pub(crate) fn revert(change: &Change) -> Result<()> {
-    let remove =
-        |folder: &Path| match std::fs::remove_dir(folder).map_err(|error| crate::error::errno_of(&error)) {
-            Ok(()) | Err(Errno::EBUSY | Errno::ENOTEMPTY | Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(errno).doing(format_args!("remove {}", folder.display())),
-        };
+    let remove = |folder: &Path| match crate::sys::dir::remove(folder) {
+        Ok(()) | Err(Errno::EBUSY | Errno::ENOTEMPTY | Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno).doing(format_args!("remove {}", folder.display())),
+    };
     match change {
         Change::Made(folder) => remove(folder),
         Change::Moved { leaf, parent, disable } => {

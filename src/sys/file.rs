@@ -1,0 +1,34 @@
+//! Whole files by path: those of /proc, /sys and cgroupfs, which are short and do not tell their length.
+//!
+//! Not by `std::fs`: its errors may hold a text of their own, and what prints that brings tables of Unicode along.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
+/// `open(2)` and `read(2)` to the end; what is not UTF-8 is replaced.
+pub(crate) fn read(path: &Path) -> Result<String, Errno> {
+    read_from(nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?.as_fd())
+}
+
+/// The same from an open file or pipe.
+pub(crate) fn read_from(file: BorrowedFd<'_>) -> Result<String, Errno> {
+    let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        match nix::unistd::read(file, &mut part) {
+            Ok(0) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Ok(length) => bytes.extend_from_slice(part.get(..length).unwrap_or_default()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// `open(2)` of a file that is there, and one `write(2)`, as these file systems want it.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Errno> {
+    let file = nix::fcntl::open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    nix::unistd::write(file, text.as_bytes()).map(drop)
+}
