@@ -64,6 +64,8 @@ pub(crate) struct Host {
     pub(crate) pid: u32,
     /// `/` may be the initramfs, which pivot_root refuses.
     pub(crate) root_is_ram: bool,
+    /// The kernel has time namespaces: Linux 5.6 with CONFIG_TIME_NS.
+    pub(crate) has_time_namespaces: bool,
     /// /sys/fs/cgroup is the unified hierarchy.
     pub(crate) unified: bool,
     /// Every hierarchy; looked up only where limits are asked.
@@ -89,6 +91,7 @@ impl Host {
             uid,
             gid: nix::unistd::getegid().as_raw(),
             pid: std::process::id(),
+            has_time_namespaces: sys::process::exists(c"/proc/self/ns/time"),
             env: sys::entry::environment(),
             ..Self::default()
         };

@@ -187,7 +187,7 @@ const KINDS: [(&str, &str, bool); 8] = [
     ("uts", "--uts", true),
     ("ipc", "--ipc", true),
     ("cgroup", "--cgroupns", true),
-    ("time", "--timens", false),
+    ("time", "--timens", true),
 ];
 
 #[test]

@@ -138,7 +138,7 @@ options! {
     Uts         '-' "uts"          "WHERE"         Container "UTS namespace, same";
     Cgroupns    '-' "cgroupns"     "WHERE"         Container "cgroup namespace, same";
     Mntns       '-' "mntns"        "WHERE"         Container "mount namespace, same";
-    Timens      '-' "timens"       "WHERE"         Container "time namespace, same; default host";
+    Timens      '-' "timens"       "WHERE"         Container "time namespace, same";
     Userns      '-' "userns"       "WHERE"         Container "user namespace, same, or auto: ranges of /etc/subuid";
     UidMap      '-' "uidmap"       "C:H:N"         Container "map N user ids from C inside to H outside; repeatable";
     GidMap      '-' "gidmap"       "C:H:N"         Container "same for group ids; default: as the user ids";

@@ -189,7 +189,7 @@ impl<'a> Planner<'a> {
         let new_if = |new| if new { Placement::New } else { Placement::Host };
         self.spec.namespaces.get(kind).cloned().unwrap_or_else(|| match kind {
             Kind::User => new_if(self.host.uid != 0 || self.spec.mapping != Mapping::Own),
-            Kind::Time => new_if(self.spec.time_offsets.is_some()),
+            Kind::Time => new_if(self.spec.time_offsets.is_some() || self.host.has_time_namespaces),
             _ => Placement::New,
         })
     }

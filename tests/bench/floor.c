@@ -28,6 +28,7 @@
 /* By hand: musl-gcc does not see the kernel's headers. */
 #define NEW_NS 0x00020000ULL
 #define NEW_CGROUP 0x02000000ULL
+#define NEW_TIME 0x00000080ULL
 #define NEW_UTS 0x04000000ULL
 #define NEW_IPC 0x08000000ULL
 #define NEW_PID 0x20000000ULL
@@ -141,7 +142,7 @@ static int container(const char *rootfs, char **command)
 	if (child != 0)
 		return wait_for(child);
 	/* Apart, as launcher must: the namespace's root is the cgroup one is in when one makes it. */
-	DO(syscall(SYS_unshare, NEW_CGROUP));
+	DO(syscall(SYS_unshare, NEW_CGROUP | NEW_TIME));
 	loopback_up();
 	DO(sethostname("floor", 5));
 	file_systems(rootfs);
