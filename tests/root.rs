@@ -176,6 +176,9 @@ fn the_only_interface_is_lo_and_it_is_up() {
     let script = "ls /sys/class/net; ip addr show lo | grep -o 'inet 127[^ ]*'; ip link show lo | grep -o ',UP'; \
         ping -c 1 -W 5 127.0.0.1 >/dev/null && echo reached";
     assert_eq!(inside(&rootfs, &[], script).expect(0).out, "lo\ninet 127.0.0.1/8\n,UP\nreached\n");
+    // Its file cannot give an ordinary user CAP_NET_RAW under no_new_privs.
+    let groups = inside(&rootfs, &[], "cat /proc/sys/net/ipv4/ping_group_range").expect(0).out;
+    assert_eq!(groups, "0\t2147483647\n");
 }
 
 /// Every kind of namespace: its file, its option, and whether root gets a new one without asking.

@@ -8,7 +8,7 @@ use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, tolerate};
 use crate::spec::namespaces::{Kind, TimeOffsets};
 use crate::sys;
 
@@ -30,7 +30,8 @@ pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
     })
 }
 
-/// Brings the loopback device up; the kernel adds 127.0.0.1 and ::1 by itself.
+/// Brings the loopback device up; the kernel adds 127.0.0.1 and ::1 by itself. And lets every group use ping without
+/// CAP_NET_RAW, which under no_new_privs its file cannot give; icmp(7), Linux 3.0.
 ///
 /// # Errors
 /// No socket, or no such device.
@@ -39,7 +40,13 @@ pub(crate) fn raise_loopback() -> Result<()> {
     let socket =
         nix::sys::socket::socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
             .doing("open a socket")?;
-    sys::ns::raise_interface(socket.as_raw_fd(), *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0").doing("set IFF_UP")
+    sys::ns::raise_interface(socket.as_raw_fd(), *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0").doing("set IFF_UP")?;
+    let groups = Path::new("/proc/sys/net/ipv4/ping_group_range");
+    // Where not all ids exist the kernel takes the range of those that do: one at least.
+    if sys::file::write(groups, "0 2147483647").is_err() {
+        tolerate(sys::file::write(groups, "0 0"), "a kernel without IPv4, or a /proc that is covered");
+    }
+    Ok(())
 }
 
 /// Makes a time namespace for our children and shifts its clocks, which can be done only while it is empty.
