@@ -178,16 +178,15 @@ fn delegated(hierarchy: &Hierarchy, wanted: &[&str]) -> Option<PathBuf> {
 fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
     let mut found: Vec<Hierarchy> = Vec::new();
     for line in mountinfo.lines() {
-        let Some((left, right)) = line.split_once(" - ") else { continue };
-        let mut left = left.split(' ').skip(3);
-        let (Some(root), Some(mountpoint)) = (left.next(), left.next()) else { continue };
-        let mut right = right.split(' ');
-        let version = match right.next() {
+        let mut fields = line.split(' ').skip(3);
+        let (Some(root), Some(mountpoint)) = (fields.next(), fields.next()) else { continue };
+        let mut fields = fields.skip_while(|field| *field != "-").skip(1);
+        let version = match fields.next() {
             Some("cgroup") => Version::V1,
             Some("cgroup2") => Version::V2,
             _ => continue,
         };
-        let options = right.nth(1).unwrap_or_default();
+        let options = fields.nth(1).unwrap_or_default();
         let controllers: Vec<_> = match version {
             Version::V2 => Vec::new(),
             Version::V1 => options.split(',').filter(|word| is_controller(word)).map(str::to_owned).collect(),

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -109,12 +110,48 @@ pub(crate) fn points_below(folder: &Path) -> Result<Vec<PathBuf>, Errno> {
     let text = super::file::read(Path::new("/proc/self/mountinfo"))?;
     let points =
         text.lines().filter_map(|line| line.split(' ').nth(4)).map(|point| PathBuf::from(unescape(point)));
-    Ok(points.filter(|point| point.starts_with(folder) && point != folder).collect())
+    // as text, which is enough: neither side has a `.` or a `//`, and only `/` ends with a slash
+    let above = folder.as_os_str().as_bytes();
+    let above = above.strip_suffix(b"/").unwrap_or(above);
+    let is_below = |point: &PathBuf| {
+        let rest = point.as_os_str().as_bytes().strip_prefix(above);
+        rest.is_some_and(|rest| rest.starts_with(b"/") && rest.len() > 1)
+    };
+    Ok(points.filter(is_below).collect())
 }
 
 /// Paths in mountinfo have blank, tab, newline and backslash as three octal digits; proc(5).
 pub(crate) fn unescape(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
+    let mut parts = text.split('\\');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (letter, rest) = match part.split_at_checked(3) {
+            Some(("040", rest)) => (' ', rest),
+            Some(("011", rest)) => ('\t', rest),
+            Some(("012", rest)) => ('\n', rest),
+            Some(("134", rest)) => ('\\', rest),
+            _ => ('\\', part),
+        };
+        plain.push(letter);
+        plain.push_str(rest);
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_mountinfo_escapes_comes_back() {
+        let cases = [
+            ("/a\\040b\\011c\\012d\\134e", "/a b\tc\nd\\e"),
+            ("/a\\134040b", "/a\\040b"),
+            ("/plain", "/plain"),
+            ("/other\\777", "/other\\777"),
+            ("/end\\", "/end\\"),
+            ("", ""),
+        ];
+        for (text, want) in cases {
+            assert_eq!(super::unescape(text), want, "{text}");
+        }
+    }
 }

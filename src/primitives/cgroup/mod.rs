@@ -249,7 +249,7 @@ pub(crate) fn find(version: Version, mountpoint: &Path, name: &str) -> Vec<Cgrou
     let mut left = vec![mountpoint.to_path_buf()];
     while let Some(folder) = left.pop() {
         for folder in folders_in(&folder) {
-            if folder.ends_with(name) {
+            if folder.file_name() == Some(name.as_ref()) {
                 found.push(Cgroup::new(version, folder));
             } else {
                 left.push(folder);
