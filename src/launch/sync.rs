@@ -17,7 +17,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send};
+use nix::sys::socket::{MsgFlags, recv, send};
 
 use crate::error::{Doing, Error, Fault, Result, tolerate};
 
@@ -40,8 +40,7 @@ pub(crate) enum Message {
 /// # Errors
 /// No descriptors left.
 pub(crate) fn channel() -> Result<(OwnedFd, OwnedFd)> {
-    nix::sys::socket::socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-        .doing("make a socket pair")
+    crate::sys::fd::socket_pair().doing("make a socket pair")
 }
 
 /// Parent: lets the child begin.

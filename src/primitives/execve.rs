@@ -286,7 +286,7 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
     let is_path = |entry: &OsString| entry.as_bytes().starts_with(b"PATH=");
     let path = sys::entry::environment().into_iter().find(is_path);
     let program = Program::new(words, path.into_iter().collect())?;
-    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
+    let (reader, writer) = sys::fd::pipe().doing("make a pipe")?;
     let steps = [LastStep::StandardError(writer.as_raw_fd())];
     let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };
     let pid = start(&program, &steps, inherited, Terminal::Leave).map_err(|failed| match failed {

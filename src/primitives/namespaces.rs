@@ -6,7 +6,6 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::spec::namespaces::{Kind, TimeOffsets};
@@ -37,9 +36,7 @@ pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
 /// No socket, or no such device.
 pub(crate) fn raise_loopback() -> Result<()> {
     // The ioctl is answered by any socket; one of the unix family exists on kernels without INET too.
-    let socket =
-        nix::sys::socket::socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-            .doing("open a socket")?;
+    let socket = sys::fd::any_socket().doing("open a socket")?;
     sys::ns::raise_interface(socket.as_raw_fd(), *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0").doing("set IFF_UP")?;
     let groups = Path::new("/proc/sys/net/ipv4/ping_group_range");
     // Where not all ids exist the kernel takes the range of those that do: one at least.

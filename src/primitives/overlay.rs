@@ -114,11 +114,7 @@ fn copy_owner(from: &Path, to: &Path) {
         nix::unistd::chown(to, owner.0, owner.1),
         "an id without a map cannot be given away; it stays ours",
     );
-    let follow = nix::sys::stat::FchmodatFlags::FollowSymlink;
-    tolerate(
-        nix::sys::stat::fchmodat(nix::fcntl::AT_FDCWD, to, mode, follow),
-        "it is as readable as it can be",
-    );
+    tolerate(sys::dir::set_mode(to, mode), "it is as readable as it can be");
 }
 
 /// Fills `merged/PATH` with an overlay for each folder of `lower/PATH` that can have one, its links, and its files.

@@ -279,7 +279,7 @@ fn remount_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
 /// # Errors
 /// The kernel refuses.
 pub(crate) fn flags_of(folder: BorrowedFd<'_>) -> Result<MsFlags> {
-    let has = nix::sys::statvfs::fstatvfs(folder).doing("look at the mount")?.flags();
+    let has = nix::sys::statfs::fstatfs(folder).doing("look at the mount")?.flags();
     let mut flags = MsFlags::empty();
     for (flag, repeated) in [
         (nix::sys::statvfs::FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),

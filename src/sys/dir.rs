@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
@@ -84,6 +85,13 @@ pub(crate) fn is_folder(path: &Path) -> bool {
 /// `rmdir(2)`.
 pub(crate) fn remove(path: &Path) -> Result<(), Errno> {
     nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, path, nix::unistd::UnlinkatFlags::RemoveDir)
+}
+
+/// `chmod(2)`. Not nix's fchmodat: libc emulates what its flag may ask for.
+pub(crate) fn set_mode(path: &Path, mode: Mode) -> Result<(), Errno> {
+    // SAFETY: the path is a live `CStr`; the kernel copies it.
+    let done = path.with_nix_path(|path| unsafe { libc::chmod(path.as_ptr(), mode.bits()) })?;
+    cvt(done.into()).map(drop)
 }
 
 /// The kind by the mode of a file.

@@ -126,6 +126,30 @@ pub(crate) fn above_standard(file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     cvt_int(unsafe { libc::syscall(libc::SYS_fcntl, file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) }).map(own)
 }
 
+/// `pipe2(2)`, close-on-exec: the ends to read from and to write to. Raw as the next two: libc's wrappers go on where
+/// the kernel is older than close-on-exec.
+pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut ends: [RawFd; 2] = [-1; 2];
+    // SAFETY: the kernel writes two descriptors into the array.
+    cvt_int(unsafe { libc::syscall(libc::SYS_pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    Ok((own(ends[0]), own(ends[1])))
+}
+
+/// `socketpair(2)` of Unix sockets that keep messages apart, close-on-exec.
+pub(crate) fn socket_pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (kind, mut ends): (_, [RawFd; 2]) = (libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, [-1; 2]);
+    // SAFETY: the kernel writes two descriptors into the array.
+    cvt_int(unsafe { libc::syscall(libc::SYS_socketpair, libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) })?;
+    Ok((own(ends[0]), own(ends[1])))
+}
+
+/// `socket(2)` of no use but for an ioctl(2) on the network, close-on-exec.
+pub(crate) fn any_socket() -> Result<OwnedFd, Errno> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    // SAFETY: takes three integers and returns a new descriptor.
+    cvt_int(unsafe { libc::syscall(libc::SYS_socket, libc::AF_UNIX, kind, 0) }).map(own)
+}
+
 /// Takes over a descriptor that the kernel has just handed out.
 pub(super) fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: called only with the fresh result of a system call, which nobody else knows.
