@@ -22,6 +22,8 @@ pub(crate) mod plan_cgroup;
 #[cfg(feature = "container")]
 mod plan_idmap;
 #[cfg(feature = "container")]
+mod plan_mounts;
+#[cfg(feature = "container")]
 pub(crate) mod sync;
 #[cfg(feature = "container")]
 pub(crate) mod undo;

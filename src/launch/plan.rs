@@ -6,7 +6,6 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use nix::sched::CloneFlags;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC};
 
 use super::child_step::ChildStep;
 use super::parent_step::ParentStep;
@@ -17,42 +16,12 @@ use crate::host::Host;
 use crate::primitives::cgroup::Cgroup;
 use crate::primitives::execve::{DEFAULT_PATH, Program};
 use crate::primitives::last_step::LastStep;
-use crate::primitives::mounts::KernelFolder;
 use crate::primitives::rootfs::c_path;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{Mapping, to_host};
-use crate::spec::mount::{Flags, Mount, Source};
 use crate::spec::namespaces::{Kind, Placement};
 use crate::spec::process::{EnvChange, User, change_env, name_of};
-
-/// What docker hides: the host's secrets and knobs that have no namespace. Folders end with a slash.
-const MASKED: [KernelFolder; 2] = [
-    KernelFolder {
-        path: "/proc",
-        magic: PROC_SUPER_MAGIC,
-        names: &[
-            c"acpi/",
-            c"asound/",
-            c"interrupts",
-            c"kcore",
-            c"keys",
-            c"latency_stats",
-            c"sched_debug",
-            c"scsi/",
-            c"timer_list",
-            c"timer_stats",
-        ],
-    },
-    KernelFolder { path: "/sys", magic: SYSFS_MAGIC, names: &[c"devices/virtual/powercap/", c"firmware/"] },
-];
-
-/// What docker makes read-only.
-const PROTECTED_PROC: KernelFolder = KernelFolder {
-    path: "/proc",
-    magic: PROC_SUPER_MAGIC,
-    names: &[c"bus", c"fs", c"irq", c"sys", c"sysrq-trigger"],
-};
 
 /// The launch as data.
 #[derive(Debug, Clone, PartialEq)]
@@ -176,16 +145,16 @@ const fn is_born_in(kind: Kind) -> bool {
 
 /// The two inputs, and the questions that several parts of the plan ask of them.
 #[derive(Debug, Clone, Copy)]
-struct Planner<'a> {
+pub(super) struct Planner<'a> {
     /// What is wanted.
-    spec: &'a Spec,
+    pub(super) spec: &'a Spec,
     /// What there is.
-    host: &'a Host,
+    pub(super) host: &'a Host,
 }
 
 impl<'a> Planner<'a> {
     /// What becomes of a namespace: the wish, or the default of its kind.
-    fn placement(&self, kind: Kind) -> Placement {
+    pub(super) fn placement(&self, kind: Kind) -> Placement {
         let new_if = |new| if new { Placement::New } else { Placement::Host };
         self.spec.namespaces.get(kind).cloned().unwrap_or_else(|| match kind {
             Kind::User => new_if(self.host.uid != 0 || self.spec.mapping != Mapping::Own),
@@ -195,12 +164,12 @@ impl<'a> Planner<'a> {
     }
 
     /// Whether a namespace of this kind is made.
-    fn is_new(&self, kind: Kind) -> bool {
+    pub(super) fn is_new(&self, kind: Kind) -> bool {
         self.placement(kind) == Placement::New
     }
 
     /// Whether the container is in another user namespace than we.
-    fn in_userns(&self) -> bool {
+    pub(super) fn in_userns(&self) -> bool {
         self.placement(Kind::User) != Placement::Host
     }
 
@@ -270,118 +239,6 @@ impl<'a> Planner<'a> {
     fn hostname(&self) -> &str {
         let name = self.spec.name.as_deref().filter(|name| name.len() <= 64);
         self.spec.hostname.as_deref().or(name).unwrap_or("launcher")
-    }
-
-    /// The mount namespace, from the cut to the host to the last read-only path.
-    fn mounts(&self, maps: &Maps, v1_controllers: &[String], steps: &mut Vec<ChildStep>) {
-        // rslave, not rprivate: a private copy would keep alive what the host unmounts while we set up.
-        steps.push(ChildStep::MakeSlave); // first: what is mounted later must not reach the host
-        if self.spec.rootfs.is_none() {
-            if self.is_new(Kind::Pid) {
-                steps.push(ChildStep::KeepRoot);
-                steps.push(ChildStep::Mount(new_mount("proc", "/proc", Flags::INERT, "")));
-            }
-            return;
-        }
-        if self.host.root_is_ram {
-            steps.push(ChildStep::MakeRootPivotable); // before anything else is mounted: it copies all mounts
-        }
-        steps.push(if self.spec.ephemeral {
-            ChildStep::MountEphemeral { in_userns: self.in_userns() }
-        } else {
-            ChildStep::BindRootfs
-        });
-        if !self.spec.privileged {
-            steps.push(ChildStep::ForbidDevices); // before /dev is mounted, where they must work
-        }
-        let dev = Mount {
-            flags: Flags { nosuid: true, ..Flags::default() },
-            ..new_mount("tmpfs", "/dev", Flags::default(), "mode=755,size=65536k")
-        };
-        steps.push(ChildStep::Mount(self.proc()));
-        steps.push(ChildStep::Mount(self.sys()));
-        steps.extend(self.cgroup_mounts(v1_controllers));
-        steps.push(ChildStep::Mount(dev));
-        steps.push(ChildStep::PopulateDev);
-        steps.extend(self.dev_mounts(maps).map(ChildStep::Mount));
-        if self.spec.read_only {
-            steps.push(ChildStep::MakeRootReadOnly); // after the mounts: their folders may have to be made
-        }
-        if !self.spec.privileged {
-            // Before the pivot: files are hidden behind the host's /dev/null, which no image can have exchanged. The
-            // names are those of the kernel's file systems, so they mean the container's as well before as after it.
-            steps.push(ChildStep::Protect(&PROTECTED_PROC));
-            steps.push(ChildStep::Mask(&MASKED));
-        }
-        steps.push(ChildStep::PivotRoot); // after all mounts: their sources are the host's
-    }
-
-    /// /proc: fresh for a new PID namespace; without one a user namespace gets only what the host shows.
-    fn proc(&self) -> Mount {
-        if self.is_new(Kind::Pid)
-            || !self.in_userns()
-            || matches!(self.placement(Kind::Pid), Placement::Join(_))
-        {
-            return new_mount("proc", "/proc", Flags::INERT, "");
-        }
-        Mount { source: Source::Host("/proc".into()), ..new_mount("proc", "/proc", Flags::INERT, "") }
-    }
-
-    /// /sys, read-only: fresh for a network namespace of ours, else what the host shows.
-    fn sys(&self) -> Mount {
-        let flags = Flags::INERT.read_only();
-        if self.is_new(Kind::Network) || !self.in_userns() {
-            let fresh = new_mount("sysfs", "/sys", flags, "");
-            return if self.in_userns() { Mount { source: Source::SysfsOrHosts, ..fresh } } else { fresh };
-        }
-        Mount { source: Source::Host("/sys".into()), ..new_mount("sysfs", "/sys", flags, "") }
-    }
-
-    /// /sys/fs/cgroup, read-only. A fresh one shows our own part of the tree, and only inside a cgroup namespace: else
-    /// mounting could change options of the host's. On v1 the hierarchies that we are limited in, and no more.
-    fn cgroup_mounts(&self, v1_controllers: &[String]) -> Vec<ChildStep> {
-        const PATH: &str = "/sys/fs/cgroup";
-        let flags = Flags::INERT.read_only();
-        if !self.is_new(Kind::Cgroup) {
-            let source = Source::Host(PATH.into());
-            return vec![ChildStep::Mount(Mount { source, ..new_mount("cgroup2", PATH, flags, "") })];
-        }
-        if self.host.unified {
-            return vec![ChildStep::Mount(new_mount("cgroup2", PATH, flags, ""))];
-        }
-        if v1_controllers.is_empty() {
-            return Vec::new();
-        }
-        let mut steps = vec![ChildStep::Mount(new_mount("tmpfs", PATH, Flags::INERT, "mode=755,size=0"))];
-        for controllers in v1_controllers {
-            let target = format!("{PATH}/{controllers}");
-            steps.push(ChildStep::Mount(new_mount("cgroup", &target, flags, controllers)));
-        }
-        steps.push(ChildStep::MakeReadOnly(PATH));
-        steps
-    }
-
-    /// What is mounted in /dev.
-    fn dev_mounts(&self, maps: &Maps) -> impl Iterator<Item = Mount> + use<> {
-        let flags = Flags { nosuid: true, noexec: true, ..Flags::default() };
-        // Group 5 is tty everywhere; where it is not mapped naming it is EINVAL.
-        let is_joined = matches!(self.placement(Kind::User), Placement::Join(_));
-        let has_tty_group = !is_joined && (!maps.is_new || to_host(&maps.gids, 5).is_some());
-        let pts = if has_tty_group {
-            "newinstance,ptmxmode=0666,mode=0620,gid=5"
-        } else {
-            "newinstance,ptmxmode=0666,mode=0620"
-        };
-        let mqueue = match self.placement(Kind::Ipc) {
-            Placement::Host if self.in_userns() => Source::Host("/dev/mqueue".into()),
-            _ => Source::New { kind: "mqueue", data: String::new() },
-        };
-        [
-            new_mount("devpts", "/dev/pts", flags, pts),
-            new_mount("tmpfs", "/dev/shm", Flags::INERT, "mode=1777,size=65536k"),
-            Mount { source: mqueue, ..new_mount("mqueue", "/dev/mqueue", Flags::INERT, "") },
-        ]
-        .into_iter()
     }
 
     /// What the entrypoint does to itself.
@@ -462,11 +319,6 @@ impl<'a> Planner<'a> {
         change_env(&mut env, &process.env, callers);
         env
     }
-}
-
-/// A mount of a new file system.
-fn new_mount(kind: &'static str, target: &str, flags: Flags, data: &str) -> Mount {
-    Mount { source: Source::New { kind, data: data.to_owned() }, target: target.to_owned(), flags }
 }
 
 #[cfg(test)]

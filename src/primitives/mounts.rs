@@ -56,18 +56,7 @@ fn mount_new(target: BorrowedFd<'_>, kind: &str, flags: Flags, data: &str) -> st
 
 /// The kernel's flags for ours.
 fn ms_flags(flags: Flags) -> MsFlags {
-    let mut bits = MsFlags::empty();
-    for (set, bit) in [
-        (flags.read_only, MsFlags::MS_RDONLY),
-        (flags.nosuid, MsFlags::MS_NOSUID),
-        (flags.nodev, MsFlags::MS_NODEV),
-        (flags.noexec, MsFlags::MS_NOEXEC),
-    ] {
-        if set {
-            bits |= bit;
-        }
-    }
-    bits
+    MsFlags::from_bits_truncate(libc::c_ulong::from(flags.0))
 }
 
 /// Shows the host's `source`, and all that is mounted below it, at `target`.

@@ -20,27 +20,28 @@ pub(crate) enum Source {
     SysfsOrHosts,
 }
 
-/// Flags of a mount; mount(2).
+/// Flags of a mount, in the bits of mount(2).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "four independent flags of the kernel")]
-pub(crate) struct Flags {
-    /// `ro`
-    pub(crate) read_only: bool,
-    /// `nosuid`
-    pub(crate) nosuid: bool,
-    /// `nodev`
-    pub(crate) nodev: bool,
-    /// `noexec`
-    pub(crate) noexec: bool,
-}
+pub(crate) struct Flags(pub(crate) u32);
 
 impl Flags {
+    /// `ro`
+    pub(crate) const READ_ONLY: Self = Self(1);
+    /// `nosuid`
+    pub(crate) const NOSUID: Self = Self(2);
+    /// `noexec`
+    pub(crate) const NOEXEC: Self = Self(8);
     /// `nosuid,nodev,noexec`: for file systems that hold no programs.
-    pub(crate) const INERT: Self = Self { read_only: false, nosuid: true, nodev: true, noexec: true };
+    pub(crate) const INERT: Self = Self(14);
 
-    /// The same, read-only.
-    pub(crate) const fn read_only(self) -> Self {
-        Self { read_only: true, ..self }
+    /// Those of both.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are set.
+    pub(crate) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 }
 
@@ -63,9 +64,8 @@ impl Display for Mount {
             Source::SysfsOrHosts => write!(f, "mount sysfs, or bind the host's, on {}", self.target)?,
         }
         let mut words = Vec::new();
-        let Flags { read_only, nosuid, nodev, noexec } = self.flags;
-        for (set, word) in [(read_only, "ro"), (nosuid, "nosuid"), (nodev, "nodev"), (noexec, "noexec")] {
-            if set {
+        for (bit, word) in ["ro", "nosuid", "nodev", "noexec"].into_iter().enumerate() {
+            if self.flags.has(Flags(1 << bit)) {
                 words.push(word);
             }
         }
