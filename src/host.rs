@@ -76,7 +76,7 @@ pub(crate) struct Host {
     pub(crate) subgids: Vec<SubRange>,
     /// Our environment.
     pub(crate) env: Vec<OsString>,
-    /// Our current directory.
+    /// Our current directory; looked up only where it matters.
     pub(crate) cwd: PathBuf,
 }
 
@@ -100,6 +100,9 @@ impl Host {
             host.unified = magic(Path::new("/sys/fs/cgroup")) == CGROUP2;
         } else {
             host.cwd = sys::process::current_dir().unwrap_or_else(|_| "/".into());
+        }
+        if spec.mounts.iter().any(|mount| mount.host_path().is_some_and(|path| path.is_relative())) {
+            host.cwd = sys::process::current_dir().doing("find the current directory")?;
         }
         if !spec.resources.is_empty() {
             host.hierarchies = probe_hierarchies(uid, &spec.resources.controllers())?;

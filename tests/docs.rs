@@ -208,8 +208,8 @@ const OFFERS: &[(&str, &str)] = &[
     ("launcher run --", "! --signal-group --report"),
     ("launcher --rootfs / --si", ""),
     ("launcher --signal-group --si", ".. --signal-to --single-child"),
-    ("launcher -m 1m --re", "--read-only"),
-    ("launcher -gm1m --re", "--read-only"),
+    ("launcher -m 1m --re", "--read-only --read-only-tmpfs"),
+    ("launcher -gm1m --re", "--read-only --read-only-tmpfs"),
     // To tini -w is a flag, to docker the working directory: it is init's.
     ("launcher -w --re", ".. --rewrite --report"),
     ("launcher -w --re", "! --read-only"),

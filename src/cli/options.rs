@@ -120,6 +120,11 @@ options! {
     Rootfs      '-' "rootfs"       "DIR"           Container "folder that becomes /";
     Ephemeral   '-' "ephemeral"    ""              Container "writes go to memory and are forgotten";
     ReadOnly    '-' "read-only"    ""              Container "mount the rootfs read-only";
+    ReadOnlyTmpfs '-' "read-only-tmpfs" ""         Container "/run, /tmp and /var/tmp are in memory (for --read-only)";
+    Volume      'v' "volume"       "SRC:DST[:OPT]" Container "show a file or folder of the host inside; repeatable";
+    Mount       '-' "mount"        "KEY=VALUE,..." Container "mount a bind, tmpfs, proc, ... as docker does; repeatable";
+    Tmpfs       '-' "tmpfs"        "DST[:OPT]"     Container "mount an empty folder in memory; repeatable";
+    ShmSize     '-' "shm-size"     "SIZE"          Container "size of /dev/shm, default 64m";
     Name        '-' "name"         "NAME"          Container "name of the container: its cgroup, its default hostname";
     Hostname    'h' "hostname"     "NAME"          Container "hostname inside";
     EnvHost     '-' "env-host"     ""              Container "start from launcher's own environment";

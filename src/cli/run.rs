@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{self, Mapping};
 use crate::spec::namespaces::{self, Kind, Placement};
-use crate::spec::{Spec, resources, size, validate};
+use crate::spec::{Spec, mount, mount_grammar, resources, size, validate};
 
 /// `launcher run [OPTION]... [--] PROGRAM`.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,7 @@ pub(crate) struct DeleteCommand {
 pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
     let mut words = Words::new(words, Grammar::Run);
     let mut command = RunCommand { spec: Spec::default(), dry_run: false };
+    let mut has_tmpfs = false;
     let mut caps = Caps { added: CapSet::NONE, dropped: CapSet::NONE };
     loop {
         match words.next()? {
@@ -43,6 +44,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
                 Id::Help => return Ok(Command::Help(None)),
                 Id::Version => return Ok(Command::Version(None)),
                 Id::DryRun => command.dry_run = true,
+                Id::ReadOnlyTmpfs => has_tmpfs = true,
                 Id::CapAdd => caps.added = caps.added.with(capability(option, value.unwrap_or_default())?),
                 Id::CapDrop => {
                     caps.dropped = caps.dropped.with(capability(option, value.unwrap_or_default())?);
@@ -55,6 +57,9 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
             }
             Word::End => break,
         }
+    }
+    if has_tmpfs {
+        mount_grammar::add_writable(&mut command.spec.mounts);
     }
     command.spec.process.bounding = caps.of_container();
     if caps.added != CapSet::ALL {
@@ -88,6 +93,15 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
     match option.id {
         Id::Name => spec.name = Some(value.to_owned()),
         Id::Hostname => spec.hostname = Some(value.to_owned()),
+        Id::Volume | Id::Mount | Id::Tmpfs => {
+            let parse = match option.id {
+                Id::Volume => mount_grammar::parse_volume,
+                Id::Mount => mount_grammar::parse_mount,
+                _ => mount_grammar::parse_tmpfs,
+            };
+            mount::insert(&mut spec.mounts, parse(value).map_err(say)?);
+        }
+        Id::ShmSize => spec.shm_size = Some(bytes(option, value)?),
         Id::TimeOffset => spec.time_offsets = namespaces::parse_offsets(value).map_err(say)?,
         Id::UidMap | Id::GidMap => add_map(spec, option, value)?,
         Id::SecurityOpt => match value {
@@ -105,18 +119,20 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
     Ok(())
 }
 
+/// An amount of memory.
+fn bytes(option: &'static Opt, text: &str) -> Result<u64> {
+    let bytes = size::parse_bytes(text).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| wrong(option, text, "wanted is a number of bytes, or one with b, k, m or g"))
+}
+
 /// Puts one limit into the spec.
 fn set_resource(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
     let limits = &mut spec.resources;
-    let bytes = |text: &str| {
-        let bytes = size::parse_bytes(text).filter(|bytes| *bytes > 0);
-        bytes.ok_or_else(|| wrong(option, text, "wanted is a number of bytes, or one with b, k, m or g"))
-    };
     let number = |text: &str| text.parse::<u64>().map_err(|_| wrong(option, text, "wanted is a number"));
     match option.id {
-        Id::Memory => limits.memory = Some(bytes(value)?),
+        Id::Memory => limits.memory = Some(bytes(option, value)?),
         Id::MemorySwap if value == "-1" => limits.memory_swap = Some(u64::MAX),
-        Id::MemorySwap => limits.memory_swap = Some(bytes(value)?),
+        Id::MemorySwap => limits.memory_swap = Some(bytes(option, value)?),
         Id::Cpus => {
             let cpus = size::parse_thousandths(value);
             limits.cpus = Some(cpus.ok_or_else(|| wrong(option, value, "wanted is a number such as 0.5"))?);
@@ -246,7 +262,10 @@ mod tests {
             let value = match option.id {
                 Id::Rootfs | Id::Workdir | Id::CgroupParent => "/x",
                 Id::Cpus | Id::CpuWeight | Id::PidsLimit | Id::CpusetCpus | Id::CpusetMems => "1",
-                Id::Memory => "1m",
+                Id::Memory | Id::ShmSize => "1m",
+                Id::Volume => "/a:/b",
+                Id::Mount => "src=/a,dst=/b",
+                Id::Tmpfs => "/b",
                 Id::MemorySwap => "2m",
                 Id::User => "1:1",
                 Id::Ulimit => "nofile=1",
@@ -268,7 +287,11 @@ mod tests {
             };
             let value = if option.value().is_empty() { "" } else { value };
             let needs_limit = matches!(option.id, Id::MemorySwap | Id::CgroupParent);
-            let help = if needs_limit { "--memory 1m" } else { "" };
+            let help = match option.id {
+                Id::ReadOnlyTmpfs => "--read-only",
+                _ if needs_limit => "--memory 1m",
+                _ => "",
+            };
             let line = format!("--rootfs /r {help} --{} {value}", option.long());
             let result = parsed(&line);
             assert!(result.is_ok(), "{line}: {result:?}");
@@ -316,6 +339,10 @@ mod tests {
             ("--cpuset-cpus a", "--cpuset-cpus a: "),
             ("--cgroup ../x=1", "--cgroup ../x=1: "),
             ("-u root", "--user root: "),
+            ("-v data:/x", "--volume data:/x: there are no volumes by name"),
+            ("--mount type=nfs,dst=/x", "--mount type=nfs,dst=/x: type=nfs: wanted is"),
+            ("--tmpfs x", "--tmpfs x: the place inside"),
+            ("--tmpfs /x -v /a:/x/", "two mounts on /x"),
             ("--uidmap 1:2", "--uidmap 1:2: "),
             ("--network bridge", "--network bridge: "),
             ("--cap-add fly", "--cap-add fly: "),

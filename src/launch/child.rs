@@ -103,7 +103,7 @@ fn prepare(
         );
     }
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-    let mut context = ChildContext { channel, namespaces, root: None };
+    let mut context = ChildContext { channel, namespaces, root: None, dev: None, sources: Vec::new() };
     for (index, step) in plan.child.iter().enumerate() {
         step.apply(&mut context).map_err(|error| (Some(plan.first_child_step() + index), error))?;
     }

@@ -7,10 +7,10 @@ use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
 use crate::error::{Doing, Error, Result};
-use crate::primitives::mounts::KernelFolder;
+use crate::primitives::mounts::{KernelFolder, Opened};
 use crate::primitives::{dev, mounts, namespaces, overlay, rootfs, user};
 use crate::spec::caps::CapSet;
-use crate::spec::mount::Mount;
+use crate::spec::mount::{Mount, Source};
 use crate::spec::namespaces::{Kind, TimeOffsets};
 use crate::sys;
 
@@ -49,6 +49,8 @@ pub(crate) enum ChildStep {
     },
     /// Makes device nodes in the rootfs useless.
     ForbidDevices,
+    /// Opens what a mount shows of the host.
+    OpenSource(Mount),
     /// Takes the host's root as the one to mount in.
     KeepRoot,
     /// Mounts something beneath the rootfs.
@@ -80,6 +82,10 @@ pub(crate) struct ChildContext<'a> {
     pub(crate) namespaces: Vec<(Kind, OwnedFd)>,
     /// The rootfs, once it is a mount.
     pub(crate) root: Option<OwnedFd>,
+    /// Our /dev, once it is filled: what is laid over it does not matter.
+    pub(crate) dev: Option<OwnedFd>,
+    /// By the place inside what is shown there; `None` is to be left out.
+    pub(crate) sources: Vec<(String, Option<Opened>)>,
 }
 
 impl Display for ChildStep {
@@ -105,7 +111,10 @@ impl Display for ChildStep {
             Self::MountEphemeral { .. } => f.write_str("mount a throw-away overlay over the rootfs"),
             Self::ForbidDevices => f.write_str("make the rootfs nodev"),
             Self::KeepRoot => f.write_str("keep the host's root"),
-            Self::Mount(mount) => mount.fmt(f),
+            Self::OpenSource(Mount { source: Source::Host(path), target, .. }) => {
+                write!(f, "open {} to mount it on {target}", path.display())
+            }
+            Self::OpenSource(mount) | Self::Mount(mount) => mount.fmt(f),
             Self::PopulateDev => {
                 f.write_str("fill /dev: null zero full random urandom tty, fd stdin stdout stderr ptmx")
             }
@@ -139,7 +148,9 @@ impl ChildStep {
             Self::UnshareTime(offsets) => namespaces::unshare_time(*offsets),
             Self::HideFromPtrace => sys::process::hide_from_ptrace().doing(""),
             Self::Join(kind) => join(*kind, &mut context.namespaces),
-            Self::MakeSlave => sys::mount::set_propagation(c"/", MsFlags::MS_SLAVE).doing(""),
+            Self::MakeSlave => {
+                sys::mount::set_propagation(c"/", MsFlags::MS_SLAVE | MsFlags::MS_REC).doing("")
+            }
             Self::MakeRootPivotable => rootfs::make_root_pivotable(),
             Self::RaiseLoopback => namespaces::raise_loopback(),
             Self::SetHostname(name) => nix::unistd::sethostname(name).doing(""),
@@ -156,10 +167,26 @@ impl ChildStep {
                 Ok(())
             }
             Self::ForbidDevices => rootfs::forbid_devices(root(context)?),
-            Self::Mount(mount) => mounts::perform(root(context)?, mount),
-            Self::PopulateDev => dev::populate(root(context)?),
+            Self::OpenSource(mount) => {
+                context.sources.push((mount.target.clone(), mounts::open_source(mount)?));
+                Ok(())
+            }
+            Self::Mount(mount) => {
+                let is_its =
+                    |(target, _): &(String, _)| mount.host_path().is_some() && *target == mount.target;
+                let index = context.sources.iter().position(is_its);
+                match index.map(|index| context.sources.swap_remove(index).1) {
+                    Some(Some(source)) => mounts::show(root(context)?, mount, &source),
+                    Some(None) => Ok(()),
+                    None => mounts::perform(root(context)?, mount),
+                }
+            }
+            Self::PopulateDev => {
+                context.dev = Some(dev::populate(root(context)?)?);
+                Ok(())
+            }
             Self::PivotRoot => rootfs::pivot(root(context)?),
-            Self::Mask(folders) => mounts::mask(root(context)?, folders),
+            Self::Mask(folders) => mounts::mask(root(context)?, opened(context.dev.as_ref())?, folders),
             Self::Protect(folder) => mounts::make_names_read_only(root(context)?, folder),
             Self::MakeReadOnly(path) => mounts::make_read_only(root(context)?, path),
             Self::MakeRootReadOnly => rootfs::make_root_read_only(root(context)?),
@@ -177,7 +204,12 @@ fn names(f: &mut fmt::Formatter<'_>, folder: &KernelFolder) -> fmt::Result {
 
 /// The handle of the rootfs.
 fn root<'a>(context: &'a ChildContext<'_>) -> Result<BorrowedFd<'a>> {
-    context.root.as_ref().map(AsFd::as_fd).ok_or_else(|| Error::new("there is no root yet"))
+    opened(context.root.as_ref())
+}
+
+/// A handle that a step before has opened.
+fn opened(handle: Option<&OwnedFd>) -> Result<BorrowedFd<'_>> {
+    handle.map(AsFd::as_fd).ok_or_else(|| Error::new("it is not there yet"))
 }
 
 /// A handle of the current directory: the rootfs that the parent entered, seen in our own mounts.

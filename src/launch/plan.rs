@@ -68,7 +68,7 @@ impl Plan {
             clone: plan.clone_flags(),
             courier: plan.joined().map(|(kind, _)| kind).filter(|kind| is_born_in(*kind)).collect(),
             map,
-            child: plan.child(&maps, &cgroups.v1_controllers),
+            child: plan.child(&maps, &cgroups.v1_controllers)?,
             entrypoint: plan.entrypoint(&maps)?,
             program: Program::new(&spec.process.args, env)?,
             cgroups: cgroups.cgroups,
@@ -197,7 +197,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Steps of the child, in an order whose reasons stand beside them and are tested below.
-    fn child(&self, maps: &Maps, v1_controllers: &[String]) -> Vec<ChildStep> {
+    fn child(&self, maps: &Maps, v1_controllers: &[String]) -> Result<Vec<ChildStep>> {
         let mut steps = Vec::new();
         if self.in_userns() {
             steps.push(ChildStep::BecomeRoot { may_set_groups: maps.may_set_groups });
@@ -219,7 +219,7 @@ impl<'a> Planner<'a> {
             steps.push(ChildStep::SetHostname(self.hostname().to_owned()));
         }
         if self.is_new(Kind::Mount) {
-            self.mounts(maps, v1_controllers, &mut steps);
+            self.mounts(maps, v1_controllers, &mut steps)?;
         }
         if !self.is_new(Kind::Pid) {
             steps.push(ChildStep::BecomeSubreaper);
@@ -227,7 +227,7 @@ impl<'a> Planner<'a> {
         if !self.spec.privileged {
             steps.push(ChildStep::DropBounding(self.spec.process.bounding)); // needs CAP_SETPCAP: before the ids change
         }
-        steps
+        Ok(steps)
     }
 
     /// Who the program is; root where nobody is named.

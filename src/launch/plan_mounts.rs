@@ -5,6 +5,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC};
 use super::child_step::ChildStep;
 use super::plan::Planner;
 use super::plan_idmap::Maps;
+use crate::error::{Error, Result};
 use crate::primitives::mounts::KernelFolder;
 use crate::spec::idmap::to_host;
 use crate::spec::mount::{Flags, Mount, Source};
@@ -38,17 +39,38 @@ const PROTECTED_PROC: KernelFolder = KernelFolder {
     names: &[c"bus", c"fs", c"irq", c"sys", c"sysrq-trigger"],
 };
 
+/// Where the cgroups are seen.
+const CGROUP: &str = "/sys/fs/cgroup";
+
 impl Planner<'_> {
     /// The mount namespace, from the cut to the host to the last read-only path.
-    pub(super) fn mounts(&self, maps: &Maps, v1_controllers: &[String], steps: &mut Vec<ChildStep>) {
+    ///
+    /// # Errors
+    /// A mount would undo what hides the host's secrets.
+    pub(super) fn mounts(
+        &self,
+        maps: &Maps,
+        v1_controllers: &[String],
+        steps: &mut Vec<ChildStep>,
+    ) -> Result<()> {
+        let users = self.users()?;
+        let is_shared = users.iter().any(|mount| mount.flags.has(Flags::SHARED));
         // rslave, not rprivate: a private copy would keep alive what the host unmounts while we set up.
-        steps.push(ChildStep::MakeSlave); // first: what is mounted later must not reach the host
+        if !is_shared {
+            steps.push(ChildStep::MakeSlave); // first: what is mounted later must not reach the host
+        }
+        for mount in users.iter().filter(|mount| mount.host_path().is_some()) {
+            steps.push(ChildStep::OpenSource(mount.clone())); // before the rootfs is there, which may cover it
+        }
+        if is_shared {
+            steps.push(ChildStep::MakeSlave); // what is shared stays the host's peer. Nothing was mounted until now
+        }
         if self.spec.rootfs.is_none() {
             if self.is_new(Kind::Pid) {
                 steps.push(ChildStep::KeepRoot);
-                steps.push(ChildStep::Mount(new_mount("proc", "/proc", Flags::INERT, "")));
+                push_new(steps, "proc", "/proc", Flags::INERT, "");
             }
-            return;
+            return Ok(());
         }
         if self.host.root_is_ram {
             steps.push(ChildStep::MakeRootPivotable); // before anything else is mounted: it copies all mounts
@@ -61,13 +83,7 @@ impl Planner<'_> {
         if !self.spec.privileged {
             steps.push(ChildStep::ForbidDevices); // before /dev is mounted, where they must work
         }
-        let dev = new_mount("tmpfs", "/dev", Flags::NOSUID, "mode=755,size=65536k");
-        steps.push(ChildStep::Mount(self.proc()));
-        steps.push(ChildStep::Mount(self.sys()));
-        steps.extend(self.cgroup_mounts(v1_controllers));
-        steps.push(ChildStep::Mount(dev));
-        steps.push(ChildStep::PopulateDev);
-        steps.extend(self.dev_mounts(maps).map(ChildStep::Mount));
+        self.mount_all(users, maps, v1_controllers, steps);
         if self.spec.read_only {
             steps.push(ChildStep::MakeRootReadOnly); // after the mounts: their folders may have to be made
         }
@@ -78,56 +94,129 @@ impl Planner<'_> {
             steps.push(ChildStep::Mask(&MASKED));
         }
         steps.push(ChildStep::PivotRoot); // after all mounts: their sources are the host's
+        Ok(())
+    }
+
+    /// Ours and the users', whose mount on the place of one of ours comes instead of it; only /dev is laid over ours.
+    fn mount_all(
+        &self,
+        users: Vec<Mount>,
+        maps: &Maps,
+        v1_controllers: &[String],
+        steps: &mut Vec<ChildStep>,
+    ) {
+        self.proc(steps);
+        self.sys(steps);
+        if !users.iter().any(|mount| mount.target == CGROUP) {
+            self.cgroup_mounts(v1_controllers, steps);
+        }
+        push_new(steps, "tmpfs", "/dev", Flags::NOSUID, "mode=755,size=65536k");
+        steps.push(ChildStep::PopulateDev);
+        self.dev_mounts(maps, steps);
+        let ours = steps.len();
+        for mount in users {
+            let is_same =
+                |step: &ChildStep| matches!(step, ChildStep::Mount(other) if other.target == mount.target);
+            let place = steps.iter().take(ours).position(is_same);
+            match (place, place.and_then(|place| steps.get_mut(place))) {
+                (Some(place), _) if mount.target == "/dev" => {
+                    steps.insert(place + 2, ChildStep::Mount(mount));
+                }
+                (_, Some(same)) => *same = ChildStep::Mount(mount),
+                _ => steps.push(ChildStep::Mount(mount)), // parents before children, as they are in the spec
+            }
+        }
+    }
+
+    /// The mounts that the user asked for, with what goes without saying.
+    fn users(&self) -> Result<Vec<Mount>> {
+        let mut mounts = Vec::new();
+        for mount in &self.spec.mounts {
+            self.check(mount)?;
+            let mut mount = mount.clone();
+            mount.flags = mount.flags.with(Flags::FOLLOW);
+            if !self.spec.privileged && !mount.flags.has(Flags::DEV) {
+                mount.flags = mount.flags.with(Flags::NODEV); // which devices there are is said by other options
+            }
+            match &mut mount.source {
+                Source::Host(path) => *path = self.host.cwd.join(&path), // an absolute one is left alone
+                // Another /proc is not masked, but can do without all that has to be; Linux 5.8.
+                Source::New { kind: "proc", data } if mount.target != "/proc" && !self.spec.privileged => {
+                    "subset=pid".clone_into(data);
+                }
+                _ => {}
+            }
+            mounts.push(mount);
+        }
+        Ok(mounts)
+    }
+
+    /// Refuses what would show what is masked, or hide it where the mask is laid.
+    fn check(&self, mount: &Mount) -> Result<()> {
+        let say = |why: &str| Err(Error::new(format_args!("{mount}: {why}")));
+        match mount.source {
+            Source::New { kind: "cgroup2", .. } if !self.is_new(Kind::Cgroup) => {
+                return say("without a cgroup namespace it would be the host's");
+            }
+            _ if self.spec.privileged => return Ok(()),
+            Source::New { kind: "sysfs", .. } if mount.target != "/sys" => {
+                return say("only on /sys are the host's secrets in it masked");
+            }
+            _ => {}
+        }
+        for folder in MASKED.iter().chain([&PROTECTED_PROC]) {
+            for name in folder.names {
+                let masked = format!("{}/{}", folder.path, name.to_string_lossy());
+                let rest = mount.target.strip_prefix(masked.trim_end_matches('/'));
+                if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+                    return say("that place is masked, or read-only; --privileged leaves it alone");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// /proc: fresh for a new PID namespace; without one a user namespace gets only what the host shows.
-    fn proc(&self) -> Mount {
+    fn proc(&self, steps: &mut Vec<ChildStep>) {
         if self.is_new(Kind::Pid)
             || !self.in_userns()
             || matches!(self.placement(Kind::Pid), Placement::Join(_))
         {
-            return new_mount("proc", "/proc", Flags::INERT, "");
+            push_new(steps, "proc", "/proc", Flags::INERT, "");
+        } else {
+            push(steps, Source::Host("/proc".into()), "/proc", Flags::INERT);
         }
-        Mount { source: Source::Host("/proc".into()), ..new_mount("proc", "/proc", Flags::INERT, "") }
     }
 
     /// /sys, read-only: fresh for a network namespace of ours, else what the host shows.
-    fn sys(&self) -> Mount {
-        let flags = Flags::INERT.with(Flags::READ_ONLY);
-        if self.is_new(Kind::Network) || !self.in_userns() {
-            let fresh = new_mount("sysfs", "/sys", flags, "");
-            return if self.in_userns() { Mount { source: Source::SysfsOrHosts, ..fresh } } else { fresh };
-        }
-        Mount { source: Source::Host("/sys".into()), ..new_mount("sysfs", "/sys", flags, "") }
+    fn sys(&self, steps: &mut Vec<ChildStep>) {
+        let source = match (self.in_userns(), self.is_new(Kind::Network)) {
+            (false, _) => return push_new(steps, "sysfs", "/sys", INERT_READ_ONLY, ""),
+            (true, true) => Source::SysfsOrHosts,
+            (true, false) => Source::Host("/sys".into()),
+        };
+        push(steps, source, "/sys", INERT_READ_ONLY);
     }
 
     /// /sys/fs/cgroup, read-only. A fresh one shows our own part of the tree, and only inside a cgroup namespace: else
     /// mounting could change options of the host's. On v1 the hierarchies that we are limited in, and no more.
-    fn cgroup_mounts(&self, v1_controllers: &[String]) -> Vec<ChildStep> {
-        const PATH: &str = "/sys/fs/cgroup";
-        let flags = Flags::INERT.with(Flags::READ_ONLY);
+    fn cgroup_mounts(&self, v1_controllers: &[String], steps: &mut Vec<ChildStep>) {
         if !self.is_new(Kind::Cgroup) {
-            let source = Source::Host(PATH.into());
-            return vec![ChildStep::Mount(Mount { source, ..new_mount("cgroup2", PATH, flags, "") })];
+            push(steps, Source::Host(CGROUP.into()), CGROUP, INERT_READ_ONLY);
+        } else if self.host.unified {
+            push_new(steps, "cgroup2", CGROUP, INERT_READ_ONLY, "");
+        } else if !v1_controllers.is_empty() {
+            push_new(steps, "tmpfs", CGROUP, Flags::INERT, "mode=755,size=0");
+            for controllers in v1_controllers {
+                let target = format!("{CGROUP}/{controllers}");
+                push_new(steps, "cgroup", &target, INERT_READ_ONLY, controllers);
+            }
+            steps.push(ChildStep::MakeReadOnly(CGROUP));
         }
-        if self.host.unified {
-            return vec![ChildStep::Mount(new_mount("cgroup2", PATH, flags, ""))];
-        }
-        if v1_controllers.is_empty() {
-            return Vec::new();
-        }
-        let mut steps = vec![ChildStep::Mount(new_mount("tmpfs", PATH, Flags::INERT, "mode=755,size=0"))];
-        for controllers in v1_controllers {
-            let target = format!("{PATH}/{controllers}");
-            steps.push(ChildStep::Mount(new_mount("cgroup", &target, flags, controllers)));
-        }
-        steps.push(ChildStep::MakeReadOnly(PATH));
-        steps
     }
 
     /// What is mounted in /dev.
-    fn dev_mounts(&self, maps: &Maps) -> impl Iterator<Item = Mount> + use<> {
-        let flags = Flags::NOSUID.with(Flags::NOEXEC);
+    fn dev_mounts(&self, maps: &Maps, steps: &mut Vec<ChildStep>) {
         // Group 5 is tty everywhere; where it is not mapped naming it is EINVAL.
         let is_joined = matches!(self.placement(Kind::User), Placement::Join(_));
         let has_tty_group = !is_joined && (!maps.is_new || to_host(&maps.gids, 5).is_some());
@@ -136,20 +225,29 @@ impl Planner<'_> {
         } else {
             "newinstance,ptmxmode=0666,mode=0620"
         };
-        let mqueue = match self.placement(Kind::Ipc) {
-            Placement::Host if self.in_userns() => Source::Host("/dev/mqueue".into()),
-            _ => Source::New { kind: "mqueue", data: String::new() },
-        };
-        [
-            new_mount("devpts", "/dev/pts", flags, pts),
-            new_mount("tmpfs", "/dev/shm", Flags::INERT, "mode=1777,size=65536k"),
-            Mount { source: mqueue, ..new_mount("mqueue", "/dev/mqueue", Flags::INERT, "") },
-        ]
-        .into_iter()
+        push_new(steps, "devpts", "/dev/pts", Flags::NOSUID.with(Flags::NOEXEC), pts);
+        let size = self.spec.shm_size.map_or_else(|| "65536k".to_owned(), |bytes| bytes.to_string());
+        push_new(steps, "tmpfs", "/dev/shm", Flags::INERT, &format!("mode=1777,size={size}"));
+        match self.placement(Kind::Ipc) {
+            Placement::Host if self.in_userns() => {
+                push(steps, Source::Host("/dev/mqueue".into()), "/dev/mqueue", Flags::INERT);
+            }
+            _ => push_new(steps, "mqueue", "/dev/mqueue", Flags::INERT, ""),
+        }
     }
 }
 
-/// A mount of a new file system.
-fn new_mount(kind: &'static str, target: &str, flags: Flags, data: &str) -> Mount {
-    Mount { source: Source::New { kind, data: data.to_owned() }, target: target.to_owned(), flags }
+/// Flags of what only tells.
+const INERT_READ_ONLY: Flags = Flags::INERT.with(Flags::READ_ONLY);
+
+/// A mount of ours.
+#[inline(never)] // a mount is large: it is put together once, not at every call
+fn push(steps: &mut Vec<ChildStep>, source: Source, target: &str, flags: Flags) {
+    steps.push(ChildStep::Mount(Mount { source, target: target.to_owned(), flags }));
+}
+
+/// The same of a new file system.
+#[inline(never)]
+fn push_new(steps: &mut Vec<ChildStep>, kind: &'static str, target: &str, flags: Flags, data: &str) {
+    push(steps, Source::New { kind, data: data.to_owned() }, target, flags);
 }

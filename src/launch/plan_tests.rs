@@ -173,7 +173,7 @@ fn what_the_kernel_gives_only_to_fresh_namespaces_is_bound_elsewhere() {
     spec.namespaces.set(Kind::Network, Placement::Host);
     spec.namespaces.set(Kind::Cgroup, Placement::Host);
     let text = lines(&spec, &rootful());
-    for words in ["bind /proc on /proc", "bind /sys on /sys (", "bind /sys/fs/cgroup on /sys/fs/cgroup"] {
+    for words in ["mount /proc on /proc", "mount /sys on /sys (", "mount /sys/fs/cgroup on /sys/fs/cgroup"] {
         place(&text, words);
     }
     let spec = Spec { mapping: Mapping::Own, process: Process { user: None, ..spec.process }, ..spec };

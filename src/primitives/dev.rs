@@ -1,7 +1,7 @@
 //! The devices and links of /dev.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -35,11 +35,11 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"ptmx", c"pts/ptmx"),
 ];
 
-/// Fills /dev, which is a tmpfs of ours by now.
+/// Fills /dev, which is a tmpfs of ours by now, and returns a handle of it.
 ///
 /// # Errors
 /// The kernel refuses a node and the host has none to show instead.
-pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<OwnedFd> {
     let dev = ensure_folder(root, Path::new("/dev"))?;
     for (name, major, minor) in DEVICES {
         let mode = Mode::from_bits_truncate(0o666);
@@ -57,7 +57,7 @@ pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<()> {
         nix::unistd::symlinkat(target, &dev, name)
             .doing(format_args!("make the link /dev/{}", name.to_string_lossy()))?;
     }
-    Ok(())
+    Ok(dev)
 }
 
 /// Whether mknod(2) should have worked: with CAP_MKNOD, outside of any user namespace. Where it should not, the host's

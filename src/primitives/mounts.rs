@@ -8,17 +8,105 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
 
-use super::rootfs::{Wanted, add_flags_to_tree, bind_to, c_path, ensure_folder, resolve_in_root};
+use super::rootfs::{
+    Wanted, add_flags_to_tree, bind_to, c_path, ensure_folder, handle_path, reopen_covered, resolve_in_root,
+    set_propagation,
+};
 use crate::error::{Doing, Error, Result};
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::sys;
 
-/// Performs one mount; its target is made if it is missing.
+/// What of the host's is to be shown, opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// A detached copy of the mount, or a mere handle.
+    handle: OwnedFd,
+    /// Which of the two.
+    is_detached: bool,
+}
+
+/// Opens what a mount shows of the host, the one time that its path is used: before the rootfs is there, which may cover
+/// it. `None`: it is optional and missing.
+///
+/// # Errors
+/// It is missing, or the kernel refuses.
+pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
+    let Some(path) = mount.host_path() else { return Ok(None) };
+    let handle = match sys::fd::open_path(&c_path(path)?) {
+        Err(Errno::ENOENT) if mount.flags.has(Flags::OPTIONAL) => return Ok(None),
+        Err(errno) => {
+            let error = Error::os("", errno);
+            return Err(match errno {
+                Errno::ENOENT => {
+                    error.hint("it is not made where it is missing; --mount ...,optional skips it then")
+                }
+                Errno::EMFILE => {
+                    error.hint("each mount takes a descriptor until it is made: raise ulimit -n")
+                }
+                _ => error,
+            });
+        }
+        Ok(handle) => handle,
+    };
+    match sys::mount::clone_tree(handle.as_fd(), c"", !mount.flags.has(Flags::ALONE)) {
+        Ok(handle) => Ok(Some(Opened { handle, is_detached: true })),
+        // Before Linux 5.2. What is shared would not be by then.
+        Err(Errno::ENOSYS) if !mount.flags.has(Flags::SHARED) => {
+            Ok(Some(Opened { handle, is_detached: false }))
+        }
+        Err(Errno::EINVAL) => Err(Error::os("", Errno::EINVAL)
+            .hint("an unbindable mount; or, in a user namespace, one that hides something below mounts")),
+        Err(errno) => Err(errno).doing(""),
+    }
+}
+
+/// Shows inside what was opened outside.
+///
+/// # Errors
+/// There is no place for it, or the kernel refuses.
+pub(crate) fn show(root: BorrowedFd<'_>, mount: &Mount, source: &Opened) -> Result<()> {
+    let handle = source.handle.as_fd();
+    let is_folder =
+        nix::sys::stat::fstat(handle).doing("look at the source")?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let target = super::target::open(root, &mount.target, is_folder)?;
+    if source.is_detached {
+        sys::mount::attach(handle, target.as_fd()).doing("attach")?;
+        return finish(handle, mount.flags);
+    }
+    let is_recursive = !mount.flags.has(Flags::ALONE);
+    sys::mount::bind(&handle_path(handle), &handle_path(target.as_fd()), is_recursive).doing("bind")?;
+    finish(reopen_covered(target.as_fd())?.as_fd(), mount.flags)
+}
+
+/// Gives what is mounted its flags. Before anything else is mounted, so that nothing is ever made in what is read-only.
+fn finish(tree: BorrowedFd<'_>, flags: Flags) -> Result<()> {
+    let mut added = ms_flags(flags);
+    if flags.has(Flags::SHALLOW) {
+        added.remove(MsFlags::MS_RDONLY);
+        if flags.has(Flags::READ_ONLY) {
+            super::rootfs::make_root_read_only(tree)?;
+        }
+    }
+    if !added.is_empty() {
+        add_flags_to_tree(tree, added)?;
+    }
+    let propagation = flags.0 & Flags::PROPAGATION.with(Flags::RECURSIVE).0;
+    if propagation == 0 {
+        return Ok(());
+    }
+    set_propagation(tree, MsFlags::from_bits_truncate(libc::c_ulong::from(propagation)))
+}
+
+/// Performs one mount of a new file system; its target is made if it is missing.
 ///
 /// # Errors
 /// The target cannot be used, or the kernel refuses the mount and there is no other way to the same end.
 pub(crate) fn perform(root: BorrowedFd<'_>, mount: &Mount) -> Result<()> {
-    let target = ensure_folder(root, Path::new(&mount.target))?;
+    let target = if mount.flags.has(Flags::FOLLOW) {
+        super::target::open(root, &mount.target, true)?
+    } else {
+        ensure_folder(root, Path::new(&mount.target))?
+    };
     match &mount.source {
         Source::New { kind, data } => match mount_new(target.as_fd(), kind, mount.flags, data) {
             // Already there: the folder shows just this file system, bound together with what is around it.
@@ -56,7 +144,7 @@ fn mount_new(target: BorrowedFd<'_>, kind: &str, flags: Flags, data: &str) -> st
 
 /// The kernel's flags for ours.
 fn ms_flags(flags: Flags) -> MsFlags {
-    MsFlags::from_bits_truncate(libc::c_ulong::from(flags.0))
+    MsFlags::from_bits_truncate(libc::c_ulong::from(flags.0 & Flags::KERNELS.0))
 }
 
 /// Shows the host's `source`, and all that is mounted below it, at `target`.
@@ -87,7 +175,9 @@ fn enter_kernel_filesystem(root: BorrowedFd<'_>, folder: &KernelFolder) -> Resul
     let place = resolve_in_root(root, Path::new(folder.path), Wanted::Folder).doing(&what)?;
     let found = nix::sys::statfs::fstatfs(&place).doing(&what)?.filesystem_type();
     if found != folder.magic {
-        return Err(Error::new(what).hint("another file system is there than the one that launcher mounted"));
+        return Err(Error::new(what).hint(
+            "another file system is there, in which nothing can be masked; --privileged masks nothing",
+        ));
     }
     nix::unistd::fchdir(&place).doing(&what)?;
     Ok(place)
@@ -128,27 +218,26 @@ pub(crate) fn make_names_read_only(root: BorrowedFd<'_>, folder: &KernelFolder) 
 }
 
 /// Hides what has these names: files behind the host's /dev/null (the image's may be anything, CVE-2025-31133),
-/// folders behind an empty one that loses its name afterwards, so that nothing can ever be put in.
+/// folders behind an empty one of `dev`, ours, that loses its name afterwards, so that nothing can ever be put in.
 ///
 /// # Errors
 /// The kernel refuses.
-pub(crate) fn mask(root: BorrowedFd<'_>, folders: &[KernelFolder]) -> Result<()> {
+pub(crate) fn mask(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, folders: &[KernelFolder]) -> Result<()> {
     // Missing, it would look below as if the file to hide were; a file of the host's must not be shown, nor written to.
     let null = nix::sys::stat::stat("/dev/null").doing("look at the host's /dev/null")?;
     if null.st_rdev != nix::sys::stat::makedev(1, 3) {
         return Err(Error::new("the host's /dev/null is not the device of that name"));
     }
     let what = "make an empty folder";
-    let dev = resolve_in_root(root, Path::new("/dev"), Wanted::Folder).doing("open /dev")?;
-    nix::sys::stat::mkdirat(&dev, c"masked", nix::sys::stat::Mode::from_bits_truncate(0o555)).doing(what)?;
-    let empty = sys::fd::open_at(dev.as_fd(), c"masked", OFlag::O_PATH | OFlag::O_NOFOLLOW).doing(what)?;
+    nix::sys::stat::mkdirat(dev, c"masked", nix::sys::stat::Mode::from_bits_truncate(0o555)).doing(what)?;
+    let empty = sys::fd::open_at(dev, c"masked", OFlag::O_PATH | OFlag::O_NOFOLLOW).doing(what)?;
     for folder in folders {
         let place = enter_kernel_filesystem(root, folder)?;
         for name in folder.names {
             hide(place.as_fd(), name, empty.as_fd()).map_err(|error| error.within(name.to_string_lossy()))?;
         }
     }
-    nix::unistd::unlinkat(&dev, c"masked", nix::unistd::UnlinkatFlags::RemoveDir).doing("remove its name")
+    nix::unistd::unlinkat(dev, c"masked", nix::unistd::UnlinkatFlags::RemoveDir).doing("remove its name")
 }
 
 /// Hides one name in `place`, which is the current directory. What does not exist needs no mask.

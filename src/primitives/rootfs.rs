@@ -245,13 +245,24 @@ pub(crate) fn add_flags_to_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<(
 /// The kernel refuses.
 fn remount(place: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
     let flags = flags | flags_of(place)?;
+    sys::mount::remount_bind(&path_now(place)?, flags).doing("remount")
+}
+
+/// Sets what comes in and goes out of a mount, and with MS_REC of those below it.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn set_propagation(place: BorrowedFd<'_>, propagation: MsFlags) -> Result<()> {
+    sys::mount::set_propagation(&path_now(place)?, propagation).doing("set the propagation")
+}
+
+/// A path to what is mounted, for calls that take nothing else: the current directory, where it can be that.
+fn path_now(place: BorrowedFd<'_>) -> Result<CString> {
     match nix::unistd::fchdir(place) {
-        Ok(()) => sys::mount::remount_bind(c".", flags).doing("remount"),
+        Ok(()) => Ok(c".".to_owned()),
         // A file that is mounted on a file, as docker does with /etc/resolv.conf; or a folder that we may not enter, such
         // as the tracefs in the host's /sys.
-        Err(Errno::ENOTDIR | Errno::EACCES) => {
-            sys::mount::remount_bind(&handle_path(place), flags).doing("remount")
-        }
+        Err(Errno::ENOTDIR | Errno::EACCES) => Ok(handle_path(place)),
         Err(errno) => Err(errno).doing("enter the folder"),
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod caps;
 pub(crate) mod idmap;
 pub(crate) mod init;
 pub(crate) mod mount;
+pub(crate) mod mount_grammar;
 pub(crate) mod namespaces;
 pub(crate) mod process;
 pub(crate) mod resources;
@@ -13,6 +14,7 @@ pub(crate) mod validate;
 use std::path::PathBuf;
 
 use idmap::Mapping;
+use mount::Mount;
 use namespaces::{Namespaces, TimeOffsets};
 use process::Process;
 use resources::Resources;
@@ -28,6 +30,10 @@ pub(crate) struct Spec {
     pub(crate) ephemeral: bool,
     /// The rootfs is mounted read-only.
     pub(crate) read_only: bool,
+    /// What is mounted besides /proc and the like, parents before children.
+    pub(crate) mounts: Vec<Mount>,
+    /// Size of /dev/shm in bytes.
+    pub(crate) shm_size: Option<u64>,
     /// Host name; needs a UTS namespace of its own.
     pub(crate) hostname: Option<String>,
     /// Which namespaces are made, shared or joined.

@@ -13,14 +13,14 @@ pub(crate) enum Source {
         /// The options that the file system itself reads.
         data: String,
     },
-    /// What the host has at this path, with everything mounted below it.
+    /// What the host has at this path; with everything mounted below it, unless [`Flags::ALONE`].
     Host(PathBuf),
     /// A new sysfs; where the kernel refuses one in a user namespace, because it would show more than the /sys that
     /// is there, that one.
     SysfsOrHosts,
 }
 
-/// Flags of a mount, in the bits of mount(2).
+/// Flags of a mount, in the bits of mount(2), and what else is to be said about it in bits that mount(2) has not.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Flags(pub(crate) u32);
 
@@ -29,14 +29,42 @@ impl Flags {
     pub(crate) const READ_ONLY: Self = Self(1);
     /// `nosuid`
     pub(crate) const NOSUID: Self = Self(2);
+    /// `nodev`
+    pub(crate) const NODEV: Self = Self(4);
     /// `noexec`
     pub(crate) const NOEXEC: Self = Self(8);
     /// `nosuid,nodev,noexec`: for file systems that hold no programs.
     pub(crate) const INERT: Self = Self(14);
+    /// The four that the kernel keeps in a mount.
+    pub(crate) const KERNELS: Self = Self(15);
+    /// The propagation is that of the mounts below, too.
+    pub(crate) const RECURSIVE: Self = Self(1 << 14);
+    /// `private`
+    pub(crate) const PRIVATE: Self = Self(1 << 18);
+    /// `shared`
+    pub(crate) const SHARED: Self = Self(1 << 20);
+    /// Every kind of propagation: unbindable, private, slave, shared.
+    pub(crate) const PROPAGATION: Self = Self(0b1111 << 17);
+    /// `dev`: device nodes work.
+    pub(crate) const DEV: Self = Self(1 << 24);
+    /// `bind`: without the mounts below.
+    pub(crate) const ALONE: Self = Self(1 << 25);
+    /// `ro` of itself only, not of the mounts below.
+    pub(crate) const SHALLOW: Self = Self(1 << 26);
+    /// Left out where its source is missing.
+    pub(crate) const OPTIONAL: Self = Self(1 << 27);
+
+    /// Its place may be behind links of the rootfs.
+    pub(crate) const FOLLOW: Self = Self(1 << 28);
 
     /// Those of both.
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Those that are not in `other`.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether all of `other` are set.
@@ -45,35 +73,79 @@ impl Flags {
     }
 }
 
+/// The words for flags, in their order; what makes them work or undoes them is in the grammar.
+const WORDS: [(Flags, &str); 15] = [
+    (Flags::READ_ONLY, "ro"),
+    (Flags::NOSUID, "nosuid"),
+    (Flags::NODEV, "nodev"),
+    (Flags::NOEXEC, "noexec"),
+    (Flags(1 << 17 | 1 << 14), "runbindable"),
+    (Flags(1 << 18 | 1 << 14), "rprivate"),
+    (Flags(1 << 19 | 1 << 14), "rslave"),
+    (Flags(1 << 20 | 1 << 14), "rshared"),
+    (Flags(1 << 17), "unbindable"),
+    (Flags(1 << 18), "private"),
+    (Flags(1 << 19), "slave"),
+    (Flags(1 << 20), "shared"),
+    (Flags::SHALLOW, "below writable"),
+    (Flags::ALONE, "nothing below"),
+    (Flags::OPTIONAL, "optional"),
+];
+
 /// One mount beneath the rootfs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mount {
     /// What.
     pub(crate) source: Source,
-    /// Where, as the container sees it.
+    /// Where, as the container sees it: absolute, without `.`, `..` and doubled slashes.
     pub(crate) target: String,
     /// How.
     pub(crate) flags: Flags,
+}
+
+impl Mount {
+    /// What of the host's is shown.
+    pub(crate) fn host_path(&self) -> Option<&PathBuf> {
+        match &self.source {
+            Source::Host(path) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 impl Display for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             Source::New { kind, .. } => write!(f, "mount {kind} on {}", self.target)?,
-            Source::Host(path) => write!(f, "bind {} on {}", path.display(), self.target)?,
+            Source::Host(path) => write!(f, "mount {} on {}", path.display(), self.target)?,
             Source::SysfsOrHosts => write!(f, "mount sysfs, or bind the host's, on {}", self.target)?,
         }
-        let mut words = Vec::new();
-        for (bit, word) in ["ro", "nosuid", "nodev", "noexec"].into_iter().enumerate() {
-            if self.flags.has(Flags(1 << bit)) {
-                words.push(word);
+        let (mut left, mut words) = (self.flags, String::new());
+        for (flags, word) in WORDS {
+            if left.has(flags) {
+                left = left.without(flags);
+                words.push(',');
+                words.push_str(word);
             }
         }
         if let Source::New { data, .. } = &self.source
             && !data.is_empty()
         {
-            words.push(data);
+            words.push(',');
+            words.push_str(data);
         }
-        if words.is_empty() { Ok(()) } else { write!(f, " ({})", words.join(",")) }
+        match words.get(1..) {
+            Some(words) => write!(f, " ({words})"),
+            None => Ok(()),
+        }
     }
+}
+
+/// Puts a mount among others so that what is mounted on less deep folders comes first, and what is equally deep in the
+/// order of the command line: docker's order. A mount on a folder is never hidden by one on a folder above it.
+pub(crate) fn insert(mounts: &mut Vec<Mount>, mount: Mount) {
+    let depth = |mount: &Mount| mount.target.bytes().filter(|byte| *byte == b'/').count();
+    let own = depth(&mount);
+    let place = mounts.iter().position(|other| depth(other) > own).unwrap_or(mounts.len());
+    mounts.insert(place, mount);
 }

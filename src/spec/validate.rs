@@ -16,6 +16,8 @@ const CHECKS: &[Check] = &[
     rootfs_needs_mounts,
     ephemeral_needs_rootfs,
     read_only_needs_rootfs,
+    mounts_need_rootfs,
+    mount_points_are_unique,
     maps_need_new_userns,
     offsets_need_new_timens,
     swap_needs_memory,
@@ -78,6 +80,23 @@ fn ephemeral_needs_rootfs(spec: &Spec) -> Option<String> {
 /// The host's root is not ours to change.
 fn read_only_needs_rootfs(spec: &Spec) -> Option<String> {
     (spec.read_only && spec.rootfs.is_none()).then(|| "--read-only needs --rootfs".into())
+}
+
+/// Missing mount points would be made on the host's root.
+fn mounts_need_rootfs(spec: &Spec) -> Option<String> {
+    ((!spec.mounts.is_empty() || spec.shm_size.is_some()) && spec.rootfs.is_none())
+        .then(|| "--volume, --mount, --tmpfs and --shm-size need --rootfs".into())
+}
+
+/// Docker's rule: the first would be there for nothing.
+fn mount_points_are_unique(spec: &Spec) -> Option<String> {
+    let mut targets = spec.mounts.iter().map(|mount| &mount.target);
+    while let Some(target) = targets.next() {
+        if targets.clone().any(|other| other == target) {
+            return Some(format!("two mounts on {target}"));
+        }
+    }
+    None
 }
 
 /// Maps can be written once, by the maker of the namespace.

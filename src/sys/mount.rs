@@ -34,9 +34,9 @@ pub(crate) fn remount_bind(target: &CStr, flags: MsFlags) -> Result<(), Errno> {
     nix::mount::mount(None::<&CStr>, target, None::<&CStr>, flags, None::<&CStr>)
 }
 
-/// `mount(2)` that changes the propagation of `target` and everything below it.
+/// `mount(2)` that changes the propagation of `target`, and with MS_REC of everything below it.
 pub(crate) fn set_propagation(target: &CStr, propagation: MsFlags) -> Result<(), Errno> {
-    nix::mount::mount(None::<&CStr>, target, None::<&CStr>, MsFlags::MS_REC | propagation, None::<&CStr>)
+    nix::mount::mount(None::<&CStr>, target, None::<&CStr>, propagation, None::<&CStr>)
 }
 
 /// `mount(2)` with MS_MOVE.
