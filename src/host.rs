@@ -9,6 +9,7 @@ use crate::error::{Doing, Result};
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
+use crate::spec::mount::Mount;
 use crate::sys;
 
 /// `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2): what an initramfs is made of.
@@ -101,7 +102,8 @@ impl Host {
         } else {
             host.cwd = sys::process::current_dir().unwrap_or_else(|_| "/".into());
         }
-        if spec.mounts.iter().any(|mount| mount.host_path().is_some_and(|path| path.is_relative())) {
+        let mut paths = spec.mounts.iter().flat_map(Mount::host_paths).chain(&spec.layers.paths);
+        if paths.any(|path| path.is_relative()) {
             host.cwd = sys::process::current_dir().doing("find the current directory")?;
         }
         if !spec.resources.is_empty() {

@@ -119,6 +119,9 @@ options! {
     Ulimit      '-' "ulimit"       "NAME=SOFT[:HARD]" Process "resource limit; repeatable";
     Rootfs      '-' "rootfs"       "DIR"           Container "folder that becomes /";
     Ephemeral   '-' "ephemeral"    ""              Container "writes go to memory and are forgotten";
+    Overlay     '-' "overlay"      "DIR[:DIR]"     Container "folders laid over each other become /, the topmost first";
+    OverlayUpper '-' "overlay-upper" "DIR"         Container "writes go there";
+    OverlayWork '-' "overlay-work" "DIR"           Container "empty folder beside it, for the kernel's own use";
     ReadOnly    '-' "read-only"    ""              Container "mount the rootfs read-only";
     ReadOnlyTmpfs '-' "read-only-tmpfs" ""         Container "/run, /tmp and /var/tmp are in memory (for --read-only)";
     Volume      'v' "volume"       "SRC:DST[:OPT]" Container "show a file or folder of the host inside; repeatable";

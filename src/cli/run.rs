@@ -1,6 +1,7 @@
 //! The command line of run: docker's words where docker has them.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::options::{Id, Opt};
 use super::words::{Grammar, Word, Words};
@@ -8,6 +9,7 @@ use super::{Command, process, text, wrong};
 use crate::error::{Error, Result};
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{self, Mapping};
+use crate::spec::mount::Layers;
 use crate::spec::namespaces::{self, Kind, Placement};
 use crate::spec::{Spec, mount, mount_grammar, resources, size, validate};
 
@@ -37,6 +39,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
     let mut words = Words::new(words, Grammar::Run);
     let mut command = RunCommand { spec: Spec::default(), dry_run: false };
     let mut has_tmpfs = false;
+    let (mut lower, mut upper, mut work) = (Vec::new(), None, None);
     let mut caps = Caps { added: CapSet::NONE, dropped: CapSet::NONE };
     loop {
         match words.next()? {
@@ -45,6 +48,9 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
                 Id::Version => return Ok(Command::Version(None)),
                 Id::DryRun => command.dry_run = true,
                 Id::ReadOnlyTmpfs => has_tmpfs = true,
+                Id::Overlay => lower = mount_grammar::parse_layers(&text(option, value.unwrap_or_default())?),
+                Id::OverlayUpper => upper = value.map(Into::into),
+                Id::OverlayWork => work = value.map(Into::into),
                 Id::CapAdd => caps.added = caps.added.with(capability(option, value.unwrap_or_default())?),
                 Id::CapDrop => {
                     caps.dropped = caps.dropped.with(capability(option, value.unwrap_or_default())?);
@@ -58,6 +64,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
             Word::End => break,
         }
     }
+    lay_over(&mut command.spec, lower, upper, work)?;
     if has_tmpfs {
         mount_grammar::add_writable(&mut command.spec.mounts);
     }
@@ -67,6 +74,24 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
     }
     let faults = validate::validate(&command.spec);
     if faults.is_empty() { Ok(Command::Run(Box::new(command))) } else { Err(Error::new(faults.join("; "))) }
+}
+
+/// Puts the layers of the root into the spec: the topmost is its rootfs.
+fn lay_over(
+    spec: &mut Spec,
+    mut lower: Vec<PathBuf>,
+    upper: Option<PathBuf>,
+    work: Option<PathBuf>,
+) -> Result<()> {
+    if !lower.is_empty() {
+        if spec.rootfs.replace(lower.remove(0)).is_some() {
+            return Err(Error::new("--overlay takes the place of --rootfs"));
+        }
+        // What nothing is written to is not written to, if it is one folder or several.
+        spec.read_only |= lower.is_empty() && upper.is_none() && !spec.ephemeral;
+    }
+    spec.layers = Layers::new(lower, upper, work).map_err(Error::new)?;
+    Ok(())
 }
 
 /// Puts one option into the spec.
@@ -292,7 +317,13 @@ mod tests {
                 _ if needs_limit => "--memory 1m",
                 _ => "",
             };
-            let line = format!("--rootfs /r {help} --{} {value}", option.long());
+            let help = match option.id {
+                Id::Overlay => "",
+                Id::OverlayUpper => "--rootfs /r --overlay-work /w",
+                Id::OverlayWork => "--rootfs /r --overlay-upper /u",
+                _ => &format!("--rootfs /r {help}"),
+            };
+            let line = format!("{help} --{} {value}", option.long());
             let result = parsed(&line);
             assert!(result.is_ok(), "{line}: {result:?}");
             assert_ne!(result.unwrap(), parsed("--rootfs /").unwrap(), "{line} changes nothing");
@@ -342,6 +373,9 @@ mod tests {
             ("-v data:/x", "--volume data:/x: there are no volumes by name"),
             ("--mount type=nfs,dst=/x", "--mount type=nfs,dst=/x: type=nfs: wanted is"),
             ("--tmpfs x", "--tmpfs x: the place inside"),
+            ("--overlay /a:/b", "--overlay takes the place of --rootfs"),
+            ("--overlay-upper /a", "an upper folder needs a work folder"),
+            ("--ephemeral --overlay-upper /a --overlay-work /b", "writes go to"),
             ("--tmpfs /x -v /a:/x/", "two mounts on /x"),
             ("--uidmap 1:2", "--uidmap 1:2: "),
             ("--network bridge", "--network bridge: "),

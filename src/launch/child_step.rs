@@ -10,7 +10,7 @@ use crate::error::{Doing, Error, Result};
 use crate::primitives::mounts::{KernelFolder, Opened};
 use crate::primitives::{dev, mounts, namespaces, overlay, rootfs, user};
 use crate::spec::caps::CapSet;
-use crate::spec::mount::{Mount, Source};
+use crate::spec::mount::{Layers, Mount, Source};
 use crate::spec::namespaces::{Kind, TimeOffsets};
 use crate::sys;
 
@@ -42,10 +42,12 @@ pub(crate) enum ChildStep {
     SetHostname(String),
     /// Makes the folder we are in a mount.
     BindRootfs,
-    /// Lays a throw-away overlay over it.
-    MountEphemeral {
-        /// Overlay has its own rules in a user namespace.
-        in_userns: bool,
+    /// Lays an overlay over it.
+    MountOverlay {
+        /// What is below it, and where writes go if not to memory.
+        layers: Layers,
+        /// They go to memory.
+        in_memory: bool,
     },
     /// Makes device nodes in the rootfs useless.
     ForbidDevices,
@@ -108,11 +110,21 @@ impl Display for ChildStep {
             Self::RaiseLoopback => f.write_str("bring lo up"),
             Self::SetHostname(name) => write!(f, "set the hostname to {name}"),
             Self::BindRootfs => f.write_str("bind the rootfs on itself"),
-            Self::MountEphemeral { .. } => f.write_str("mount a throw-away overlay over the rootfs"),
+            Self::MountOverlay { layers, in_memory } => {
+                f.write_str(if *in_memory {
+                    "mount a throw-away overlay over the rootfs"
+                } else {
+                    "mount an overlay over the rootfs"
+                })?;
+                if layers.paths.is_empty() { Ok(()) } else { write!(f, " and below it {layers}") }
+            }
             Self::ForbidDevices => f.write_str("make the rootfs nodev"),
             Self::KeepRoot => f.write_str("keep the host's root"),
             Self::OpenSource(Mount { source: Source::Host(path), target, .. }) => {
                 write!(f, "open {} to mount it on {target}", path.display())
+            }
+            Self::OpenSource(Mount { source: Source::Overlay(layers), target, .. }) => {
+                write!(f, "open {layers} to mount them on {target}")
             }
             Self::OpenSource(mount) | Self::Mount(mount) => mount.fmt(f),
             Self::PopulateDev => {
@@ -158,8 +170,8 @@ impl ChildStep {
                 context.root = Some(rootfs::bind_on_itself(open_here()?.as_fd())?);
                 Ok(())
             }
-            Self::MountEphemeral { in_userns } => {
-                context.root = Some(overlay::mount_ephemeral(open_here()?.as_fd(), *in_userns)?);
+            Self::MountOverlay { layers, in_memory } => {
+                context.root = Some(overlay::mount_root(open_here()?.as_fd(), layers, *in_memory)?);
                 Ok(())
             }
             Self::KeepRoot => {
@@ -173,7 +185,7 @@ impl ChildStep {
             }
             Self::Mount(mount) => {
                 let is_its =
-                    |(target, _): &(String, _)| mount.host_path().is_some() && *target == mount.target;
+                    |(target, _): &(String, _)| !mount.host_paths().is_empty() && *target == mount.target;
                 let index = context.sources.iter().position(is_its);
                 match index.map(|index| context.sources.swap_remove(index).1) {
                     Some(Some(source)) => mounts::show(root(context)?, mount, &source),

@@ -1,5 +1,7 @@
 //! The mounts of a plan: from the cut to the host to the last mask.
 
+use std::path::PathBuf;
+
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC};
 
 use super::child_step::ChildStep;
@@ -8,7 +10,7 @@ use super::plan_idmap::Maps;
 use crate::error::{Error, Result};
 use crate::primitives::mounts::KernelFolder;
 use crate::spec::idmap::to_host;
-use crate::spec::mount::{Flags, Mount, Source};
+use crate::spec::mount::{Flags, Layers, Mount, Source};
 use crate::spec::namespaces::{Kind, Placement};
 
 /// What docker hides: the host's secrets and knobs that have no namespace. Folders end with a slash.
@@ -59,7 +61,7 @@ impl Planner<'_> {
         if !is_shared {
             steps.push(ChildStep::MakeSlave); // first: what is mounted later must not reach the host
         }
-        for mount in users.iter().filter(|mount| mount.host_path().is_some()) {
+        for mount in users.iter().filter(|mount| !mount.host_paths().is_empty()) {
             steps.push(ChildStep::OpenSource(mount.clone())); // before the rootfs is there, which may cover it
         }
         if is_shared {
@@ -75,8 +77,10 @@ impl Planner<'_> {
         if self.host.root_is_ram {
             steps.push(ChildStep::MakeRootPivotable); // before anything else is mounted: it copies all mounts
         }
-        steps.push(if self.spec.ephemeral {
-            ChildStep::MountEphemeral { in_userns: self.in_userns() }
+        steps.push(if self.spec.ephemeral || !self.spec.layers.paths.is_empty() {
+            let mut layers = self.spec.layers.clone();
+            self.complete(&mut layers);
+            ChildStep::MountOverlay { layers, in_memory: self.spec.ephemeral }
         } else {
             ChildStep::BindRootfs
         });
@@ -139,7 +143,8 @@ impl Planner<'_> {
                 mount.flags = mount.flags.with(Flags::NODEV); // which devices there are is said by other options
             }
             match &mut mount.source {
-                Source::Host(path) => *path = self.host.cwd.join(&path), // an absolute one is left alone
+                Source::Host(path) => self.make_absolute(std::slice::from_mut(path)),
+                Source::Overlay(layers) => self.complete(layers),
                 // Another /proc is not masked, but can do without all that has to be; Linux 5.8.
                 Source::New { kind: "proc", data } if mount.target != "/proc" && !self.spec.privileged => {
                     "subset=pid".clone_into(data);
@@ -149,6 +154,19 @@ impl Planner<'_> {
             mounts.push(mount);
         }
         Ok(mounts)
+    }
+
+    /// What an overlay has to know besides its folders.
+    fn complete(&self, layers: &mut Layers) {
+        self.make_absolute(&mut layers.paths);
+        layers.in_userns = self.in_userns();
+    }
+
+    /// Paths of the user's are relative to where launcher was started; the child is elsewhere.
+    fn make_absolute(&self, paths: &mut [PathBuf]) {
+        for path in paths {
+            *path = self.host.cwd.join(&path); // an absolute one is left alone
+        }
     }
 
     /// Refuses what would show what is masked, or hide it where the mask is laid.

@@ -19,8 +19,8 @@ use crate::sys;
 /// What of the host's is to be shown, opened.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// A detached copy of the mount, or a mere handle.
-    handle: OwnedFd,
+    /// A detached copy of the mount, or a mere handle; of an overlay one for each layer.
+    handles: Vec<OwnedFd>,
     /// Which of the two.
     is_detached: bool,
 }
@@ -31,28 +31,25 @@ pub(crate) struct Opened {
 /// # Errors
 /// It is missing, or the kernel refuses.
 pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
-    let Some(path) = mount.host_path() else { return Ok(None) };
-    let handle = match sys::fd::open_path(&c_path(path)?) {
-        Err(Errno::ENOENT) if mount.flags.has(Flags::OPTIONAL) => return Ok(None),
-        Err(errno) => {
-            let error = Error::os("", errno);
-            return Err(match errno {
-                Errno::ENOENT => {
-                    error.hint("it is not made where it is missing; --mount ...,optional skips it then")
-                }
-                Errno::EMFILE => {
-                    error.hint("each mount takes a descriptor until it is made: raise ulimit -n")
-                }
-                _ => error,
-            });
+    let mut handles = Vec::new();
+    for path in mount.host_paths() {
+        match open_host(path) {
+            Ok(handle) => handles.push(handle),
+            Err(error) if error.errno == Some(Errno::ENOENT) && mount.flags.has(Flags::OPTIONAL) => {
+                return Ok(None);
+            }
+            Err(error) if mount.host_paths().len() == 1 => return Err(error),
+            Err(error) => return Err(error.within(path.display())),
         }
-        Ok(handle) => handle,
+    }
+    let (Source::Host(_), Some(handle)) = (&mount.source, handles.first()) else {
+        return Ok(Some(Opened { handles, is_detached: false }));
     };
     match sys::mount::clone_tree(handle.as_fd(), c"", !mount.flags.has(Flags::ALONE)) {
-        Ok(handle) => Ok(Some(Opened { handle, is_detached: true })),
+        Ok(handle) => Ok(Some(Opened { handles: vec![handle], is_detached: true })),
         // Before Linux 5.2. What is shared would not be by then.
         Err(Errno::ENOSYS) if !mount.flags.has(Flags::SHARED) => {
-            Ok(Some(Opened { handle, is_detached: false }))
+            Ok(Some(Opened { handles, is_detached: false }))
         }
         Err(Errno::EINVAL) => Err(Error::os("", Errno::EINVAL)
             .hint("an unbindable mount; or, in a user namespace, one that hides something below mounts")),
@@ -60,15 +57,34 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
     }
 }
 
+/// Opens a file or folder of the host as a mere handle.
+///
+/// # Errors
+/// As open(2).
+pub(super) fn open_host(path: &Path) -> Result<OwnedFd> {
+    sys::fd::open_path(&c_path(path)?).map_err(|errno| {
+        let error = Error::os("", errno);
+        match errno {
+            Errno::ENOENT => {
+                error.hint("it is not made where it is missing; --mount ...,optional skips it then")
+            }
+            Errno::EMFILE => error.hint("each mount takes a descriptor until it is made: raise ulimit -n"),
+            _ => error,
+        }
+    })
+}
+
 /// Shows inside what was opened outside.
 ///
 /// # Errors
 /// There is no place for it, or the kernel refuses.
 pub(crate) fn show(root: BorrowedFd<'_>, mount: &Mount, source: &Opened) -> Result<()> {
-    let handle = source.handle.as_fd();
-    let is_folder =
-        nix::sys::stat::fstat(handle).doing("look at the source")?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-    let target = super::target::open(root, &mount.target, is_folder)?;
+    let Some(handle) = source.handles.first().map(AsFd::as_fd) else { return Ok(()) };
+    let kind = nix::sys::stat::fstat(handle).doing("look at the source")?.st_mode & libc::S_IFMT;
+    let target = super::target::open(root, &mount.target, kind == libc::S_IFDIR)?;
+    if let Source::Overlay(layers) = &mount.source {
+        return super::overlay::mount(target.as_fd(), &source.handles, layers, ms_flags(mount.flags));
+    }
     if source.is_detached {
         sys::mount::attach(handle, target.as_fd()).doing("attach")?;
         return finish(handle, mount.flags);
@@ -115,6 +131,7 @@ pub(crate) fn perform(root: BorrowedFd<'_>, mount: &Mount) -> Result<()> {
             Ok(()) => Ok(()),
         },
         Source::Host(path) => bind(target.as_fd(), path, mount.flags),
+        Source::Overlay(_) => Ok(()), // only users have one, whose layers are opened before
         Source::SysfsOrHosts => match mount_new(target.as_fd(), "sysfs", mount.flags, "") {
             Err(Errno::EPERM) => bind(target.as_fd(), Path::new("/sys"), mount.flags),
             result => result.doing(""),

@@ -1,4 +1,4 @@
-//! A throw-away layer over the rootfs: an overlay whose upper half is a tmpfs.
+//! Overlays: over the rootfs, mostly with a tmpfs as the layer that writes go to, and where users want one.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,23 +12,28 @@ use nix::sys::stat::Mode;
 
 use super::rootfs::{add_flags_to_tree, bind_on_itself, bind_to, c_path, handle_path, reopen_covered};
 use crate::error::{Doing, Error, Result, tolerate};
+use crate::spec::mount::Layers;
 use crate::sys;
 use crate::sys::dir::Kind;
 
 /// How deep [`compose`] descends before it shows a folder as it is, read-only.
 const DEPTH: usize = 8;
 
-/// Mounts a tmpfs over the folder `lower` and an overlay in it; returns a handle of the overlay. All paths given to
-/// the kernel are short words relative to the tmpfs, so that nothing needs escaping.
-///
-/// `in_userns`: whiteouts must be kept in `user.*` attributes (Linux 5.11), or removing files of the lower layer fails.
+/// Mounts a tmpfs over the folder `top` and in it an overlay of that folder and of `layers`; returns a handle of the
+/// overlay. All paths given to the kernel are short words relative to the tmpfs, so that nothing needs escaping, and the 500
+/// layers that the kernel takes fit in a page.
 ///
 /// # Errors
 /// No overlay in this kernel, or none for this kind of rootfs.
-pub(crate) fn mount_ephemeral(lower: BorrowedFd<'_>, in_userns: bool) -> Result<OwnedFd> {
-    // Taken before the tmpfs covers it. In a user namespace the mounts below cannot be left out: they are locked.
-    let tree = sys::mount::clone_tree(lower, c"", in_userns);
-    let layer = mount_tmpfs(lower)?;
+pub(crate) fn mount_root(top: BorrowedFd<'_>, layers: &Layers, in_memory: bool) -> Result<OwnedFd> {
+    let in_userns = layers.in_userns;
+    // Both taken before the tmpfs covers them. In a user namespace the mounts below cannot be left out: they are locked.
+    let mut handles = Vec::new();
+    for path in &layers.paths {
+        handles.push(super::mounts::open_host(path).map_err(|error| error.within(path.display()))?);
+    }
+    let tree = sys::mount::clone_tree(top, c"", in_userns);
+    let layer = mount_tmpfs(top)?;
     for name in ["lower", "upper", "work", "merged"] {
         make_folder(layer.as_fd(), name, 0o755)?;
     }
@@ -37,17 +42,22 @@ pub(crate) fn mount_ephemeral(lower: BorrowedFd<'_>, in_userns: bool) -> Result<
         Ok(tree) => sys::mount::attach(tree.as_fd(), place.as_fd()).doing("attach the rootfs")?,
         // Before Linux 5.2. As "." the folder is itself; its handle as a path would lead to what covers it by now.
         Err(Errno::ENOSYS) => {
-            nix::unistd::fchdir(lower).doing("enter the rootfs")?;
+            nix::unistd::fchdir(top).doing("enter the rootfs")?;
             // Not what is mounted below: that would be the cover.
             sys::mount::bind(c".", &handle_path(place.as_fd()), false).doing("bind the rootfs")?;
         }
         Err(errno) => return Err(errno).doing("clone the mount of the rootfs"),
     }
     nix::unistd::fchdir(&layer).doing("enter the tmpfs")?;
-    match overlay_at(Path::new(""), 0, in_userns) {
+    let mounted = if handles.is_empty() {
+        overlay_at(Path::new(""), 0, in_userns)
+    } else {
+        overlay_of(&handles, layers, in_memory)
+    };
+    match mounted {
         Ok(()) => open_folder(layer.as_fd(), "merged"),
         // A folder with locked mounts below cannot be a lower layer: its parts that have none can.
-        Err(Errno::EINVAL) if in_userns => {
+        Err(Errno::EINVAL) if in_userns && handles.is_empty() => {
             let merged = open_folder(layer.as_fd(), "merged")?;
             let merged = bind_on_itself(merged.as_fd())?;
             compose(Path::new(""), &mut 1, 0)?;
@@ -55,6 +65,62 @@ pub(crate) fn mount_ephemeral(lower: BorrowedFd<'_>, in_userns: bool) -> Result<
         }
         Err(errno) => Err(explain(errno)),
     }
+}
+
+/// Mounts `merged` as an overlay of `lower` and of what was opened; the current directory is the tmpfs.
+fn overlay_of(handles: &[OwnedFd], layers: &Layers, in_memory: bool) -> std::result::Result<(), Errno> {
+    let mut options = "lowerdir=lower".to_owned();
+    for (index, handle) in handles.iter().enumerate() {
+        let name = index.to_string();
+        nix::unistd::symlinkat(&*handle_path(handle.as_fd()), nix::fcntl::AT_FDCWD, name.as_str())?;
+        add(&mut options, &name, index, layers);
+    }
+    if in_memory {
+        copy_owner(Path::new("lower"), Path::new("upper"));
+        options.push_str(",upperdir=upper,workdir=work");
+    }
+    let options = finish(options, layers.in_userns)?;
+    sys::mount::new_filesystem(c"overlay", c"merged", MsFlags::empty(), &options)
+}
+
+/// Mounts an overlay of what was opened on `target`. Its options have no path of the user's in them, only descriptors.
+///
+/// # Errors
+/// No overlay in this kernel, or none of these folders.
+pub(super) fn mount(
+    target: BorrowedFd<'_>,
+    handles: &[OwnedFd],
+    layers: &Layers,
+    flags: MsFlags,
+) -> Result<()> {
+    let mut options = String::new();
+    for (index, handle) in handles.iter().enumerate() {
+        add(&mut options, &handle_path(handle.as_fd()).to_string_lossy(), index, layers);
+    }
+    nix::unistd::fchdir(target).doing("enter the mount point")?;
+    finish(options, layers.in_userns)
+        .and_then(|options| sys::mount::new_filesystem_here(c"overlay", flags, &options))
+        .map_err(explain)
+}
+
+/// One more layer: that of `layers` at this index.
+fn add(options: &mut String, name: &str, index: usize, layers: &Layers) {
+    options.push_str(match index.checked_sub(layers.lower_count()) {
+        None if options.is_empty() => "lowerdir=",
+        None => ":",
+        Some(0) => ",upperdir=",
+        Some(_) => ",workdir=",
+    });
+    options.push_str(name);
+}
+
+/// All options of an overlay. Whiteouts are kept in `user.*` attributes in a user namespace (Linux 5.11), or removing files of
+/// a lower layer would fail. E2BIG: more than a page, which mount(2) would cut off.
+fn finish(mut options: String, in_userns: bool) -> std::result::Result<CString, Errno> {
+    if in_userns {
+        options.push_str(",userxattr");
+    }
+    if options.len() < 4096 { CString::new(options).map_err(|_| Errno::EINVAL) } else { Err(Errno::E2BIG) }
 }
 
 /// Mounts a tmpfs on `place` and returns a handle of it.
@@ -82,6 +148,12 @@ fn explain(errno: Errno) -> Error {
             error.hint("the kernel has no overlay file system (CONFIG_OVERLAY_FS, module overlay)")
         }
         Errno::EPERM => error.hint("overlay in a user namespace needs Linux 5.11"),
+        Errno::EINVAL => error.hint(
+            "the upper folder and its work folder must be on one file system, and not on overlay, vfat or NFS; \
+             no layer may be in another; 500 are the most",
+        ),
+        Errno::EBUSY => error.hint("another overlay writes to the same folders"),
+        Errno::E2BIG => error.hint("too many layers: their names fill more than a page"),
         _ => error,
     }
 }
@@ -98,9 +170,7 @@ fn overlay_at(path: &Path, number: usize, in_userns: bool) -> std::result::Resul
     copy_owner(&Path::new("lower").join(path), Path::new(&upper));
     let lower = Path::new("../lower").join(path);
     nix::unistd::symlinkat(lower.as_path(), nix::fcntl::AT_FDCWD, Path::new(&below))?;
-    let xattr = if in_userns { ",userxattr" } else { "" };
-    let options = format!("lowerdir={below},upperdir={upper},workdir={work}{xattr}");
-    let options = CString::new(options).map_err(|_| Errno::EINVAL)?;
+    let options = finish(format!("lowerdir={below},upperdir={upper},workdir={work}"), in_userns)?;
     let target = c_path(Path::new("merged").join(path)).map_err(|_| Errno::EINVAL)?;
     sys::mount::new_filesystem(c"overlay", &target, MsFlags::empty(), &options)
 }

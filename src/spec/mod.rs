@@ -14,7 +14,7 @@ pub(crate) mod validate;
 use std::path::PathBuf;
 
 use idmap::Mapping;
-use mount::Mount;
+use mount::{Layers, Mount};
 use namespaces::{Namespaces, TimeOffsets};
 use process::Process;
 use resources::Resources;
@@ -26,6 +26,8 @@ pub(crate) struct Spec {
     pub(crate) name: Option<String>,
     /// The folder that becomes `/`. `None`: the container keeps the host's.
     pub(crate) rootfs: Option<PathBuf>,
+    /// What lies below the rootfs, and where writes go.
+    pub(crate) layers: Layers,
     /// Writes go to a tmpfs over the rootfs and are forgotten.
     pub(crate) ephemeral: bool,
     /// The rootfs is mounted read-only.

@@ -15,9 +15,69 @@ pub(crate) enum Source {
     },
     /// What the host has at this path; with everything mounted below it, unless [`Flags::ALONE`].
     Host(PathBuf),
+    /// An overlay of folders of the host.
+    Overlay(Layers),
     /// A new sysfs; where the kernel refuses one in a user namespace, because it would show more than the /sys that
     /// is there, that one.
     SysfsOrHosts,
+}
+
+/// Folders that an overlay is made of, the topmost first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Layers {
+    /// Those that are only read; then, if it can be written, where that goes and a folder for the overlay's own use.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Whether those two are there.
+    pub(crate) has_upper: bool,
+    /// It is made in a user namespace, where an overlay has its own rules.
+    pub(crate) in_userns: bool,
+}
+
+impl Layers {
+    /// All of them, or what is wrong.
+    ///
+    /// # Errors
+    /// One of the two is missing.
+    pub(crate) fn new(
+        lower: Vec<PathBuf>,
+        upper: Option<PathBuf>,
+        work: Option<PathBuf>,
+    ) -> Result<Self, &'static str> {
+        let mut layers = Self { paths: lower, has_upper: upper.is_some(), in_userns: false };
+        if work.is_some() != layers.has_upper {
+            return Err("an upper folder needs a work folder beside it, and the reverse");
+        }
+        if let (Some(upper), Some(work)) = (upper, work) {
+            layers.paths.push(upper);
+            layers.paths.push(work);
+        }
+        Ok(layers)
+    }
+
+    /// How many are only read.
+    pub(crate) fn lower_count(&self) -> usize {
+        self.paths.len() - if self.has_upper { 2 } else { 0 }
+    }
+}
+
+impl Display for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (index, path) in self.paths.iter().enumerate() {
+            match index.checked_sub(self.lower_count()) {
+                None if index == 9 => f.write_str(" and more")?, // errors are one line
+                None if index > 9 => {}
+                None => f.write_str(separator)?,
+                Some(0) => f.write_str(", written to ")?,
+                Some(_) => f.write_str(" with ")?,
+            }
+            separator = ":";
+            if index < 9 || index >= self.lower_count() {
+                write!(f, "{}", path.display())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Flags of a mount, in the bits of mount(2), and what else is to be said about it in bits that mount(2) has not.
@@ -105,10 +165,11 @@ pub(crate) struct Mount {
 
 impl Mount {
     /// What of the host's is shown.
-    pub(crate) fn host_path(&self) -> Option<&PathBuf> {
+    pub(crate) fn host_paths(&self) -> &[PathBuf] {
         match &self.source {
-            Source::Host(path) => Some(path),
-            _ => None,
+            Source::Host(path) => std::slice::from_ref(path),
+            Source::Overlay(layers) => &layers.paths,
+            _ => &[],
         }
     }
 }
@@ -118,6 +179,7 @@ impl Display for Mount {
         match &self.source {
             Source::New { kind, .. } => write!(f, "mount {kind} on {}", self.target)?,
             Source::Host(path) => write!(f, "mount {} on {}", path.display(), self.target)?,
+            Source::Overlay(layers) => write!(f, "mount overlay {layers} on {}", self.target)?,
             Source::SysfsOrHosts => write!(f, "mount sysfs, or bind the host's, on {}", self.target)?,
         }
         let (mut left, mut words) = (self.flags, String::new());

@@ -1,6 +1,8 @@
 //! Mounts as docker's users write them: `-v`, `--mount`, `--tmpfs`.
 
-use super::mount::{self, Flags, Mount, Source};
+use std::path::PathBuf;
+
+use super::mount::{self, Flags, Layers, Mount, Source};
 use super::size;
 
 /// What is wrong with a value.
@@ -186,6 +188,12 @@ struct Draft {
     words: Words,
     /// Options for the file system.
     data: String,
+    /// `lowerdir=`
+    lower: Vec<PathBuf>,
+    /// `upperdir=`
+    upper: Option<PathBuf>,
+    /// `workdir=`
+    work: Option<PathBuf>,
 }
 
 impl Draft {
@@ -210,6 +218,18 @@ impl Draft {
             }
             "target" | "destination" | "dst" => {
                 self.target = clean(value)?;
+                true
+            }
+            "lowerdir" => {
+                self.lower = parse_layers(value);
+                true
+            }
+            "upperdir" => {
+                self.upper = Some(value.into());
+                true
+            }
+            "workdir" => {
+                self.work = Some(value.into());
                 true
             }
             "bind-propagation" => parse_propagation(value).is_some() && self.words.take(value),
@@ -242,7 +262,7 @@ impl Draft {
 
     /// The mount.
     fn finish(self) -> Result<Mount, Fault> {
-        let Self { kind, source, target, words, data } = self;
+        let Self { kind, source, target, words, data, lower, upper, work } = self;
         let wrong = |why: &str| Err(format!("type={kind}: {why}"));
         let is_bind = matches!(kind.as_str(), "" | "bind");
         if target.is_empty() {
@@ -257,14 +277,42 @@ impl Draft {
         if is_bind {
             return Ok(Mount { source: Source::Host(source.into()), target, flags: words.over(PRIVATE) });
         }
+        let layers = Layers::new(lower, upper, work)?;
+        if kind == "overlay" {
+            if layers.lower_count() == 0 || layers.paths.len() == 1 {
+                return wrong("wanted is lowerdir=, with two folders or upperdir= and workdir=");
+            }
+            return Ok(Mount {
+                source: Source::Overlay(layers),
+                target,
+                flags: words.over(Flags::default()),
+            });
+        }
+        if !layers.paths.is_empty() {
+            return wrong("that is an option of an overlay");
+        }
         let Some((kind, flags, options)) = NEW.into_iter().find(|(name, ..)| *name == kind) else {
-            return wrong("wanted is bind, tmpfs, proc, sysfs, mqueue, devpts or cgroup2");
+            return wrong("wanted is bind, tmpfs, overlay, proc, sysfs, mqueue, devpts or cgroup2");
         };
         // Docker's word for what is mounted where there is one hierarchy.
         let kind = if kind == "cgroup" { "cgroup2" } else { kind };
         let data = if data.is_empty() { options.to_owned() } else { data };
         Ok(Mount { source: Source::New { kind, data }, target, flags: words.over(flags) })
     }
+}
+
+/// Folders with colons between them; a colon in a name, and a backslash, has a backslash before it.
+pub(crate) fn parse_layers(text: &str) -> Vec<PathBuf> {
+    let (mut layers, mut name, mut letters) = (Vec::new(), String::new(), text.chars());
+    while let Some(letter) = letters.next() {
+        match letter {
+            ':' => layers.push(std::mem::take(&mut name).into()),
+            '\\' => name.extend(letters.next()),
+            letter => name.push(letter),
+        }
+    }
+    layers.push(name.into());
+    layers
 }
 
 /// Docker's default for what is shown of the host: no mount comes in or goes out later.
@@ -370,6 +418,40 @@ mod tests {
             ("type=mqueue,dst=/q", "mount mqueue on /q (nosuid,nodev,noexec)"),
             ("type=cgroup,dst=/c", "mount cgroup2 on /c (ro,nosuid,nodev,noexec)"),
             ("type=devpts,dst=/d", "mount devpts on /d (nosuid,noexec,newinstance,ptmxmode=0666,mode=0620)"),
+        ] {
+            assert_eq!(shown(parse_mount(text)), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn overlays() {
+        for (text, want) in [
+            ("type=overlay,lowerdir=/a:/b,dst=/c", "mount overlay /a:/b on /c"),
+            (
+                "type=overlay,\"lowerdir=/a,b:/c\\:d\\\\e\",upperdir=/u,workdir=/w,dst=/c,ro",
+                "mount overlay /a,b:/c:d\\e, written to /u with /w on /c (ro)",
+            ),
+            (
+                "type=overlay,lowerdir=/a,dst=/c",
+                "type=overlay: wanted is lowerdir=, with two folders or upperdir= and workdir=",
+            ),
+            (
+                "type=overlay,upperdir=/a,workdir=/b,dst=/c",
+                "type=overlay: wanted is lowerdir=, with two folders or upperdir= and workdir=",
+            ),
+            (
+                "type=overlay,lowerdir=/a,upperdir=/b,dst=/c",
+                "an upper folder needs a work folder beside it, and the reverse",
+            ),
+            ("type=tmpfs,lowerdir=/a,dst=/c", "type=tmpfs: that is an option of an overlay"),
+        ] {
+            assert_eq!(shown(parse_mount(text)), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_mount_is_told() {
+        for (text, want) in [
             ("type=bind,dst=/b", "type=bind: a bind needs source=, and nothing else has one"),
             ("src=/a,dst=/b,tmpfs-size=1", "type=: that is an option of a tmpfs"),
             ("type=proc,dst=/p,tmpfs-size=1", "type=proc: that is an option of a tmpfs"),
@@ -383,7 +465,10 @@ mod tests {
             ("src=/a,dst=/b,readonly=maybe", "no such option: readonly=maybe"),
             ("src=/a,dst=/b,z", "no such option: z: nothing is labelled for SELinux here"),
             ("src=/a,dst=/b,", "no such option: "),
-            ("type=nfs,dst=/b", "type=nfs: wanted is bind, tmpfs, proc, sysfs, mqueue, devpts or cgroup2"),
+            (
+                "type=nfs,dst=/b",
+                "type=nfs: wanted is bind, tmpfs, overlay, proc, sysfs, mqueue, devpts or cgroup2",
+            ),
             ("type=tmpfs,src=tmpfs,dst=/b", "mount tmpfs on /b (nosuid,nodev,noexec)"),
             ("\"src=/a\"x,dst=/b", "a quote stands alone"),
             ("\"src=/a,dst=/b", "a quote is not closed"),

@@ -17,6 +17,7 @@ const CHECKS: &[Check] = &[
     ephemeral_needs_rootfs,
     read_only_needs_rootfs,
     mounts_need_rootfs,
+    writes_go_to_one_place,
     mount_points_are_unique,
     maps_need_new_userns,
     offsets_need_new_timens,
@@ -86,6 +87,15 @@ fn read_only_needs_rootfs(spec: &Spec) -> Option<String> {
 fn mounts_need_rootfs(spec: &Spec) -> Option<String> {
     ((!spec.mounts.is_empty() || spec.shm_size.is_some()) && spec.rootfs.is_none())
         .then(|| "--volume, --mount, --tmpfs and --shm-size need --rootfs".into())
+}
+
+/// Memory or a folder; and there must be something to write over.
+fn writes_go_to_one_place(spec: &Spec) -> Option<String> {
+    if spec.layers.has_upper && spec.ephemeral {
+        return Some("writes go to --overlay-upper or, with --ephemeral, to memory: not to both".into());
+    }
+    (!spec.layers.paths.is_empty() && spec.rootfs.is_none())
+        .then(|| "--overlay-upper needs --overlay or --rootfs".into())
 }
 
 /// Docker's rule: the first would be there for nothing.
