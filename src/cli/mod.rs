@@ -10,6 +10,8 @@ pub(crate) mod words;
 
 #[cfg(feature = "container")]
 pub(crate) mod run;
+#[cfg(feature = "container")]
+mod security;
 
 use std::ffi::OsString;
 

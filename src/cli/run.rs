@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::options::{Id, Opt};
 use super::words::{Grammar, Word, Words};
-use super::{Command, process, text, wrong};
+use super::{Command, process, security, text, wrong};
 use crate::error::{Error, Result};
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{self, Mapping};
@@ -129,13 +129,7 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
         Id::ShmSize => spec.shm_size = Some(bytes(option, value)?),
         Id::TimeOffset => spec.time_offsets = namespaces::parse_offsets(value).map_err(say)?,
         Id::UidMap | Id::GidMap => add_map(spec, option, value)?,
-        Id::SecurityOpt => match value {
-            "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges:true" => {
-                spec.process.no_new_privs = true;
-            }
-            "no-new-privileges=false" | "no-new-privileges:false" => spec.process.no_new_privs = false,
-            _ => return Err(wrong(option, value, "this build knows no-new-privileges only")),
-        },
+        Id::SecurityOpt => security::set(spec, option, value)?,
         Id::Network | Id::Pid | Id::Ipc | Id::Uts | Id::Cgroupns | Id::Mntns | Id::Timens | Id::Userns => {
             place(spec, option, value)?;
         }
