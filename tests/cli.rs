@@ -172,7 +172,7 @@ fn a_value_that_makes_no_sense_is_named_with_what_would() {
 #[test]
 fn wrong_values_name_the_option_whatever_else_they_say() {
     for (line, start) in [
-        ("--rootfs / -u root sh", "--user root: "),
+        ("--rootfs / -u -1 sh", "--user -1: "),
         ("--rootfs / --ulimit files=1 sh", "--ulimit files=1: "),
         ("--rootfs / --network bridge sh", "--network bridge: "),
         ("--rootfs / --pid old sh", "--pid old: "),

@@ -197,8 +197,8 @@ fn the_program_may_be_another_user() {
         let want = format!("{USER}\n{0}\n{0}\n{1}\n/\n", USER + 1, "0".repeat(16));
         assert_eq!((finished.out, finished.err.as_str()), (want, ""), "{words:?}");
     }
-    let finished = run(&mut launcher(["--user", "nobody", "--", "true"])).expect(125);
-    assert!(finished.err.starts_with("launcher: --user nobody: "), "{}", finished.err);
+    let finished = run(&mut launcher(["--user", "a/b", "--", "true"])).expect(125);
+    assert!(finished.err.starts_with("launcher: --user a/b: "), "{}", finished.err);
 }
 
 #[test]

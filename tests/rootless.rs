@@ -207,8 +207,8 @@ fn what_an_ordinary_user_cannot_have_is_refused_with_the_cure() {
     for (options, fault, cure) in [
         (&["-m", "32m"][..], "", "Delegate=yes"),
         (&["--pids-limit", "9"], "", "Delegate=yes"),
-        (&["-u", "1000"], "-u 1000:0: an id that is not mapped", "--userns auto"),
-        (&["-u", "0:1000"], "-u 0:1000: an id that is not mapped", "--userns auto"),
+        (&["-u", "1000"], "--user 1000: user id 1000 is not mapped", "--userns auto"),
+        (&["-u", "0:1000"], "--user 0:1000: group id 1000 is not mapped", "--userns auto"),
         (&["--userns", "auto"], "/etc/subuid has no range", "12345:100000:65536"),
         (&["--uidmap", "0:0:1"], "write gid_map", "newgidmap"),
         (&["--uidmap", "0:100000:65536"], "gid_map", "newgidmap"),

@@ -114,7 +114,8 @@ options! {
     --- // below: not in the smallest build
     Env         'e' "env"          "NAME[=VALUE]"  Process   "set a variable, or copy it; repeatable";
     Workdir     'w' "workdir"      "DIR"           Process   "working directory";
-    User        'u' "user"         "UID[:GID]"     Process   "run the program as this user (numbers)";
+    User        'u' "user"         "USER[:GROUP]"  Process   "run the program as this user, by name or number";
+    GroupAdd    '-' "group-add"    "GROUP"         Process   "supplementary group, or keep-groups; repeatable";
     Umask       '-' "umask"        "MODE"          Process   "permissions that new files do not get (octal)";
     Ulimit      '-' "ulimit"       "NAME=SOFT[:HARD]" Process "resource limit; repeatable";
     Rootfs      '-' "rootfs"       "DIR"           Container "folder that becomes /";

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use super::options::{Id, Opt};
 use super::{text, wrong};
 use crate::error::Result;
-use crate::spec::process::{EnvChange, Process, parse_rlimit, parse_umask, parse_user};
+use crate::spec::process::{EnvChange, Process, parse_rlimit, parse_umask};
+use crate::spec::user::{Groups, Principal, parse_user};
 
 /// Puts one of these options into the process; `false` if it is another.
 ///
@@ -16,11 +17,12 @@ pub(super) fn set(process: &mut Process, option: &'static Opt, value: OsString) 
     match option.id {
         Id::Env => process.env.push(env(option, value)?),
         Id::Workdir => process.cwd = Some(value.into()),
-        Id::User | Id::Umask | Id::Ulimit => {
+        Id::User | Id::GroupAdd | Id::Umask | Id::Ulimit => {
             let value = text(option, value)?;
             let say = |why: String| wrong(option, &value, why);
             match option.id {
                 Id::User => process.user = Some(parse_user(&value).map_err(say)?),
+                Id::GroupAdd => add_group(&mut process.groups, &value).map_err(say)?,
                 Id::Umask => process.umask = Some(parse_umask(&value).map_err(say)?),
                 _ => process.rlimits.push(parse_rlimit(&value).map_err(say)?),
             }
@@ -28,6 +30,18 @@ pub(super) fn set(process: &mut Process, option: &'static Opt, value: OsString) 
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// A group, or the word for those of the caller, which can be kept only by leaving them alone.
+fn add_group(groups: &mut Groups, value: &str) -> std::result::Result<(), String> {
+    match value {
+        "keep-groups" => groups.kept = true,
+        _ => groups.added.push(Principal::parse(value)?),
+    }
+    if groups.kept && !groups.added.is_empty() {
+        return Err("keep-groups cannot be had together with other groups".to_owned());
+    }
+    Ok(())
 }
 
 /// `NAME=VALUE` or `NAME`.

@@ -332,7 +332,7 @@ mod tests {
         assert_eq!(spec.resources.cpus, Some(500));
         assert_eq!(spec.resources.pids, Some(u64::MAX));
         assert_eq!(spec.process.env, [EnvChange::Set("A=1".into()), EnvChange::Copy("B".into())]);
-        assert_eq!(spec.process.user.map(|user| (user.uid, user.gid)), Some((5, 6)));
+        assert_eq!(spec.process.user.map(|user| user.to_string()).as_deref(), Some("5:6"));
         assert_eq!(spec.hostname.as_deref(), Some("web"));
     }
 
@@ -363,7 +363,6 @@ mod tests {
             ("--pids-limit many", "--pids-limit many: "),
             ("--cpuset-cpus a", "--cpuset-cpus a: "),
             ("--cgroup ../x=1", "--cgroup ../x=1: "),
-            ("-u root", "--user root: "),
             ("-v data:/x", "--volume data:/x: there are no volumes by name"),
             ("--mount type=nfs,dst=/x", "--mount type=nfs,dst=/x: type=nfs: wanted is"),
             ("--tmpfs x", "--tmpfs x: the place inside"),
@@ -371,6 +370,7 @@ mod tests {
             ("--overlay-upper /a", "an upper folder needs a work folder"),
             ("--ephemeral --overlay-upper /a --overlay-work /b", "writes go to"),
             ("--tmpfs /x -v /a:/x/", "two mounts on /x"),
+            ("-u a/b", "--user a/b: "),
             ("--uidmap 1:2", "--uidmap 1:2: "),
             ("--network bridge", "--network bridge: "),
             ("--cap-add fly", "--cap-add fly: "),

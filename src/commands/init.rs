@@ -16,7 +16,10 @@ use crate::primitives::last_step::LastStep;
 use crate::spec::init::{Place, Rules};
 use crate::spec::process::Process;
 #[cfg(feature = "container")]
-use crate::spec::process::change_env;
+use crate::spec::process::{change_env, name_of};
+#[cfg(feature = "container")]
+use crate::spec::user::Groups;
+use crate::spec::user::Identity;
 use crate::sys;
 use crate::sys::fd::Closing;
 use crate::sys::process::Change;
@@ -117,8 +120,9 @@ fn start(process: &Process, inherited: Inherited, terminal: Terminal) -> Result<
     let env = environment(process);
     let mut program = Program::new(&process.args, env)?;
     program.hand_on_sockets(nix::unistd::getpid());
+    let who = identity(process)?;
     let steps = steps(process)?;
-    let pid = execve::start(&program, &steps, inherited, terminal).map_err(|failed| match failed {
+    let pid = execve::start(&program, &steps, &who, inherited, terminal).map_err(|failed| match failed {
         Failed::Spawn(errno) => Error::os("make a process for the program", errno),
         Failed::Step(index, errno) => {
             let step = steps.get(index).map(ToString::to_string).unwrap_or_default();
@@ -141,6 +145,9 @@ fn environment(_: &Process) -> Vec<OsString> {
 fn environment(process: &Process) -> Vec<OsString> {
     let callers = sys::entry::environment();
     let mut env = callers.clone();
+    if process.user.is_some() && !env.iter().any(|entry| name_of(entry) == Some(b"HOME")) {
+        env.push("HOME=/".into()); // a place for the user's
+    }
     change_env(&mut env, &process.env, &callers);
     env
 }
@@ -158,14 +165,35 @@ fn steps(process: &Process) -> Result<Vec<LastStep>> {
     let mut steps: Vec<_> = process.rlimits.iter().copied().map(LastStep::Limit).collect();
     steps.extend(process.umask.map(LastStep::SetUmask));
     let cwd = process.cwd.clone().map(|cwd| c_string(cwd.into())).transpose()?;
-    if let Some(user) = process.user {
+    if let Some(user) = &process.user {
         steps.extend(cwd.clone().map(LastStep::ChangeDir)); // who we are may enter what the user may not
-        steps.push(LastStep::SetGroups { groups: vec![user.gid], may_be_denied: false });
-        steps.push(LastStep::SetGid(user.gid)); // before the user id: no right to it afterwards
-        steps.push(LastStep::SetUid(user.uid));
+        if !process.groups.kept {
+            steps.push(LastStep::SetGroups { may_be_denied: false });
+        }
+        steps.push(LastStep::SetGid(user.group.clone())); // before the user id: no right to it afterwards
+        steps.push(LastStep::SetUid(user.user.clone()));
     }
     steps.extend(cwd.map(LastStep::ConfirmDir));
     Ok(steps)
+}
+
+/// Whom the program becomes, which is not looked at where nobody is named.
+#[cfg(not(feature = "container"))]
+#[allow(clippy::unnecessary_wraps, reason = "as below")]
+const fn identity(_: &Process) -> Result<Identity> {
+    Ok(Identity::NOBODY)
+}
+
+/// Whom the program becomes, which is not looked at where nobody is named.
+#[cfg(feature = "container")]
+fn identity(process: &Process) -> Result<Identity> {
+    let groups = &process.groups;
+    match &process.user {
+        None if *groups == Groups::default() => Ok(Identity::NOBODY),
+        None => Err(Error::new("--group-add needs --user")),
+        Some(user) => crate::primitives::user::find(user, &groups.added, !process.names_home())
+            .map_err(|error| error.within(format_args!("--user {user}"))),
+    }
 }
 
 /// Asks for a signal when our parent dies, and takes it now if it has died already.

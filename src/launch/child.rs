@@ -12,6 +12,7 @@ use crate::primitives::execve::{self, Failed, Inherited};
 use crate::spec::caps::CapSet;
 use crate::spec::init::Options;
 use crate::spec::namespaces::Kind;
+use crate::spec::user::Identity;
 use crate::sys;
 use crate::sys::signal::{Disposition, Set};
 use crate::sys::terminal::Terminal;
@@ -57,13 +58,13 @@ fn set_up(
     start: Start<'_>,
 ) -> std::result::Result<(nix::unistd::Pid, Options), (Option<usize>, Error, OwnedFd)> {
     let Start { plan, channel, namespaces, terminal } = start;
-    let result = prepare(plan, channel.as_fd(), namespaces).and_then(|()| {
+    let result = prepare(plan, channel.as_fd(), namespaces).and_then(|who| {
         // What is left of the host's descriptors, before anybody inside can look at ours.
         sys::fd::close_all_but(channel.as_fd());
         // Before it is true: afterwards somebody could hear from the entrypoint sooner than our parent from us. What comes
         // for it until then waits, since we have blocked all signals.
         sync::tell(channel.as_fd(), &Message::Ready);
-        spawn(plan, terminal)
+        spawn(plan, &who, terminal)
     });
     let entrypoint = match result {
         Ok(entrypoint) => entrypoint,
@@ -74,12 +75,12 @@ fn set_up(
     Ok((entrypoint, Options { shares_pids: !plan.has_own_pids, ..Options::DEFAULT }))
 }
 
-/// The steps of the plan.
+/// The steps of the plan; returns whom the entrypoint becomes.
 fn prepare(
     plan: &Plan,
     channel: BorrowedFd<'_>,
     namespaces: Vec<(Kind, OwnedFd)>,
-) -> std::result::Result<(), Fault> {
+) -> std::result::Result<Identity, Fault> {
     let begin = || -> Result<bool> {
         sys::entry::forget_arguments();
         tolerate(sys::process::set_name(c"launcher:init"), "it is for those who read ps");
@@ -103,18 +104,25 @@ fn prepare(
         );
     }
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-    let mut context = ChildContext { channel, namespaces, root: None, dev: None, sources: Vec::new() };
+    let mut context = ChildContext {
+        channel,
+        namespaces,
+        root: None,
+        dev: None,
+        sources: Vec::new(),
+        who: Identity::of(0, 0),
+    };
     for (index, step) in plan.child.iter().enumerate() {
         step.apply(&mut context).map_err(|error| (Some(plan.first_child_step() + index), error))?;
     }
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    Ok(())
+    Ok(context.who)
 }
 
 /// Starts the entrypoint.
-fn spawn(plan: &Plan, terminal: Terminal) -> std::result::Result<nix::unistd::Pid, Fault> {
+fn spawn(plan: &Plan, who: &Identity, terminal: Terminal) -> std::result::Result<nix::unistd::Pid, Fault> {
     let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };
-    execve::start(&plan.program, &plan.entrypoint, inherited, terminal).map_err(|failed| match failed {
+    execve::start(&plan.program, &plan.entrypoint, who, inherited, terminal).map_err(|failed| match failed {
         Failed::Spawn(errno) => (None, Error::os("make the process of the entrypoint", errno)),
         Failed::Step(index, errno) => (Some(plan.first_last_step() + index), Error::os("", errno)),
         Failed::Exec(path, errno) => (None, plan.program.explain(errno, &path)),

@@ -6,12 +6,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
+use super::plan_idmap::Maps;
 use crate::error::{Doing, Error, Result};
 use crate::primitives::mounts::{KernelFolder, Opened};
 use crate::primitives::{dev, mounts, namespaces, overlay, rootfs, user};
 use crate::spec::caps::CapSet;
 use crate::spec::mount::{Layers, Mount, Source};
 use crate::spec::namespaces::{Kind, TimeOffsets};
+use crate::spec::user::{Identity, Principal, User};
 use crate::sys;
 
 /// One step. Each is a line of `--dry-run`, and the line that an error names.
@@ -73,6 +75,17 @@ pub(crate) enum ChildStep {
     BecomeSubreaper,
     /// Gives up capabilities for good.
     DropBounding(CapSet),
+    /// Finds the user in the tables of the container.
+    FindUser {
+        /// Who.
+        user: User,
+        /// Other groups.
+        added: Vec<Principal>,
+        /// The home directory is wanted too.
+        wants_home: bool,
+        /// Which ids there are.
+        maps: Maps,
+    },
 }
 
 /// What the child's steps work on.
@@ -88,6 +101,8 @@ pub(crate) struct ChildContext<'a> {
     pub(crate) dev: Option<OwnedFd>,
     /// By the place inside what is shown there; `None` is to be left out.
     pub(crate) sources: Vec<(String, Option<Opened>)>,
+    /// Whom the entrypoint becomes: root, unless another is found.
+    pub(crate) who: Identity,
 }
 
 impl Display for ChildStep {
@@ -143,6 +158,11 @@ impl Display for ChildStep {
             Self::MakeRootReadOnly => f.write_str("make / read-only"),
             Self::BecomeSubreaper => f.write_str("become subreaper"),
             Self::DropBounding(keep) => write!(f, "drop all capabilities but {keep} from the bounding set"),
+            Self::FindUser { user, added, .. } => {
+                write!(f, "find user {user}")?;
+                added.iter().try_for_each(|group| write!(f, ", group {group}"))?;
+                f.write_str(" in /etc/passwd and /etc/group")
+            }
         }
     }
 }
@@ -204,6 +224,10 @@ impl ChildStep {
             Self::MakeRootReadOnly => rootfs::make_root_read_only(root(context)?),
             Self::BecomeSubreaper => sys::process::become_subreaper().doing(""),
             Self::DropBounding(keep) => user::drop_bounding(*keep),
+            Self::FindUser { user, added, wants_home, maps } => {
+                context.who = user::find(user, added, *wants_home)?;
+                maps.check(&context.who)
+            }
         }
     }
 }

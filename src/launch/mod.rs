@@ -24,6 +24,8 @@ mod plan_idmap;
 #[cfg(feature = "container")]
 mod plan_mounts;
 #[cfg(feature = "container")]
+mod plan_user;
+#[cfg(feature = "container")]
 pub(crate) mod sync;
 #[cfg(feature = "container")]
 pub(crate) mod undo;

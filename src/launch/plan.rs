@@ -11,7 +11,8 @@ use super::child_step::ChildStep;
 use super::parent_step::ParentStep;
 use super::plan_cgroup;
 use super::plan_idmap::{self, Maps};
-use crate::error::{Error, Result};
+use super::plan_user;
+use crate::error::Result;
 use crate::host::Host;
 use crate::primitives::cgroup::Cgroup;
 use crate::primitives::execve::{DEFAULT_PATH, Program};
@@ -21,7 +22,8 @@ use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{Mapping, to_host};
 use crate::spec::namespaces::{Kind, Placement};
-use crate::spec::process::{EnvChange, User, change_env, name_of};
+use crate::spec::process::{EnvChange, change_env, name_of};
+use crate::spec::user::Principal;
 
 /// The launch as data.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,7 +202,8 @@ impl<'a> Planner<'a> {
     fn child(&self, maps: &Maps, v1_controllers: &[String]) -> Result<Vec<ChildStep>> {
         let mut steps = Vec::new();
         if self.in_userns() {
-            steps.push(ChildStep::BecomeRoot { may_set_groups: maps.may_set_groups });
+            let may_set_groups = maps.may_set_groups && !self.spec.process.groups.kept;
+            steps.push(ChildStep::BecomeRoot { may_set_groups });
             steps.push(ChildStep::SetDeathSignal); // after it: the kernel clears it when ids change
         }
         if self.is_new(Kind::Cgroup) {
@@ -224,15 +227,11 @@ impl<'a> Planner<'a> {
         if !self.is_new(Kind::Pid) {
             steps.push(ChildStep::BecomeSubreaper);
         }
+        steps.extend(plan_user::find(&self.spec.process, maps)); // after the change of root: the tables are the container's
         if !self.spec.privileged {
             steps.push(ChildStep::DropBounding(self.spec.process.bounding)); // needs CAP_SETPCAP: before the ids change
         }
         Ok(steps)
-    }
-
-    /// Who the program is; root where nobody is named.
-    fn user(&self) -> User {
-        self.spec.process.user.unwrap_or_default()
     }
 
     /// The host name of the container.
@@ -244,21 +243,8 @@ impl<'a> Planner<'a> {
     /// What the entrypoint does to itself.
     fn entrypoint(&self, maps: &Maps) -> Result<Vec<LastStep>> {
         let process = &self.spec.process;
-        let user = self.user();
-        let lacking = process.required.without(CapSet(self.host.permitted));
-        if !self.in_userns() && lacking != CapSet::NONE {
-            return Err(Error::new(format_args!("--cap-add {lacking}: launcher does not have it itself")));
-        }
-        let may_set_ids = self.host.uid == 0 || CapSet(self.host.permitted).contains(CapSet::SETGID);
-        if !self.in_userns() && !may_set_ids {
-            return Err(Error::new("without a user namespace: launcher lacks the capability setgid")
-                .hint("--userns new needs none, and is the default for an ordinary user"));
-        }
-        if maps.is_new && (to_host(&maps.uids, user.uid).is_none() || to_host(&maps.gids, user.gid).is_none())
-        {
-            return Err(Error::new(format_args!("-u {}:{}: an id that is not mapped", user.uid, user.gid))
-                .hint("map more ids: --userns auto with ranges in /etc/subuid, or --uidmap and --gidmap"));
-        }
+        let user_steps = plan_user::plan(self.spec, self.host, maps, &self.placement(Kind::User))?;
+        let user = &process.user().user;
         let mut steps: Vec<_> = process.rlimits.iter().copied().map(LastStep::Limit).collect();
         steps.extend(process.umask.map(LastStep::SetUmask));
         // `/` is where the change of root has left us.
@@ -269,23 +255,15 @@ impl<'a> Planner<'a> {
             (None, None) if matches!(self.placement(Kind::Mount), Placement::Join(_)) => None,
             (None, None) => Some(c_path(&self.host.cwd)?),
         };
-        if user.uid != 0 {
+        if *user != Principal::Id(0) {
             steps.extend(cwd.clone().map(LastStep::ChangeDir)); // root may enter what the user may not
         }
-        if !maps.is_new || maps.may_set_groups {
-            let may_be_denied = matches!(self.placement(Kind::User), Placement::Join(_));
-            steps.push(LastStep::SetGroups { groups: vec![user.gid], may_be_denied }); // the caller's never survive
-        }
-        // Root's own group is not given: it may be any, as of a set-id caller or of setpriv.
-        if user.gid != 0 || (!self.in_userns() && self.host.gid != 0) {
-            steps.push(LastStep::SetGid(user.gid)); // before the user id: no right to it afterwards
-        }
-        if user.uid != 0 {
-            steps.push(LastStep::SetUid(user.uid));
-        }
+        steps.extend(user_steps);
         steps.extend(cwd.map(LastStep::ConfirmDir)); // again as the user, and it must be inside (CVE-2024-21626)
         if !self.spec.privileged {
-            let caps = if user.uid == 0 { process.bounding } else { CapSet::NONE };
+            // A name may yet turn out to be root's.
+            let is_other = matches!(user, Principal::Id(1..));
+            let caps = if is_other { CapSet::NONE } else { process.bounding };
             steps.push(LastStep::SetCaps(caps)); // inheritable stays empty (CVE-2022-29162)
         }
         if !self.is_new(Kind::Pid) {
@@ -304,8 +282,14 @@ impl<'a> Planner<'a> {
         let mut env: Vec<OsString>;
         if process.env_host || self.spec.rootfs.is_none() {
             env = callers.iter().filter(|entry| name_of(entry).is_some()).cloned().collect();
+            if process.user.is_some()
+                && !process.names_home()
+                && !env.iter().any(|entry| name_of(entry) == Some(b"HOME"))
+            {
+                env.push("HOME=/".into()); // a place for the user's
+            }
         } else {
-            let home = if self.user().uid == 0 { "/root" } else { "/" };
+            let home = if process.user().user == Principal::Id(0) { "/root" } else { "/" };
             env = vec![
                 format!("PATH={DEFAULT_PATH}").into(),
                 format!("HOME={home}").into(),

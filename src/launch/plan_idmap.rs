@@ -6,6 +6,7 @@ use crate::host::{Host, SubRange};
 use crate::primitives::idmap::Ids;
 use crate::spec::Spec;
 use crate::spec::idmap::{IdMap, Mapping, to_host};
+use crate::spec::user::Identity;
 
 /// The maps of the new user namespace.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,6 +19,25 @@ pub(crate) struct Maps {
     pub(crate) may_set_groups: bool,
     /// There is a new user namespace at all.
     pub(crate) is_new: bool,
+}
+
+impl Maps {
+    /// Refuses ids that the new user namespace does not have. Where groups cannot be set, only the first one counts.
+    ///
+    /// # Errors
+    /// Names the first of them.
+    pub(crate) fn check(&self, who: &Identity) -> Result<()> {
+        let count = if self.may_set_groups { who.groups.len() } else { 1 };
+        let users = [("user", &self.uids, who.uid)].into_iter();
+        let groups = who.groups.iter().take(count).map(|gid| ("group", &self.gids, *gid));
+        match users.chain(groups).find(|(_, maps, id)| self.is_new && to_host(maps, *id).is_none()) {
+            None => Ok(()),
+            Some((kind, _, id)) => {
+                Err(Error::new(format_args!("{kind} id {id} is not mapped in the user namespace"))
+                    .hint("map more ids: --userns auto with ranges in /etc/subuid, or --uidmap and --gidmap"))
+            }
+        }
+    }
 }
 
 /// Decides.

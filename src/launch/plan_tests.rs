@@ -4,7 +4,7 @@ use super::*;
 use crate::host::{Hierarchy, Version};
 use crate::spec::idmap::IdMap;
 use crate::spec::namespaces::TimeOffsets;
-use crate::spec::process::{Process, Rlimit, User};
+use crate::spec::process::{Process, Rlimit};
 use crate::spec::resources::Resources;
 
 /// A spec that uses everything.
@@ -22,7 +22,7 @@ fn full() -> Spec {
         process: Process {
             args: vec!["app".into()],
             cwd: Some("/srv".into()),
-            user: Some(User { uid: 1000, gid: 100 }),
+            user: crate::spec::user::parse_user("1000:100").ok(),
             rlimits: vec![Rlimit { name: "nofile", resource: 7, soft: 1, hard: 2 }],
             ..Process::default()
         },
@@ -133,8 +133,13 @@ fn the_directory_is_entered_as_root_and_confirmed_as_the_user() {
 
 #[test]
 fn groups_come_before_the_user() {
-    let order =
-        ["set the groups to 100", "become group 100", "become user 1000", "set no_new_privs", "execute app"];
+    let order = [
+        "set the groups of the user",
+        "become group 100",
+        "become user 1000",
+        "set no_new_privs",
+        "execute app",
+    ];
     assert_order(&lines(&full(), &rootful()), &order);
 }
 
@@ -188,7 +193,12 @@ fn ids_that_do_not_exist_are_told_before_anything_is_made() {
     let own = Spec { mapping: Mapping::Own, ..full() };
     let host = Host { uid: 1000, ..Host::default() };
     let no_limits = Spec { resources: Resources::default(), ..own };
-    assert!(Plan::new(&no_limits, &host).unwrap_err().doing.contains("-u 1000:100"));
+    assert!(
+        Plan::new(&no_limits, &host)
+            .unwrap_err()
+            .doing
+            .contains("--user 1000:100: user id 1000 is not mapped")
+    );
     let subordinate = Spec { mapping: Mapping::Subordinate, ..no_limits.clone() };
     let error = Plan::new(&subordinate, &Host { user: "user".into(), ..host.clone() }).unwrap_err();
     assert_eq!(
@@ -218,7 +228,7 @@ fn the_small_environment_takes_nothing_from_the_caller_but_what_is_named() {
     assert!(!planner.environment().contains(&"HOSTNAME=web".into()), "the host has its own name");
     spec.process.env_host = true;
     let planner = Planner { spec: &spec, host: &host };
-    assert_eq!(planner.environment(), ["SECRET=1", "TERM=vt100", "LANG=C", "PATH=/x=y"]);
+    assert_eq!(planner.environment(), ["SECRET=1", "TERM=vt100", "HOME=/", "LANG=C", "PATH=/x=y"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use super::interpreter::interpreter_of;
 use super::last_step::LastStep;
 use crate::error::{Error, Result, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, tolerate};
+use crate::spec::user::Identity;
 use crate::sys;
 use crate::sys::process::Pointers;
 use crate::sys::signal::{Disposition, Set};
@@ -70,6 +71,11 @@ impl Program {
                 self.listen_pid = Some(other);
             }
         }
+    }
+
+    /// The place of HOME in the environment.
+    fn home(&self) -> Option<usize> {
+        self.envp.iter().position(|entry| entry.as_bytes().starts_with(b"HOME="))
     }
 
     /// The program's name as it was given.
@@ -153,13 +159,14 @@ type PathBuffer = [Cell<u8>; PATH_MAX];
 /// Longest path that the kernel takes, with its NUL.
 const PATH_MAX: usize = 4096;
 
-/// Starts the program in a process group of its own. Returns when it runs.
+/// Starts the program, as `who` where the steps say so, in a process group of its own. Returns when it runs.
 ///
 /// # Errors
 /// It does not run; the process that was to become it is gone.
 pub(crate) fn start(
     program: &Program,
     steps: &[LastStep],
+    who: &Identity,
     inherited: Inherited,
     terminal: Terminal,
 ) -> std::result::Result<Pid, Failed> {
@@ -167,6 +174,9 @@ pub(crate) fn start(
     let listen_pid = [const { Cell::new(0) }; LISTEN_PID.len() + 11];
     if let Some(index) = program.listen_pid {
         envp.replace(index, &listen_pid);
+    }
+    if let Some((home, index)) = who.home.as_ref().zip(program.home()) {
+        envp.set(index, home);
     }
     let path: PathBuffer = [const { Cell::new(0) }; PATH_MAX];
     // A script without `#!` (ENOEXEC) is the shell's, execvp(3): /bin/sh PATH ARGUMENT...
@@ -180,7 +190,7 @@ pub(crate) fn start(
             write_listen_pid(&listen_pid);
         }
         for (index, step) in steps.iter().enumerate() {
-            if let Err(errno) = step.apply(own) {
+            if let Err(errno) = step.apply(own, who) {
                 failed = Some(Fault::Step(index, errno));
                 return i32::from(crate::error::STATUS_OURS);
             }
@@ -289,15 +299,18 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
     let (reader, writer) = sys::fd::pipe().doing("make a pipe")?;
     let steps = [LastStep::StandardError(writer.as_raw_fd())];
     let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };
-    let pid = start(&program, &steps, inherited, Terminal::Leave).map_err(|failed| match failed {
-        Failed::Spawn(errno) | Failed::Step(_, errno) => {
-            Error::os(format_args!("run {}", program.name()), errno)
-        }
-        Failed::Exec(path, errno) => program
-            .explain(errno, &path)
-            .hint("install the package uidmap (shadow-utils), or leave --userns auto out")
-            .status(crate::error::STATUS_OURS),
-    })?;
+    let pid =
+        start(&program, &steps, &Identity::NOBODY, inherited, Terminal::Leave).map_err(
+            |failed| match failed {
+                Failed::Spawn(errno) | Failed::Step(_, errno) => {
+                    Error::os(format_args!("run {}", program.name()), errno)
+                }
+                Failed::Exec(path, errno) => program
+                    .explain(errno, &path)
+                    .hint("install the package uidmap (shadow-utils), or leave --userns auto out")
+                    .status(crate::error::STATUS_OURS),
+            },
+        )?;
     drop(writer);
     let said = sys::file::read_from(reader.as_fd()).doing(format_args!("listen to {}", program.name()))?;
     let status = match sys::process::wait(sys::process::Who::Child(pid)).doing("wait for the helper")? {

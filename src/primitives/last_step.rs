@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 
 use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
+use crate::spec::user::{Identity, Principal};
 use crate::sys;
 
 /// What the entrypoint does to itself before it becomes the program. All of it allocated beforehand.
@@ -21,17 +22,15 @@ pub(crate) enum LastStep {
     SetUmask(u32),
     /// Enters the working directory. Not allowed to: tried again by `ConfirmDir` as the user.
     ChangeDir(CString),
-    /// Replaces the supplementary groups.
+    /// Replaces the supplementary groups by the user's.
     SetGroups {
-        /// By these.
-        groups: Vec<u32>,
         /// The namespace was made by somebody else, who may have denied setgroups(2) in it for good.
         may_be_denied: bool,
     },
-    /// Changes the group id.
-    SetGid(u32),
-    /// Changes the user id.
-    SetUid(u32),
+    /// Changes the group id to the user's, in words if it is known.
+    SetGid(Option<Principal>),
+    /// Changes the user id to the user's.
+    SetUid(Principal),
     /// Makes sure that the working directory was entered and is inside the container.
     ConfirmDir(CString),
     /// Takes permitted and effective capabilities back to these, empties inheritable and ambient.
@@ -52,11 +51,9 @@ impl Display for LastStep {
             }
             Self::SetUmask(mask) => write!(f, "set the umask to {mask:03o}"),
             Self::ChangeDir(path) => write!(f, "enter {}", path.to_string_lossy()),
-            Self::SetGroups { groups, .. } => {
-                f.write_str("set the groups to")?;
-                groups.iter().try_for_each(|group| write!(f, " {group}"))
-            }
-            Self::SetGid(gid) => write!(f, "become group {gid}"),
+            Self::SetGroups { .. } => f.write_str("set the groups of the user"),
+            Self::SetGid(None) => f.write_str("become the group of the user"),
+            Self::SetGid(Some(group)) => write!(f, "become group {group}"),
             Self::SetUid(uid) => write!(f, "become user {uid}"),
             Self::ConfirmDir(path) => {
                 write!(f, "make sure that {} was entered and is inside", path.to_string_lossy())
@@ -69,8 +66,8 @@ impl Display for LastStep {
 }
 
 impl LastStep {
-    /// Does it; system calls only. `init` is our parent.
-    pub(super) fn apply(&self, init: Pid) -> Result<(), Errno> {
+    /// Does it; system calls only. `init` is our parent, `who` whom we become.
+    pub(super) fn apply(&self, init: Pid, who: &Identity) -> Result<(), Errno> {
         match self {
             Self::StandardError(fd) => sys::fd::copy_to(*fd, 2),
             Self::Limit(limit) => sys::rlimit::set(Pid::from_raw(0), limit.resource, limit.soft, limit.hard),
@@ -82,16 +79,18 @@ impl LastStep {
                 Err(Errno::EACCES | Errno::EPERM) => Ok(()),
                 result => result,
             },
-            Self::SetGroups { groups, may_be_denied } => match sys::user::set_groups(groups) {
+            Self::SetGroups { may_be_denied } => match sys::user::set_groups(&who.groups) {
                 Err(Errno::EPERM) if *may_be_denied => Ok(()),
                 result => result,
             },
-            Self::SetGid(gid) => sys::user::set_gid(*gid),
-            Self::SetUid(uid) => sys::user::set_uid(*uid),
+            Self::SetGid(_) => sys::user::set_gid(who.gid),
+            Self::SetUid(_) => sys::user::set_uid(who.uid),
             Self::ConfirmDir(path) => {
                 sys::process::change_dir(path)?;
                 if sys::process::cwd_is_inside()? { Ok(()) } else { Err(Errno::EXDEV) }
             }
+            // Only root keeps any, whatever name it goes by.
+            Self::SetCaps(_) if who.uid != 0 => sys::caps::set(0),
             Self::SetCaps(caps) => sys::caps::set(caps.0 & sys::caps::permitted()?),
             Self::DieWithInit => {
                 sys::process::set_death_signal(libc::SIGKILL)?;

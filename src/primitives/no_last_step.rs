@@ -5,6 +5,8 @@ use std::fmt::{self, Display};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use crate::spec::user::Identity;
+
 /// No step at all.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum LastStep {}
@@ -17,7 +19,7 @@ impl Display for LastStep {
 
 impl LastStep {
     /// There is none that could be done.
-    pub(super) fn apply(&self, _: Pid) -> Result<(), Errno> {
+    pub(super) fn apply(&self, _: Pid, _: &Identity) -> Result<(), Errno> {
         match *self {}
     }
 }

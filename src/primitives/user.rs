@@ -1,11 +1,18 @@
 //! Who we are inside.
 
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::unistd::Pid;
 
+use super::rootfs::{Wanted, resolve_in_root};
 use crate::error::{Doing, Error, Result};
 use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
+use crate::spec::user::{Identity, Principal, User, identify};
 use crate::sys;
 
 /// Becomes root of the user namespace, so that what we make belongs to an id that exists there.
@@ -18,6 +25,65 @@ pub(crate) fn become_root(may_set_groups: bool) -> Result<()> {
     }
     sys::user::set_gid(0).doing("setresgid 0")?;
     sys::user::set_uid(0).doing("setresuid 0")
+}
+
+/// No table of users is larger; what is does not fit beside a memory limit.
+const TABLE_MAX: u64 = 1 << 20;
+
+/// Finds a user in our own /etc/passwd and /etc/group, which are the container's once its root is ours. They may be
+/// anything: no link is followed, nothing that blocks or has no end is read. Where numbers say all, nothing is read.
+///
+/// # Errors
+/// There is no such user or group, or the tables are no plain files.
+pub(crate) fn find(user: &User, added: &[Principal], wants_home: bool) -> Result<Identity> {
+    let is_number = |one: &Principal| matches!(one, Principal::Id(_));
+    let is_complete = user.group.as_ref().is_some_and(is_number) && added.iter().all(is_number);
+    let (mut passwd, mut group) = (Vec::new(), Vec::new());
+    if wants_home || !is_number(&user.user) || !is_complete {
+        let root = sys::fd::open_path(c"/").doing("open /")?;
+        match resolve_in_root(root.as_fd(), Path::new("/etc"), Wanted::Folder) {
+            Err(Errno::ENOENT) => {}
+            etc => {
+                let etc = etc.doing("open /etc")?;
+                passwd = read_table(etc.as_fd(), c"passwd")?;
+                group = read_table(etc.as_fd(), c"group")?;
+            }
+        }
+    }
+    let mut found = identify(user, added, &passwd, &group).map_err(Error::new)?;
+    found.home.take_if(|_| !wants_home);
+    Ok(found)
+}
+
+/// Reads a table in /etc; empty if there is none.
+fn read_table(etc: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
+    let what = format!("read /etc/{}", name.to_string_lossy());
+    // Nonblocking: opening a pipe would wait for a writer, for ever.
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = match sys::fd::open_at(etc, name, flags) {
+        Err(Errno::ENOENT) => return Ok(Vec::new()),
+        Err(errno @ Errno::ELOOP) => {
+            return Err(Error::os(what, errno).hint(
+                "launcher follows no link of a container; with -u UID:GID and -e HOME=DIR it need not read this",
+            ));
+        }
+        file => file.doing(&what)?,
+    };
+    let found = nix::sys::stat::fstat(&file).doing(&what)?;
+    let size = u64::try_from(found.st_size).ok().filter(|size| *size <= TABLE_MAX);
+    let (libc::S_IFREG, Some(size)) = (found.st_mode & libc::S_IFMT, size) else {
+        return Err(Error::new(format_args!("{what}: it is not a file of at most 1 MiB")));
+    };
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    let mut length = 0;
+    while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match nix::unistd::read(&file, rest).doing(&what)? {
+            0 => break,
+            count => length += count,
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 /// Takes every capability outside `keep` out of the bounding set.

@@ -9,6 +9,7 @@ pub(crate) mod namespaces;
 pub(crate) mod process;
 pub(crate) mod resources;
 pub(crate) mod size;
+pub(crate) mod user;
 pub(crate) mod validate;
 
 use std::path::PathBuf;

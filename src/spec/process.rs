@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::caps::CapSet;
+use super::user::{Groups, User};
 
 /// The entrypoint and its surroundings.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub(crate) struct Process {
     pub(crate) cwd: Option<PathBuf>,
     /// Its user. `None`: root of the container, or whoever launcher is as init.
     pub(crate) user: Option<User>,
+    /// Its supplementary groups beside those of the user.
+    pub(crate) groups: Groups,
     /// Permissions that new files do not get. `None`: 022, or launcher's own as init.
     pub(crate) umask: Option<u32>,
     /// Its resource limits.
@@ -39,12 +42,29 @@ impl Default for Process {
             env_host: false,
             cwd: None,
             user: None,
+            groups: Groups::default(),
             umask: None,
             rlimits: Vec::new(),
             bounding: CapSet::DEFAULT,
             required: CapSet::NONE,
             no_new_privs: true,
         }
+    }
+}
+
+impl Process {
+    /// Who it is; root where nobody is named.
+    pub(crate) fn user(&self) -> &User {
+        static ROOT: User = User::ROOT;
+        self.user.as_ref().unwrap_or(&ROOT)
+    }
+
+    /// Whether its home directory is said by a variable, and not by passwd(5).
+    pub(crate) fn names_home(&self) -> bool {
+        self.env.iter().any(|change| match change {
+            EnvChange::Set(entry) => name_of(entry) == Some(b"HOME"),
+            EnvChange::Copy(name) => name == "HOME",
+        })
     }
 }
 
@@ -76,28 +96,6 @@ pub(crate) fn change_env(env: &mut Vec<OsString>, changes: &[EnvChange], callers
 pub(crate) fn name_of(entry: &OsStr) -> Option<&[u8]> {
     let bytes = entry.as_bytes();
     bytes.get(..bytes.iter().position(|byte| *byte == b'=')?)
-}
-
-/// Ids as the container sees them.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct User {
-    /// User id.
-    pub(crate) uid: u32,
-    /// Group id.
-    pub(crate) gid: u32,
-}
-
-/// Parses `UID[:GID]`; the group is 0 when it is not given, as docker does for a user without a passwd entry.
-pub(crate) fn parse_user(text: &str) -> Result<User, String> {
-    // 4294967295 is (uid_t)-1, "leave it as it is" for the kernel: never a user.
-    let id = |word: &str| match word.parse::<u32>() {
-        Ok(id) if id < u32::MAX && !word.starts_with('+') => Ok(id),
-        _ => Err(format!("wanted is UID[:GID] in numbers below 4294967295, not {text}")),
-    };
-    match text.split_once(':') {
-        None => Ok(User { uid: id(text)?, gid: 0 }),
-        Some((uid, gid)) => Ok(User { uid: id(uid)?, gid: id(gid)? }),
-    }
 }
 
 /// Parses a mask of permissions in octal digits, 0 to 777; umask(2).
@@ -161,26 +159,6 @@ pub(crate) fn parse_rlimit(text: &str) -> Result<Rlimit, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn users_are_numbers_in_range() {
-        for (text, want) in [
-            ("0", Some((0, 0))),
-            ("1000:100", Some((1000, 100))),
-            ("0001", Some((1, 0))),
-            ("4294967294:0", Some((4_294_967_294, 0))),
-            ("4294967295", None),
-            ("4294967296", None),
-            ("-1", None),
-            ("+1", None),
-            (" 1", None),
-            ("1:", None),
-            ("", None),
-            ("root", None),
-        ] {
-            assert_eq!(parse_user(text).ok().map(|user| (user.uid, user.gid)), want, "{text}");
-        }
-    }
 
     #[test]
     fn variables_are_set_copied_and_replaced() {

@@ -195,6 +195,13 @@ impl<'a> Pointers<'a> {
         pointers
     }
 
+    /// Puts another string in the place of one.
+    pub(crate) fn set(&mut self, index: usize, text: &'a CStr) {
+        if let Some(place) = self.0.get_mut(index) {
+            *place = text.as_ptr();
+        }
+    }
+
     /// Puts another string in the place of one; it ends with a NUL, whatever is written to it until execve.
     pub(crate) fn replace(&mut self, index: usize, text: &'a [Cell<u8>]) {
         if let Some(place) = self.0.get_mut(index).filter(|_| text.last().is_some_and(|last| last.get() == 0))

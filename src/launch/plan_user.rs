@@ -1,0 +1,72 @@
+//! Who the entrypoint becomes, as far as that is known before the tables of the container are.
+
+use super::child_step::ChildStep;
+use super::plan_idmap::Maps;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::primitives::last_step::LastStep;
+use crate::spec::Spec;
+use crate::spec::caps::CapSet;
+use crate::spec::namespaces::Placement;
+use crate::spec::process::Process;
+use crate::spec::user::{Identity, Principal};
+
+/// The number of a user or group that is given by its number.
+const fn number(one: &Principal) -> Option<u32> {
+    if let Principal::Id(id) = one { Some(*id) } else { None }
+}
+
+/// The step that finds the user; none where nobody is named.
+pub(super) fn find(process: &Process, maps: &Maps) -> Option<ChildStep> {
+    let added = process.groups.added.clone();
+    (process.user.is_some() || !added.is_empty()).then(|| ChildStep::FindUser {
+        user: process.user().clone(),
+        added,
+        wants_home: process.user.is_some() && !process.names_home(),
+        maps: maps.clone(),
+    })
+}
+
+/// The steps by which the entrypoint becomes its user; `userns` is what becomes of the user namespace.
+///
+/// # Errors
+/// An id is not there, or we may not change ids.
+pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) -> Result<Vec<LastStep>> {
+    let process = &spec.process;
+    let (user, groups) = (process.user(), &process.groups);
+    let in_userns = *userns != Placement::Host;
+    let lacking = process.required.without(CapSet(host.permitted));
+    if !in_userns && lacking != CapSet::NONE {
+        return Err(Error::new(format_args!("--cap-add {lacking}: launcher does not have it itself")));
+    }
+    let may_set_ids = host.uid == 0 || CapSet(host.permitted).contains(CapSet::SETGID);
+    if !in_userns && !may_set_ids {
+        return Err(Error::new("without a user namespace: launcher lacks the capability setgid")
+            .hint("--userns new needs none, and is the default for an ordinary user"));
+    }
+    if groups.kept && matches!(userns, Placement::Join(_)) {
+        return Err(Error::new("--group-add keep-groups cannot be had in a joined user namespace"));
+    }
+    let can_set_groups = !maps.is_new || maps.may_set_groups;
+    if !can_set_groups && !groups.added.is_empty() {
+        return Err(Error::new("--group-add: groups cannot be set where only your own id is mapped")
+            .hint("map more ids: --userns auto with ranges in /etc/subuid; or --group-add keep-groups"));
+    }
+    // Id 0 is always there.
+    let known = |one: Option<&Principal>| one.and_then(number).unwrap_or(0);
+    maps.check(&Identity::of(known(Some(&user.user)), known(user.group.as_ref())))
+        .map_err(|error| error.within(format_args!("--user {user}")))?;
+    let mut steps = Vec::new();
+    if can_set_groups && !groups.kept {
+        let may_be_denied = matches!(userns, Placement::Join(_));
+        steps.push(LastStep::SetGroups { may_be_denied }); // the caller's never survive
+    }
+    // Root's own group is not given: it may be any, as of a set-id caller or of setpriv.
+    if user.group != Some(Principal::Id(0)) || (!in_userns && host.gid != 0) {
+        steps.push(LastStep::SetGid(user.group.clone())); // before the user id: no right to it afterwards
+    }
+    if user.user != Principal::Id(0) {
+        steps.push(LastStep::SetUid(user.user.clone()));
+    }
+    Ok(steps)
+}
