@@ -131,6 +131,7 @@ options! {
     ShmSize     '-' "shm-size"     "SIZE"          Container "size of /dev/shm, default 64m";
     Name        '-' "name"         "NAME"          Container "name of the container: its cgroup, its default hostname";
     Hostname    'h' "hostname"     "NAME"          Container "hostname inside";
+    Domainname  '-' "domainname"   "NAME"          Container "NIS domain name inside";
     EnvHost     '-' "env-host"     ""              Container "start from launcher's own environment";
     Memory      'm' "memory"       "SIZE"          Container "memory limit (b, k, m, g)";
     MemorySwap  '-' "memory-swap"  "SIZE"          Container "limit of memory and swap together; -1 for no limit";
@@ -139,6 +140,7 @@ options! {
     CpusetCpus  '-' "cpuset-cpus"  "LIST"          Container "processors to run on, such as 0-2,5";
     CpusetMems  '-' "cpuset-mems"  "LIST"          Container "memory nodes to use";
     PidsLimit   '-' "pids-limit"   "N"             Container "limit of processes and threads; -1 for none";
+    OomScoreAdj '-' "oom-score-adj" "N"            Container "when memory is short be killed sooner (1000) or later (-1000)";
     Cgroup      '-' "cgroup"       "KEY=VALUE"     Container "write any file of the cgroup; repeatable";
     CgroupParent '-' "cgroup-parent" "PATH"        Container "make the cgroup below this one";
     Network     '-' "network"      "WHERE"         Container "none (new, only lo), host, ns:PATH, container:PID";
@@ -152,6 +154,7 @@ options! {
     UidMap      '-' "uidmap"       "C:H:N"         Container "map N user ids from C inside to H outside; repeatable";
     GidMap      '-' "gidmap"       "C:H:N"         Container "same for group ids; default: as the user ids";
     TimeOffset  '-' "time-offset"  "CLOCK=SECONDS" Container "shift boottime, monotonic (+1d, -30); comma between";
+    Sysctl      '-' "sysctl"       "KEY=VALUE"     Container "set a kernel parameter of a namespace; repeatable";
     CapAdd      '-' "cap-add"      "NAME"          Container "add a capability, or ALL; repeatable";
     CapDrop     '-' "cap-drop"     "NAME"          Container "drop a capability, or ALL; repeatable";
     SecurityOpt '-' "security-opt" "OPTION"        Container "no-new-privileges=false lets set-id programs work";

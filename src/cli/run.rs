@@ -11,7 +11,7 @@ use crate::spec::caps::CapSet;
 use crate::spec::idmap::{self, Mapping};
 use crate::spec::mount::Layers;
 use crate::spec::namespaces::{self, Kind, Placement};
-use crate::spec::{Spec, mount, mount_grammar, resources, size, validate};
+use crate::spec::{Spec, mount, mount_grammar, resources, size, sysctl, validate};
 
 /// `launcher run [OPTION]... [--] PROGRAM`.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,6 +127,15 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
             mount::insert(&mut spec.mounts, parse(value).map_err(say)?);
         }
         Id::ShmSize => spec.shm_size = Some(bytes(option, value)?),
+        Id::Domainname => spec.domainname = Some(value.to_owned()),
+        Id::Sysctl => {
+            spec.sysctls.push(sysctl::parse(value).map_err(|why| wrong(option, value, why))?);
+        }
+        Id::OomScoreAdj => {
+            let score = value.parse().ok().filter(|score| (-1000..=1000).contains(score));
+            spec.oom_score_adj =
+                Some(score.ok_or_else(|| wrong(option, value, "wanted is a number from -1000 to 1000"))?);
+        }
         Id::TimeOffset => spec.time_offsets = namespaces::parse_offsets(value).map_err(say)?,
         Id::UidMap | Id::GidMap => add_map(spec, option, value)?,
         Id::SecurityOpt => security::set(spec, option, value)?,
@@ -285,6 +294,8 @@ mod tests {
                 Id::Volume => "/a:/b",
                 Id::Mount => "src=/a,dst=/b",
                 Id::Tmpfs => "/b",
+                Id::OomScoreAdj => "500",
+                Id::Sysctl => "net.ipv4.ip_forward=1",
                 Id::MemorySwap => "2m",
                 Id::User => "1:1",
                 Id::Ulimit => "nofile=1",
@@ -376,6 +387,9 @@ mod tests {
             ("--cap-add fly", "--cap-add fly: "),
             ("--ulimit x=1", "--ulimit x=1: "),
             ("--time-offset now", "--time-offset now: "),
+            ("--sysctl kernel.panic=1", "--sysctl kernel.panic=1: it has no namespace"),
+            ("--oom-score-adj 1001", "--oom-score-adj 1001: "),
+            ("--oom-score-adj x", "--oom-score-adj x: "),
             ("--security-opt seccomp=x", "--security-opt seccomp=x: "),
             ("-e =1", "--env =1: "),
             ("--read-only=1", "--read-only takes no value"),

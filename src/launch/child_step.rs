@@ -13,6 +13,7 @@ use crate::primitives::{dev, mounts, namespaces, overlay, rootfs, user};
 use crate::spec::caps::CapSet;
 use crate::spec::mount::{Layers, Mount, Source};
 use crate::spec::namespaces::{Kind, TimeOffsets};
+use crate::spec::sysctl::Sysctl;
 use crate::spec::user::{Identity, Principal, User};
 use crate::sys;
 
@@ -42,6 +43,10 @@ pub(crate) enum ChildStep {
     RaiseLoopback,
     /// Sets the host name.
     SetHostname(String),
+    /// Sets the NIS domain name.
+    SetDomainname(String),
+    /// Sets kernel parameters of our namespaces.
+    SetSysctls(Vec<Sysctl>),
     /// Makes the folder we are in a mount.
     BindRootfs,
     /// Lays an overlay over it.
@@ -124,6 +129,11 @@ impl Display for ChildStep {
             Self::MakeRootPivotable => f.write_str("lay a copy of all mounts over the initramfs"),
             Self::RaiseLoopback => f.write_str("bring lo up"),
             Self::SetHostname(name) => write!(f, "set the hostname to {name}"),
+            Self::SetDomainname(name) => write!(f, "set the domain name to {name}"),
+            Self::SetSysctls(sysctls) => {
+                f.write_str("write in /proc/sys:")?;
+                sysctls.iter().try_for_each(|sysctl| write!(f, " {}={}", sysctl.path, sysctl.value))
+            }
             Self::BindRootfs => f.write_str("bind the rootfs on itself"),
             Self::MountOverlay { layers, in_memory } => {
                 f.write_str(if *in_memory {
@@ -186,6 +196,8 @@ impl ChildStep {
             Self::MakeRootPivotable => rootfs::make_root_pivotable(),
             Self::RaiseLoopback => namespaces::raise_loopback(),
             Self::SetHostname(name) => nix::unistd::sethostname(name).doing(""),
+            Self::SetDomainname(name) => sys::ns::set_domainname(name.as_bytes()).doing(""),
+            Self::SetSysctls(sysctls) => mounts::set_sysctls(context.root.as_ref().map(AsFd::as_fd), sysctls),
             Self::BindRootfs => {
                 context.root = Some(rootfs::bind_on_itself(open_here()?.as_fd())?);
                 Ok(())

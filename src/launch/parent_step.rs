@@ -45,6 +45,8 @@ pub(crate) enum ParentStep {
     EnterRootfs(PathBuf),
     /// Raises a hard limit while we have the host's rights.
     RaiseLimit(Rlimit),
+    /// Says how early the kernel kills the child when memory is short.
+    SetOomScore(i16),
     /// Forbids setgroups(2) in the child's user namespace.
     DenySetgroups,
     /// Writes a map of the child's user namespace.
@@ -95,6 +97,7 @@ impl Display for ParentStep {
             }
             Self::EnterRootfs(path) => write!(f, "enter the rootfs {}", path.display()),
             Self::RaiseLimit(limit) => write!(f, "raise the hard limit of {} if it is lower", limit.name),
+            Self::SetOomScore(score) => write!(f, "write {score} to oom_score_adj"),
             Self::DenySetgroups => f.write_str("write deny to setgroups"),
             Self::WriteMap { ids, maps, by_helper } => {
                 let maps: Vec<_> = maps.iter().map(ToString::to_string).collect();
@@ -140,6 +143,7 @@ impl ParentStep {
                 _ => Error::os("", errno),
             }),
             Self::RaiseLimit(limit) => user::raise_hard_limit(child()?, limit),
+            Self::SetOomScore(score) => user::set_oom_score(child()?, *score),
             Self::DenySetgroups => idmap::deny_setgroups(child()?),
             Self::WriteMap { ids, maps, by_helper: false } => idmap::write(child()?, *ids, maps),
             Self::WriteMap { ids, maps, by_helper: true } => idmap::write_by_helper(child()?, *ids, maps),

@@ -12,7 +12,7 @@ use super::parent_step::ParentStep;
 use super::plan_cgroup;
 use super::plan_idmap::{self, Maps};
 use super::plan_user;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::primitives::cgroup::Cgroup;
 use crate::primitives::execve::{DEFAULT_PATH, Program};
@@ -20,7 +20,7 @@ use crate::primitives::last_step::LastStep;
 use crate::primitives::rootfs::c_path;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
-use crate::spec::idmap::{Mapping, to_host};
+use crate::spec::idmap::Mapping;
 use crate::spec::namespaces::{Kind, Placement};
 use crate::spec::process::{EnvChange, change_env, name_of};
 use crate::spec::user::Principal;
@@ -62,8 +62,17 @@ impl Plan {
         host_steps.extend(cgroups.steps); // after the rootfs is known to be there: it is the likeliest fault
         host_steps.extend(plan.joined().map(|(kind, path)| ParentStep::OpenNamespace(kind, path.clone())));
         let mut map: Vec<_> = spec.process.rlimits.iter().copied().map(ParentStep::RaiseLimit).collect();
+        if let Some(score) = spec.oom_score_adj {
+            map.push(ParentStep::SetOomScore(score));
+        }
         map.extend(cgroups.cgroups.iter().cloned().map(ParentStep::Attach));
         map.extend(map_steps);
+        if let Some(sysctl) = spec.sysctls.iter().find(|sysctl| !plan.is_new(sysctl.kind)) {
+            let (path, option) = (&sysctl.path, sysctl.kind.option());
+            return Err(Error::new(format_args!(
+                "--sysctl {path} belongs to a namespace that is not new, see {option}"
+            )));
+        }
         let env = plan.environment();
         Ok(Self {
             host: host_steps,
@@ -221,17 +230,29 @@ impl<'a> Planner<'a> {
         if self.is_new(Kind::Uts) {
             steps.push(ChildStep::SetHostname(self.hostname().to_owned()));
         }
+        if let Some(name) = self.spec.domainname.clone() {
+            steps.push(ChildStep::SetDomainname(name));
+        }
         if self.is_new(Kind::Mount) {
             self.mounts(maps, v1_controllers, &mut steps)?;
+        } else {
+            self.set_sysctls(&mut steps);
         }
         if !self.is_new(Kind::Pid) {
             steps.push(ChildStep::BecomeSubreaper);
         }
-        steps.extend(plan_user::find(&self.spec.process, maps)); // after the change of root: the tables are the container's
+        plan_user::find(&self.spec.process, maps, &mut steps); // after the change of root: the tables are the container's
         if !self.spec.privileged {
             steps.push(ChildStep::DropBounding(self.spec.process.bounding)); // needs CAP_SETPCAP: before the ids change
         }
         Ok(steps)
+    }
+
+    /// The parameters of our namespaces.
+    pub(super) fn set_sysctls(&self, steps: &mut Vec<ChildStep>) {
+        if !self.spec.sysctls.is_empty() {
+            steps.push(ChildStep::SetSysctls(self.spec.sysctls.clone()));
+        }
     }
 
     /// The host name of the container.

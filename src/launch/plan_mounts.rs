@@ -72,6 +72,7 @@ impl Planner<'_> {
                 steps.push(ChildStep::KeepRoot);
                 push_new(steps, "proc", "/proc", Flags::INERT, "");
             }
+            self.set_sysctls(steps);
             return Ok(());
         }
         if self.host.root_is_ram {
@@ -110,6 +111,7 @@ impl Planner<'_> {
         steps: &mut Vec<ChildStep>,
     ) {
         self.proc(steps);
+        self.set_sysctls(steps); // while /proc/sys can be written
         self.sys(steps);
         if !users.iter().any(|mount| mount.target == CGROUP) {
             self.cgroup_mounts(v1_controllers, steps);

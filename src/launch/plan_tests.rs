@@ -132,6 +132,23 @@ fn the_directory_is_entered_as_root_and_confirmed_as_the_user() {
 }
 
 #[test]
+fn parameters_are_set_by_our_own_proc_while_it_can_be_written() {
+    let sysctls = vec![crate::spec::sysctl::parse("net.ipv4.ip_forward=1").unwrap()];
+    let order = [
+        "bring lo up",
+        "mount proc on /proc",
+        "write in /proc/sys: net/ipv4/ip_forward=1",
+        "protect in /proc",
+    ];
+    assert_order(&lines(&Spec { sysctls: sysctls.clone(), ..full() }, &rootful()), &order);
+    let mut spec = Spec { sysctls, rootfs: None, read_only: false, ..full() };
+    assert_order(&lines(&spec, &rootful()), &order[1..3]);
+    spec.namespaces.set(Kind::Network, Placement::Host);
+    let error = Plan::new(&spec, &rootful()).unwrap_err();
+    assert!(error.doing.ends_with("a namespace that is not new, see --network"), "{error}");
+}
+
+#[test]
 fn groups_come_before_the_user() {
     let order = [
         "set the groups of the user",

@@ -17,14 +17,16 @@ const fn number(one: &Principal) -> Option<u32> {
 }
 
 /// The step that finds the user; none where nobody is named.
-pub(super) fn find(process: &Process, maps: &Maps) -> Option<ChildStep> {
+pub(super) fn find(process: &Process, maps: &Maps, steps: &mut Vec<ChildStep>) {
     let added = process.groups.added.clone();
-    (process.user.is_some() || !added.is_empty()).then(|| ChildStep::FindUser {
-        user: process.user().clone(),
-        added,
-        wants_home: process.user.is_some() && !process.names_home(),
-        maps: maps.clone(),
-    })
+    if process.user.is_some() || !added.is_empty() {
+        steps.push(ChildStep::FindUser {
+            user: process.user().clone(),
+            added,
+            wants_home: process.user.is_some() && !process.names_home(),
+            maps: maps.clone(),
+        });
+    }
 }
 
 /// The steps by which the entrypoint becomes its user; `userns` is what becomes of the user namespace.

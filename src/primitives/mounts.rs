@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
+use nix::sys::statfs::PROC_SUPER_MAGIC;
 
 use super::rootfs::{
     Wanted, add_flags_to_tree, bind_to, c_path, ensure_folder, handle_path, reopen_covered, resolve_in_root,
@@ -14,6 +15,7 @@ use super::rootfs::{
 };
 use crate::error::{Doing, Error, Result};
 use crate::spec::mount::{Flags, Mount, Source};
+use crate::spec::sysctl::Sysctl;
 use crate::sys;
 
 /// What of the host's is to be shown, opened.
@@ -198,6 +200,36 @@ fn enter_kernel_filesystem(root: BorrowedFd<'_>, folder: &KernelFolder) -> Resul
     }
     nix::unistd::fchdir(&place).doing(&what)?;
     Ok(place)
+}
+
+/// Sets kernel parameters by way of a procfs of ours (CVE-2019-16884): nothing that is mounted over a part of it, and no
+/// link, is followed.
+///
+/// # Errors
+/// The kernel has no such parameter here, or does not take the value.
+pub(crate) fn set_sysctls(root: Option<BorrowedFd<'_>>, sysctls: &[Sysctl]) -> Result<()> {
+    const PROC: KernelFolder = KernelFolder { path: "/proc", magic: PROC_SUPER_MAGIC, names: &[] };
+    let own = sys::fd::open_path(c"/").doing("open /")?;
+    let proc = enter_kernel_filesystem(root.unwrap_or(own.as_fd()), &PROC)?;
+    for Sysctl { path, value, .. } in sysctls {
+        let name = c_path(format!("sys/{path}"))?;
+        let file = match sys::fd::open_beneath(proc.as_fd(), &name, OFlag::O_WRONLY) {
+            // Before Linux 5.6: in a procfs there are no links on this way, and nobody but us is here yet.
+            Err(Errno::ENOSYS) => sys::fd::open_at(proc.as_fd(), &name, OFlag::O_WRONLY | OFlag::O_NOFOLLOW),
+            result => result,
+        };
+        if let Err(errno) = file.and_then(|file| nix::unistd::write(file, value.as_bytes())) {
+            let error = Error::os(path, errno);
+            return Err(match errno {
+                Errno::ENOENT => error.hint("the kernel has no such parameter in this namespace"),
+                Errno::EINVAL if path.ends_with("ping_group_range") => {
+                    error.hint("both groups must be mapped in the user namespace")
+                }
+                _ => error,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// A file system of the kernel's and names in it.

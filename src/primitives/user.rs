@@ -101,6 +101,19 @@ pub(crate) fn drop_bounding(keep: CapSet) -> Result<()> {
     Ok(())
 }
 
+/// Sets how early the kernel kills a process when memory is short, and with it all that descends from it.
+///
+/// # Errors
+/// It would be later than before and CAP_SYS_RESOURCE is missing.
+pub(crate) fn set_oom_score(pid: Pid, score: i16) -> Result<()> {
+    match sys::file::write(Path::new(&format!("/proc/{pid}/oom_score_adj")), &score.to_string()).doing("") {
+        Err(error) if error.errno == Some(Errno::EACCES) => {
+            Err(error.hint("below what launcher itself was given it needs CAP_SYS_RESOURCE on the host"))
+        }
+        result => result,
+    }
+}
+
 /// Raises the hard limit of a process as far as the user asks, while we still have the host's rights. The soft
 /// limit, and any lowering, is the entrypoint's own last act.
 ///

@@ -9,6 +9,7 @@ pub(crate) mod namespaces;
 pub(crate) mod process;
 pub(crate) mod resources;
 pub(crate) mod size;
+pub(crate) mod sysctl;
 pub(crate) mod user;
 pub(crate) mod validate;
 
@@ -19,6 +20,7 @@ use mount::{Layers, Mount};
 use namespaces::{Namespaces, TimeOffsets};
 use process::Process;
 use resources::Resources;
+use sysctl::Sysctl;
 
 /// A container as the user wants it. `cli` and later `oci` make one; `launch::plan` turns it into steps.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,6 +41,12 @@ pub(crate) struct Spec {
     pub(crate) shm_size: Option<u64>,
     /// Host name; needs a UTS namespace of its own.
     pub(crate) hostname: Option<String>,
+    /// NIS domain name, same.
+    pub(crate) domainname: Option<String>,
+    /// Kernel parameters of the namespaces.
+    pub(crate) sysctls: Vec<Sysctl>,
+    /// How early the kernel kills it when memory is short, -1000 to 1000; proc(5).
+    pub(crate) oom_score_adj: Option<i16>,
     /// Which namespaces are made, shared or joined.
     pub(crate) namespaces: Namespaces,
     /// How ids inside relate to ids outside, where a user namespace is made.

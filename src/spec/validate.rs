@@ -47,18 +47,29 @@ fn has_program(spec: &Spec) -> Option<String> {
         .then(|| "no program given: launcher --rootfs DIR -- PROGRAM [ARGUMENT...]".into())
 }
 
-/// sethostname(2) takes 64 bytes; a name is what hostname(7) allows.
+/// sethostname(2) and setdomainname(2) take 64 bytes; a name is what hostname(7) allows.
 fn hostname_is_legal(spec: &Spec) -> Option<String> {
-    let name = spec.hostname.as_deref()?;
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let good = (1..=64).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with(['-', '.']);
-    (!good).then(|| format!("--hostname takes up to 64 letters, digits, '-', '_' and '.', not {name}"))
+    let is_good = |name: &str| {
+        (1..=64).contains(&name.len())
+            && name.bytes().all(legal)
+            && !matches!(name.as_bytes(), [b'-' | b'.', ..])
+    };
+    let (option, name) = hostnames(spec).find(|(_, name)| !is_good(name))?;
+    Some(format!("{option} takes up to 64 letters, digits, '-', '_' and '.', not {name}"))
+}
+
+/// The names of a UTS namespace, with their options.
+fn hostnames(spec: &Spec) -> impl Iterator<Item = (&'static str, &String)> {
+    let both = [("--hostname", &spec.hostname), ("--domainname", &spec.domainname)];
+    both.into_iter().filter_map(|(option, name)| Some((option, name.as_ref()?)))
 }
 
 /// The name would be the host's.
 fn hostname_needs_uts(spec: &Spec) -> Option<String> {
-    (spec.hostname.is_some() && is_not_new(spec, Kind::Uts))
-        .then(|| "--hostname needs a new UTS namespace, and --uts says otherwise".into())
+    let (option, _) = hostnames(spec).next()?;
+    is_not_new(spec, Kind::Uts)
+        .then(|| format!("{option} needs a new UTS namespace, and --uts says otherwise"))
 }
 
 /// An empty path is mostly a variable of a script that is not set.
@@ -208,6 +219,8 @@ mod tests {
             (Spec { hostname: Some(String::new()), ..good() }, "--hostname"),
             (Spec { hostname: Some("a b".into()), ..good() }, "--hostname"),
             (placed(Kind::Uts, Spec { hostname: Some("x".into()), ..good() }), "--uts"),
+            (Spec { domainname: Some("-a".into()), ..good() }, "--domainname"),
+            (placed(Kind::Uts, Spec { domainname: Some("x".into()), ..good() }), "--domainname"),
             (placed(Kind::Mount, good()), "--mntns"),
             (Spec { ephemeral: true, rootfs: None, ..good() }, "--ephemeral"),
             (Spec { read_only: true, rootfs: None, ..good() }, "--read-only"),

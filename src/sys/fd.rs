@@ -11,11 +11,25 @@ use super::cvt_int;
 /// `openat2(2)`, Linux 5.6: `path` as seen by a process whose root is `root`; ELOOP for any link on the way.
 /// ENOSYS before 5.6: the caller walks the path itself.
 pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
-    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(
-        ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS,
-    );
+    open_resolved(root, path, flags, ResolveFlag::RESOLVE_IN_ROOT)
+}
+
+/// The same for `path` beneath `dir`, on the very file system that is there (EXDEV for another's).
+pub(crate) fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+    open_resolved(dir, path, flags, ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_XDEV)
+}
+
+/// `openat2(2)`, Linux 5.6.
+fn open_resolved(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: OFlag,
+    resolve: ResolveFlag,
+) -> Result<OwnedFd, Errno> {
+    let resolve = resolve | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
     loop {
-        match nix::fcntl::openat2(root, path, how) {
+        match nix::fcntl::openat2(dir, path, how) {
             // EAGAIN: something was renamed meanwhile and the kernel cannot tell whether we would have left the root.
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             result => return result,

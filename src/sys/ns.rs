@@ -133,6 +133,12 @@ pub(crate) fn join(namespace: BorrowedFd<'_>, kind: CloneFlags) -> Result<(), Er
     nix::sched::setns(namespace, kind)
 }
 
+/// `setdomainname(2)`: of the UTS namespace; nix has no name for it.
+pub(crate) fn set_domainname(name: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `len` bytes from the live slice.
+    cvt(unsafe { libc::syscall(libc::SYS_setdomainname, name.as_ptr(), name.len()) }).map(drop)
+}
+
 /// `ioctl(2)` SIOCSIFFLAGS: brings the network interface of that name up; netdevice(7).
 pub(crate) fn raise_interface(socket: std::os::fd::RawFd, name: [u8; libc::IFNAMSIZ]) -> Result<(), Errno> {
     // SAFETY: all-zero is a valid ifreq.

@@ -1,0 +1,101 @@
+//! Kernel parameters that belong to a namespace, sysctl(8): those of no namespace are the host's.
+
+use super::namespaces::Kind;
+
+/// One parameter and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sysctl {
+    /// The file below /proc/sys.
+    pub(crate) path: String,
+    /// What is written to it.
+    pub(crate) value: String,
+    /// The namespace that it belongs to.
+    pub(crate) kind: Kind,
+}
+
+/// What the paths begin with, and whose they are. In a namespace of its own the kernel shows of net/ only what is there.
+const OWNERS: [(&str, Kind); 6] = [
+    ("net/", Kind::Network),
+    ("fs/mqueue/", Kind::Ipc),
+    ("kernel/msg", Kind::Ipc),
+    ("kernel/sem", Kind::Ipc),
+    ("kernel/shm", Kind::Ipc),
+    ("user/", Kind::User),
+];
+
+/// Parses `KEY=VALUE`, with dots or slashes in the key as of sysctl(8): the first of either is the separator, and then the
+/// other one stands for a dot in a name (`net.ipv4.conf.eth0/1.forwarding`).
+///
+/// # Errors
+/// It could be a path that leads elsewhere (CVE-2022-0811), or it belongs to no namespace.
+pub(crate) fn parse(text: &str) -> Result<Sysctl, &'static str> {
+    let (key, value) = text.split_once('=').ok_or("wanted is KEY=VALUE")?;
+    let has_dots = key.bytes().find(|byte| matches!(byte, b'.' | b'/')) == Some(b'.');
+    let mut path = key.as_bytes().to_vec();
+    let mut is_legal = true;
+    for byte in &mut path {
+        match byte {
+            b'.' if has_dots => *byte = b'/',
+            b'/' if has_dots => *byte = b'.',
+            byte => is_legal &= byte.is_ascii_alphanumeric() || b"_-./".contains(byte),
+        }
+    }
+    if !is_legal || path.split(|byte| *byte == b'/').any(|part| matches!(part, b"" | b"." | b"..")) {
+        return Err("a key has letters, digits, '_' and '-' between its dots or slashes");
+    }
+    let path = String::from_utf8(path).unwrap_or_default();
+    match OWNERS.into_iter().find(|(start, _)| path.starts_with(start)) {
+        Some((_, kind)) => Ok(Sysctl { path, value: value.to_owned(), kind }),
+        None if path == "kernel/hostname" || path == "kernel/domainname" => {
+            Err("that is --hostname or --domainname")
+        }
+        None => Err("it has no namespace: it would be set for the whole machine"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_a_namespace_and_lead_nowhere_else() {
+        for (text, want) in [
+            ("net.ipv4.ip_forward=1", Some("net/ipv4/ip_forward")),
+            ("net/ipv4/ip_forward=1", Some("net/ipv4/ip_forward")),
+            ("net.ipv4.conf.eth0/1.forwarding=1", Some("net/ipv4/conf/eth0.1/forwarding")),
+            ("net/ipv4/conf/eth0.1/forwarding=1", Some("net/ipv4/conf/eth0.1/forwarding")),
+            ("net.ipv4.ping_group_range=0 0", Some("net/ipv4/ping_group_range")),
+            ("kernel.shmmax=1", Some("kernel/shmmax")),
+            ("kernel.shm_rmid_forced=1", Some("kernel/shm_rmid_forced")),
+            ("kernel.sem=1 2 3 4", Some("kernel/sem")),
+            ("kernel.msgmni=1", Some("kernel/msgmni")),
+            ("fs.mqueue.msg_max=1", Some("fs/mqueue/msg_max")),
+            ("user.max_user_namespaces=0", Some("user/max_user_namespaces")),
+            ("net.core.somaxconn=", Some("net/core/somaxconn")),
+            ("kernel.core_pattern=|/x", None),
+            ("kernel/core_pattern=|/x", None),
+            ("kernel.hostname=x", None),
+            ("kernel.domainname=x", None),
+            ("kernel.shmmax", None),
+            ("net/../kernel/panic=1", None),
+            ("net.//.kernel.panic=1", None),
+            ("net./.kernel.panic=1", None),
+            ("net..panic=1", None),
+            ("net.=1", None),
+            (".net.ipv4.ip_forward=1", None),
+            ("/net/ipv4/ip_forward=1", None),
+            ("/proc/sys/net/ipv4/ip_forward=1", None),
+            ("net.ipv4.ip_forward+kernel.shm_rmid_forced=1", None),
+            ("kernel.shm_rmid_forced=1+kernel.core_pattern=x", Some("kernel/shm_rmid_forced")),
+            ("net.ipv4.a b=1", None),
+            ("net.ipv4.a\nb=1", None),
+            ("netfilter.x=1", None),
+            ("fs.file-max=1", None),
+            ("vm.overcommit_memory=1", None),
+            ("=1", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(text).ok().map(|sysctl| sysctl.path).as_deref(), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a container may do beside its files: kernel parameters, capabilities, user namespaces, who is killed first.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "these are tests")]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::{Finished, Rootfs, Temp, inside, inside_as_user, launcher, launcher_path, run};
+
+/// A file of the host's.
+fn host(path: &str) -> String {
+    fs::read_to_string(path).unwrap().trim().to_owned()
+}
+
+/// Asserts that each line of options is refused with these words, as root or as the ordinary user.
+#[track_caller]
+fn refused(as_user: bool, lines: &[(&str, &str)]) {
+    let rootfs = Rootfs::for_user();
+    for (line, want) in lines {
+        let options: Vec<_> = line.split(' ').collect();
+        let inside = if as_user { inside_as_user } else { inside };
+        let finished: Finished = inside(&rootfs, &options, "echo no").expect(125);
+        assert!(finished.err.contains(want) && finished.out.is_empty(), "{line}: {}", finished.err);
+        assert_eq!(finished.err.matches("launcher: ").count(), 1, "{line}: {}", finished.err);
+    }
+}
+
+#[test]
+fn parameters_are_set_in_the_namespaces_of_the_container_alone() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    let files =
+        ["net/ipv4/ip_forward", "net/ipv4/ping_group_range", "kernel/shm_rmid_forced", "fs/mqueue/msg_max"];
+    let before = files.map(|file| host(&format!("/proc/sys/{file}")));
+    let script = "cd /proc/sys; cat net/ipv4/ip_forward net/ipv4/ping_group_range kernel/shm_rmid_forced fs/mqueue/msg_max
+        grep ' /proc/sys ' /proc/self/mountinfo | cut -d ' ' -f 6 | cut -d , -f 1; echo 0 2>/dev/null >net/ipv4/ip_forward || echo kept";
+    let options = [
+        "--sysctl=net.ipv4.ip_forward=1",
+        "--sysctl=net/ipv4/ping_group_range=0 0",
+        "--sysctl=kernel.shm_rmid_forced=1",
+        "--sysctl=fs.mqueue.msg_max=7",
+    ];
+    let want = "1\n0\t0\n1\n7\nro\nkept\n";
+    assert_eq!(inside(&rootfs, &options, script).expect(0).out, want);
+    assert_eq!(inside_as_user(&rootfs, &options, script).expect(0).out, want);
+    // Without a rootfs, and without a mount namespace.
+    for more in [&["--mntns", "new"][..], &["--mntns", "host"]] {
+        let words = ["-e", "A=1", "--", "cat", "/proc/sys/net/ipv4/ip_forward"];
+        let finished = run(launcher(more).args(options).args(words)).expect(0);
+        assert_eq!(finished.out, "1\n", "{more:?}");
+    }
+    let user = ["--userns", "new", "--sysctl", "user.max_mnt_namespaces=3"];
+    assert_eq!(inside(&rootfs, &user, "cat /proc/sys/user/max_mnt_namespaces").expect(0).out, "3\n");
+    assert_eq!(files.map(|file| host(&format!("/proc/sys/{file}"))), before);
+}
+
+#[test]
+fn parameters_of_the_machine_are_not_for_a_container() {
+    require!(root, busybox);
+    refused(
+        false,
+        &[
+            ("--sysctl kernel.core_pattern=|/x", "--sysctl kernel.core_pattern=|/x: it has no namespace"),
+            ("--sysctl net/../kernel/panic=1", "--sysctl net/../kernel/panic=1: a key has "),
+            ("--sysctl net.//.kernel.panic=1", ": a key has "),
+            ("--sysctl net.ipv4.ip_forward+kernel.panic=1", ": a key has "),
+            ("--sysctl kernel.hostname=x", ": that is --hostname or --domainname"),
+            ("--sysctl net.ipv4.ip_forward", ": wanted is KEY=VALUE"),
+            ("--network host --sysctl net.ipv4.ip_forward=1", "a namespace that is not new, see --network"),
+            ("--ipc host --sysctl kernel.shmmax=1", "a namespace that is not new, see --ipc"),
+            ("--sysctl user.max_user_namespaces=0", "a namespace that is not new, see --userns"),
+            (
+                "--sysctl net.ipv4.nothing=1",
+                " net/ipv4/nothing=1: net/ipv4/nothing: No such file or directory (ENOENT)\n  hint: ",
+            ),
+            (
+                "--sysctl net.ipv4.ip_forward=x",
+                ": write in /proc/sys: net/ipv4/ip_forward=x: net/ipv4/ip_forward: Invalid argument (EINVAL)\n",
+            ),
+            ("--sysctl net.ipv4=x", " net/ipv4: Is a directory (EISDIR)\n"),
+        ],
+    );
+    refused(
+        true,
+        &[(
+            "--sysctl net.ipv4.ping_group_range=5|6",
+            "(EINVAL)\n  hint: both groups must be mapped in the user namespace\n",
+        )],
+    );
+}
+
+#[test]
+fn a_parameter_is_not_written_to_what_covers_it() {
+    require!(root, unshare);
+    let temp = Temp::new();
+    fs::create_dir_all(temp.0.join("ipv4")).unwrap();
+    let file = temp.0.join("ipv4/ip_forward");
+    fs::write(&file, "untouched").unwrap();
+    let elsewhere = "Invalid cross-device link (EXDEV)\n";
+    for (cover, want) in [
+        (format!("mount --bind {} /proc/sys/net", temp.0.display()), elsewhere),
+        // It is a procfs, and another folder in it.
+        ("mount --bind /proc/sys/kernel /proc/sys/net".to_owned(), elsewhere),
+        ("mount -t tmpfs none /proc".to_owned(), "another file system is there"),
+    ] {
+        let script = format!("{cover} && exec \"$0\" --mntns host --sysctl net.ipv4.ip_forward=1 -- echo no");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &script]).arg(launcher_path());
+        let finished = run(&mut command).expect(125);
+        assert!(finished.err.contains(want) && finished.out.is_empty(), "{cover}: {}", finished.err);
+    }
+    assert_eq!(fs::read_to_string(file).unwrap(), "untouched");
+}
+
+#[test]
+fn the_domain_name_is_the_containers_and_only_there() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    let before = host("/proc/sys/kernel/domainname");
+    for inside in [inside, inside_as_user] {
+        let finished =
+            inside(&rootfs, &["--domainname", "d.example"], "cat /proc/sys/kernel/domainname").expect(0);
+        assert_eq!(finished.out, "d.example\n");
+    }
+    assert_eq!(host("/proc/sys/kernel/domainname"), before);
+    refused(
+        false,
+        &[
+            ("--domainname a/b", "--domainname takes up to 64 letters"),
+            ("--domainname a --uts host", "--domainname needs a new UTS namespace"),
+        ],
+    );
+}
+
+#[test]
+fn the_order_of_killing_is_the_containers_and_only_there() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    let own: i32 = host("/proc/self/oom_score_adj").parse().unwrap();
+    let (later, sooner) = (own.to_string(), (own + 100).min(1000).to_string());
+    for inside in [inside, inside_as_user] {
+        for score in [&later, &sooner] {
+            let script = "cat /proc/self/oom_score_adj /proc/1/oom_score_adj";
+            let finished = inside(&rootfs, &["--oom-score-adj", score], script).expect(0);
+            assert_eq!(finished.out, format!("{score}\n{score}\n"));
+        }
+    }
+    let hint = "write -1000 to oom_score_adj: Permission denied (EACCES)\n  hint: below what launcher itself was given it needs CAP_SYS_RESOURCE on the host\n";
+    refused(true, &[("--oom-score-adj -1000", hint)]);
+    refused(
+        false,
+        &[("--oom-score-adj 1001", "--oom-score-adj 1001: wanted is a number from -1000 to 1000\n")],
+    );
+    assert_eq!(host("/proc/self/oom_score_adj").parse(), Ok(own));
+}
