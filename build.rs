@@ -1,9 +1,23 @@
-//! Two things the compiler cannot know: the commit, and where a system without rustup keeps musl.
+//! Three things the compiler cannot know: the commit, the seccomp filter, and where a system without rustup keeps musl.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+
+/// The capabilities of a container by default.
+#[allow(dead_code, reason = "launcher uses the rest")]
+#[path = "src/spec/caps.rs"]
+mod caps;
+/// The compiler and the profile, as launcher has them.
+#[allow(dead_code, reason = "launcher and its tests use the rest")]
+#[path = "src/primitives/seccomp"]
+mod seccomp {
+    pub(crate) mod compile;
+    pub(crate) mod generate;
+    pub(crate) mod profile;
+    pub(crate) mod table;
+}
 
 /// What a step of this script ends with.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -15,6 +29,9 @@ fn main() -> Result<()> {
         println!("cargo:rerun-if-changed={path}");
     }
     export_version();
+    if env::var_os("CARGO_FEATURE_CONTAINER").is_some() {
+        generate_filter()?;
+    }
     if env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl") {
         find_musl()?;
         pack_relocations();
@@ -54,6 +71,33 @@ fn git_version() -> Option<String> {
         }
     }
     output(Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]))
+}
+
+/// `seccomp.rs` for src/primitives/seccomp/mod.rs: the tables of the target, and the compiled filter.
+fn generate_filter() -> Result<()> {
+    use seccomp::generate::{TARGETS, granted, map, program};
+    let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
+    let (_, column, machine) = TARGETS
+        .into_iter()
+        .find(|(name, ..)| *name == arch)
+        .ok_or_else(|| format!("src/primitives/seccomp/table.rs has no system calls of {arch}"))?;
+    let map = map(column);
+    let caps = caps::CapSet::DEFAULT.0;
+    let list = |name: &str, kind: &str, len: usize, values: String| {
+        format!("/// See generate.rs.\npub(super) static {name}: [{kind}; {len}] = {values};\n")
+    };
+    let program = program(machine, &map, caps);
+    let opened = seccomp::profile::opened(granted(caps));
+    let text = [
+        format!("/// The machine we are built for.\npub(super) const MACHINE: u32 = {machine};\n"),
+        format!(
+            "/// The groups that a container has open by default.\npub(super) const OPENED: u32 = {opened};\n"
+        ),
+        list("MAP", "u16", map.len(), format!("{map:?}")),
+        list("DEFAULT", "u64", program.len(), format!("{program:?}")),
+    ];
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("seccomp.rs"), text.concat())?;
+    Ok(())
 }
 
 /// Lets rustc link against the musl of the system when the toolchain brings none, as Debian's.

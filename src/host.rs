@@ -10,6 +10,7 @@ use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
 use crate::spec::mount::Mount;
+use crate::spec::seccomp::Seccomp;
 use crate::sys;
 
 /// `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2): what an initramfs is made of.
@@ -75,6 +76,8 @@ pub(crate) struct Host {
     pub(crate) subuids: Vec<SubRange>,
     /// Ranges of the user in /etc/subgid.
     pub(crate) subgids: Vec<SubRange>,
+    /// Version of the kernel, major times 65536 and minor; looked up only where a filter depends on it.
+    pub(crate) kernel: u32,
     /// Our environment.
     pub(crate) env: Vec<OsString>,
     /// Our current directory; looked up only where it matters.
@@ -111,6 +114,9 @@ impl Host {
         }
         if uid != 0 || spec.process.required != CapSet::NONE {
             host.permitted = sys::caps::permitted().doing("look at our capabilities")?;
+        }
+        if spec.process.seccomp != Seccomp::Unconfined {
+            host.kernel = sys::process::kernel_version();
         }
         if spec.mapping == Mapping::Subordinate {
             (host.user, host.subuids, host.subgids) = subordinate_ids(uid);

@@ -179,7 +179,7 @@ fn wrong_values_name_the_option_whatever_else_they_say() {
         ("--rootfs / --uidmap 0:1 sh", "--uidmap 0:1: "),
         ("--rootfs / --time-offset now sh", "--time-offset now: "),
         ("--rootfs / --cgroup ../x=1 sh", "--cgroup ../x=1: "),
-        ("--rootfs / --security-opt seccomp=x sh", "--security-opt seccomp=x: "),
+        ("--rootfs / --security-opt seccomp= sh", "--security-opt seccomp=: "),
         ("--rootfs / --name .. sh", "--name takes "),
         ("--rootfs / --hostname a/b sh", "--hostname takes "),
     ] {

@@ -157,7 +157,7 @@ options! {
     Sysctl      '-' "sysctl"       "KEY=VALUE"     Container "set a kernel parameter of a namespace; repeatable";
     CapAdd      '-' "cap-add"      "NAME"          Container "add a capability, or ALL; repeatable";
     CapDrop     '-' "cap-drop"     "NAME"          Container "drop a capability, or ALL; repeatable";
-    SecurityOpt '-' "security-opt" "OPTION"        Container "no-new-privileges=false lets set-id programs work";
+    SecurityOpt '-' "security-opt" "OPTION"        Container "seccomp=unconfined; no-new-privileges=false; repeatable";
     Privileged  '-' "privileged"   ""              Container "all capabilities, nothing masked";
     DryRun      '-' "dry-run"      ""              Container "print the plan, make nothing";
 }

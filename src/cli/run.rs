@@ -304,7 +304,7 @@ mod tests {
                 Id::UidMap | Id::GidMap => "0:1:1",
                 Id::TimeOffset => "boottime=1",
                 Id::CapAdd | Id::CapDrop => "chown",
-                Id::SecurityOpt => "no-new-privileges",
+                Id::SecurityOpt => "seccomp=unconfined",
                 Id::Network
                 | Id::Pid
                 | Id::Ipc
@@ -390,7 +390,7 @@ mod tests {
             ("--sysctl kernel.panic=1", "--sysctl kernel.panic=1: it has no namespace"),
             ("--oom-score-adj 1001", "--oom-score-adj 1001: "),
             ("--oom-score-adj x", "--oom-score-adj x: "),
-            ("--security-opt seccomp=x", "--security-opt seccomp=x: "),
+            ("--security-opt seccomp=", "--security-opt seccomp=: "),
             ("-e =1", "--env =1: "),
             ("--read-only=1", "--read-only takes no value"),
             ("--memory-swap 1m", "--memory-swap needs --memory"),

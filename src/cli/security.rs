@@ -3,7 +3,7 @@
 use super::options::Opt;
 use super::wrong;
 use crate::error::Result;
-use crate::spec::Spec;
+use crate::spec::{Spec, seccomp};
 
 /// Puts one `KEY=VALUE` into the spec; docker's older `KEY:VALUE` is the same, a lone key is true.
 ///
@@ -14,7 +14,12 @@ pub(super) fn set(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<
     match cut.unwrap_or((value, "true")) {
         ("no-new-privileges", "true") => spec.process.no_new_privs = true,
         ("no-new-privileges", "false") => spec.process.no_new_privs = false,
-        _ => return Err(wrong(option, value, "this build knows no-new-privileges=true or false only")),
+        ("seccomp", text) => {
+            let wanted = seccomp::parse(text);
+            spec.process.seccomp =
+                wanted.ok_or_else(|| wrong(option, value, "wanted is builtin or unconfined"))?;
+        }
+        _ => return Err(wrong(option, value, "known are no-new-privileges=false and seccomp=unconfined")),
     }
     Ok(())
 }

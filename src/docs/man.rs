@@ -137,7 +137,10 @@ fn more(id: Id) -> &'static str {
         Id::Pid | Id::Ipc | Id::Uts | Id::Cgroupns | Id::Mntns => "Default: new.",
         Id::Userns => "Default: host for root, new for others.",
         Id::TimeOffset => "Makes a time namespace.",
-        Id::SecurityOpt => "By default they do not: no_new_privs is set.",
+        Id::SecurityOpt => {
+            "seccomp=unconfined leaves the filter of system calls out, seccomp=builtin is the default one. \
+             no-new-privileges=false lets set-id programs and file capabilities work."
+        }
         Id::Privileged => "Set-id programs work as well.",
         Id::DryRun => "Errors name its steps.",
         _ => "",

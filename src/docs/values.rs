@@ -16,7 +16,10 @@ pub(super) fn of(option: &Opt) -> String {
         (Id::As, _) => format!("words {}", models()),
         (Id::CapAdd | Id::CapDrop, _) => "capabilities".to_owned(),
         (Id::Rewrite, _) => "rewrites".to_owned(),
-        (Id::SecurityOpt, _) => "words no-new-privileges=true no-new-privileges=false".to_owned(),
+        (Id::SecurityOpt, _) => {
+            "words seccomp=unconfined seccomp=builtin no-new-privileges=true no-new-privileges=false"
+                .to_owned()
+        }
         (Id::Network, _) => format!("places none {PLACES}"),
         (Id::Userns, _) => format!("places auto {PLACES}"),
         (_, "WHERE") => format!("places {PLACES}"),

@@ -3,9 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::child_step::{ChildContext, set_death_signal};
-use super::init;
 use super::plan::Plan;
 use super::sync::{self, Message};
+use super::{hints, init};
 use crate::error::{Error, Result, tolerate};
 use crate::log::warning;
 use crate::primitives::execve::{self, Failed, Inherited};
@@ -124,7 +124,17 @@ fn spawn(plan: &Plan, who: &Identity, terminal: Terminal) -> std::result::Result
     let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };
     execve::start(&plan.program, &plan.entrypoint, who, inherited, terminal).map_err(|failed| match failed {
         Failed::Spawn(errno) => (None, Error::os("make the process of the entrypoint", errno)),
-        Failed::Step(index, errno) => (Some(plan.first_last_step() + index), Error::os("", errno)),
+        Failed::Step(index, errno) => {
+            let error = Error::os("", errno);
+            let hint = plan.entrypoint.get(index).and_then(|step| hints::for_last_step(step, errno));
+            (
+                Some(plan.first_last_step() + index),
+                match hint {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                },
+            )
+        }
         Failed::Exec(path, errno) => (None, plan.program.explain(errno, &path)),
     })
 }

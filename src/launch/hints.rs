@@ -3,6 +3,8 @@
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
+use crate::primitives::last_step::LastStep;
+
 /// Hint for a clone with these namespaces that failed with this errno.
 pub(crate) fn for_clone(flags: CloneFlags, errno: Errno) -> Option<&'static str> {
     let has_user = flags.contains(CloneFlags::CLONE_NEWUSER);
@@ -23,6 +25,19 @@ pub(crate) fn for_clone(flags: CloneFlags, errno: Errno) -> Option<&'static str>
         Errno::EAGAIN => {
             Some("too many processes: see ulimit -u, the pids limit of this cgroup, kernel.pid_max")
         }
+        _ => None,
+    }
+}
+
+/// Hint for a step of the entrypoint that failed with this errno.
+pub(crate) fn for_last_step(step: &LastStep, errno: Errno) -> Option<&'static str> {
+    match (step, errno) {
+        (LastStep::Filter(_), Errno::EACCES) => {
+            Some("without no_new_privs a filter needs CAP_SYS_ADMIN: leave out no-new-privileges=false")
+        }
+        (LastStep::Filter(_), Errno::EINVAL | Errno::ENOSYS) => Some(
+            "the kernel lacks CONFIG_SECCOMP_FILTER; --security-opt seccomp=unconfined goes without this protection",
+        ),
         _ => None,
     }
 }

@@ -20,6 +20,8 @@ pub(crate) mod plan;
 #[cfg(feature = "container")]
 pub(crate) mod plan_cgroup;
 #[cfg(feature = "container")]
+mod plan_filter;
+#[cfg(feature = "container")]
 mod plan_idmap;
 #[cfg(feature = "container")]
 mod plan_mounts;

@@ -10,6 +10,7 @@ use nix::sched::CloneFlags;
 use super::child_step::ChildStep;
 use super::parent_step::ParentStep;
 use super::plan_cgroup;
+use super::plan_filter;
 use super::plan_idmap::{self, Maps};
 use super::plan_user;
 use crate::error::{Error, Result};
@@ -276,6 +277,8 @@ impl<'a> Planner<'a> {
             (None, None) if matches!(self.placement(Kind::Mount), Placement::Join(_)) => None,
             (None, None) => Some(c_path(&self.host.cwd)?),
         };
+        let (early, late) = plan_filter::plan(self.spec, self.host);
+        steps.extend(early);
         if *user != Principal::Id(0) {
             steps.extend(cwd.clone().map(LastStep::ChangeDir)); // root may enter what the user may not
         }
@@ -293,6 +296,7 @@ impl<'a> Planner<'a> {
         if process.no_new_privs && !self.spec.privileged {
             steps.push(LastStep::NoNewPrivs);
         }
+        steps.extend(late);
         Ok(steps)
     }
 

@@ -6,6 +6,7 @@ use crate::spec::idmap::IdMap;
 use crate::spec::namespaces::TimeOffsets;
 use crate::spec::process::{Process, Rlimit};
 use crate::spec::resources::Resources;
+use crate::spec::seccomp::Seccomp;
 
 /// A spec that uses everything.
 fn full() -> Spec {
@@ -158,6 +159,23 @@ fn groups_come_before_the_user() {
         "execute app",
     ];
     assert_order(&lines(&full(), &rootful()), &order);
+}
+
+#[test]
+fn the_filter_comes_last_or_while_it_may_be_installed() {
+    let filter = "install the default seccomp filter";
+    assert_order(
+        &lines(&full(), &rootful()),
+        &["become user 1000", "set no_new_privs", filter, "execute app"],
+    );
+    let mut spec = full();
+    spec.process.no_new_privs = false;
+    let order = ["drop all capabilities", filter, "become user 1000", "keep of the capabilities none"];
+    assert_order(&lines(&spec, &rootful()), &order);
+    let unconfined = Process { seccomp: Seccomp::Unconfined, ..full().process };
+    for spec in [Spec { privileged: true, ..full() }, Spec { process: unconfined, ..full() }] {
+        assert!(!lines(&spec, &rootful()).iter().any(|line| line.contains("seccomp")));
+    }
 }
 
 #[test]

@@ -189,17 +189,18 @@ pub(crate) fn start(
         if program.listen_pid.is_some() {
             write_listen_pid(&listen_pid);
         }
+        let mut is_restored = false;
         for (index, step) in steps.iter().enumerate() {
+            #[cfg(feature = "container")]
+            if matches!(step, LastStep::Filter(_)) {
+                restore(inherited, &mut is_restored); // it may forbid that
+            }
             if let Err(errno) = step.apply(own, who) {
                 failed = Some(Fault::Step(index, errno));
                 return i32::from(crate::error::STATUS_OURS);
             }
         }
-        let restored = sys::signal::set_disposition(libc::SIGCHLD, inherited.child_signal);
-        tolerate(
-            restored.and_then(|_| sys::signal::set_mask(inherited.mask)),
-            "cannot fail with valid numbers",
-        );
+        restore(inherited, &mut is_restored);
         let errno = execute(program, &path, &argv, &shell, &envp);
         failed = Some(Fault::Exec(errno));
         i32::from(if errno == Errno::ENOENT { STATUS_NOT_FOUND } else { STATUS_NOT_EXECUTABLE })
@@ -214,6 +215,17 @@ pub(crate) fn start(
                 Fault::Exec(errno) => Failed::Exec(text_of(&path), errno),
             })
         }
+    }
+}
+
+/// Gives back what launcher changed in itself, once and late: what stopped us would stop the parent, whose memory we have.
+fn restore(inherited: Inherited, is_restored: &mut bool) {
+    if !std::mem::replace(is_restored, true) {
+        let restored = sys::signal::set_disposition(libc::SIGCHLD, inherited.child_signal);
+        tolerate(
+            restored.and_then(|_| sys::signal::set_mask(inherited.mask)),
+            "fails only for wrong numbers",
+        );
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt::{self, Display};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use super::seccomp::Filter;
 use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
 use crate::spec::user::{Identity, Principal};
@@ -39,6 +40,8 @@ pub(crate) enum LastStep {
     DieWithInit,
     /// Gives up new privileges on execve.
     NoNewPrivs,
+    /// Gives up system calls.
+    Filter(Filter),
 }
 
 impl Display for LastStep {
@@ -61,6 +64,7 @@ impl Display for LastStep {
             Self::SetCaps(caps) => write!(f, "keep of the capabilities {caps}"),
             Self::DieWithInit => f.write_str("set the death signal"),
             Self::NoNewPrivs => f.write_str("set no_new_privs"),
+            Self::Filter(filter) => filter.fmt(f),
         }
     }
 }
@@ -98,6 +102,7 @@ impl LastStep {
                 if nix::unistd::getppid() == init { Ok(()) } else { Err(Errno::ESRCH) }
             }
             Self::NoNewPrivs => sys::process::set_no_new_privs(),
+            Self::Filter(filter) => filter.install(),
         }
     }
 }

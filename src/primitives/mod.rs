@@ -21,6 +21,8 @@ pub(crate) mod overlay;
 #[cfg(feature = "container")]
 pub(crate) mod rootfs;
 #[cfg(feature = "container")]
+pub(crate) mod seccomp;
+#[cfg(feature = "container")]
 mod target;
 #[cfg(feature = "container")]
 pub(crate) mod trials;

@@ -8,6 +8,7 @@ pub(crate) mod mount_grammar;
 pub(crate) mod namespaces;
 pub(crate) mod process;
 pub(crate) mod resources;
+pub(crate) mod seccomp;
 pub(crate) mod size;
 pub(crate) mod sysctl;
 pub(crate) mod user;

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::caps::CapSet;
+use super::seccomp::Seccomp;
 use super::user::{Groups, User};
 
 /// The entrypoint and its surroundings.
@@ -32,6 +33,8 @@ pub(crate) struct Process {
     pub(crate) required: CapSet,
     /// Whether set-id programs and file capabilities give it nothing.
     pub(crate) no_new_privs: bool,
+    /// Which system calls it may make.
+    pub(crate) seccomp: Seccomp,
 }
 
 impl Default for Process {
@@ -48,6 +51,7 @@ impl Default for Process {
             bounding: CapSet::DEFAULT,
             required: CapSet::NONE,
             no_new_privs: true,
+            seccomp: Seccomp::Standard,
         }
     }
 }

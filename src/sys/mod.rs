@@ -30,6 +30,8 @@ pub(crate) mod process;
 #[cfg(target_arch = "x86_64")]
 mod relocate;
 pub(crate) mod rlimit;
+#[cfg(feature = "container")]
+pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod terminal;
 #[cfg(feature = "container")]

@@ -164,6 +164,29 @@ pub(crate) fn set_no_new_privs() -> Result<(), Errno> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
 }
 
+/// `uname(2)`: the version of the kernel, major times 65536 and minor; 0 if it says none.
+#[cfg(feature = "container")]
+pub(crate) fn kernel_version() -> u32 {
+    let mut names = MaybeUninit::<libc::utsname>::zeroed();
+    // SAFETY: the kernel fills the struct, which is ours.
+    unsafe { libc::syscall(libc::SYS_uname, names.as_mut_ptr()) };
+    // SAFETY: all zero is a valid value of every field.
+    let names = unsafe { names.assume_init() };
+    let mut numbers = [0u32; 2];
+    let mut place = numbers.iter_mut();
+    let mut current = place.next();
+    for byte in names.release.map(|byte| byte as u8) {
+        match (byte, &mut current) {
+            (b'0'..=b'9', Some(number)) => {
+                **number = number.wrapping_mul(10).wrapping_add(u32::from(byte - b'0'));
+            }
+            (b'.', Some(_)) => current = place.next(),
+            _ => break,
+        }
+    }
+    numbers[0] << 16 | numbers[1] & 0xffff
+}
+
 /// PR_SET_NAME: what ps shows for us; at most 15 bytes count.
 pub(crate) fn set_name(name: &CStr) -> Result<(), Errno> {
     prctl(libc::PR_SET_NAME, name.as_ptr() as libc::c_ulong).map(drop)

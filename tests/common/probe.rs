@@ -7,7 +7,8 @@
 //! given to our parent, then `zombies 0` when it has reaped them. `probe family`: prints `ready`; after SIGUSR1 and then
 //! SIGUSR2 prints `child got USR1` or `child got nothing` of a child in our process group. `probe escaped`: the same
 //! with a child that leads a session of its own. `probe value`: prints `ready`, then of the next signal its number and
-//! the value that was queued with it. `probe storm SEED`: storm.rs.
+//! the value that was queued with it. `probe storm SEED`: storm.rs. `probe calls`,
+//! `probe foreign DOOR`: calls.rs.
 #![allow(
     unsafe_code,
     clippy::print_stdout,
@@ -16,6 +17,7 @@
     reason = "a test program"
 )]
 
+mod calls;
 mod siginfo;
 mod storm;
 
@@ -245,6 +247,8 @@ fn main() {
         Some("fds") => fds(),
         Some("value") => value(),
         Some("pause") => pause(),
+        Some("calls") => calls::calls(),
+        Some("foreign") => calls::foreign(number),
         Some("storm") => storm::storm(number),
         _ => 2,
     };

@@ -1,0 +1,55 @@
+//! What build.rs makes of the tables for one target: the map of groups, the names, the program of the default profile.
+//! Nothing of this is in launcher; its tests use it for all targets.
+
+use super::compile::{NO_SUCH_CALL, compile, slot};
+use super::profile::{FILTERED_AFTER_TRACING, opened, rules};
+use super::table::CALLS;
+
+/// A target by Rust's name, its column in the table, and its `AUDIT_ARCH_*`.
+pub(crate) const TARGETS: [(&str, usize, u32); 4] = [
+    ("x86_64", 0, 0xc000_003e),
+    ("aarch64", 1, 0xc000_00b7),
+    ("riscv64", 1, 0xc000_00f3),
+    ("arm", 2, 0x4000_0028),
+];
+
+/// The calls of a column: name, number, group.
+pub(crate) fn calls(column: usize) -> Vec<(&'static str, u32, u16)> {
+    let mut calls = Vec::new();
+    for (group, text) in (0..).zip(CALLS) {
+        for call in text.split("; ") {
+            let words: Vec<_> = call.split(' ').collect();
+            let number = if words.len() == 2 { words.get(1) } else { words.get(column + 1) };
+            let number = number.and_then(|number| number.parse().ok());
+            calls.extend(words.first().zip(number).map(|(name, number)| (*name, number, group)));
+        }
+    }
+    calls
+}
+
+/// Where each group begins, as `profile::rules` wants it.
+pub(crate) fn map(column: usize) -> Vec<u16> {
+    let mut groups = [63; 1024];
+    for (_, number, group) in calls(column) {
+        if let Some(place) = slot(number).and_then(|slot| groups.get_mut(usize::from(slot))) {
+            *place = group;
+        }
+    }
+    let mut map: Vec<u16> = Vec::new();
+    for (slot, group) in (0..).zip(groups) {
+        if map.last().is_none_or(|last| last >> 10 != group) {
+            map.push(slot | group << 10);
+        }
+    }
+    map
+}
+
+/// The capabilities of a container by default, and that the kernel is new enough.
+pub(crate) fn granted(caps: u64) -> u64 {
+    caps | 1 << FILTERED_AFTER_TRACING
+}
+
+/// The default profile of a target.
+pub(crate) fn program(machine: u32, map: &[u16], caps: u64) -> Vec<u64> {
+    compile(machine, NO_SUCH_CALL, NO_SUCH_CALL, &rules(opened(granted(caps)), map))
+}

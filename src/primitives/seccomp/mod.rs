@@ -1,0 +1,70 @@
+//! The seccomp filter of the entrypoint: which system calls it may make. Compiled by build.rs for the default
+//! capabilities, by the same code here for others.
+
+mod compile;
+#[cfg(test)]
+mod generate;
+mod profile;
+#[cfg(test)]
+mod table;
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+
+use nix::errno::Errno;
+
+use crate::sys;
+use generated::{DEFAULT, MACHINE, MAP, OPENED};
+
+/// What build.rs made for this target.
+#[allow(clippy::unreadable_literal, reason = "nobody reads it")]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/seccomp.rs"));
+}
+
+/// Linux 4.8, as [`sys::process::kernel_version`] says it.
+const FILTERS_AFTER_TRACING: u32 = 4 << 16 | 8;
+
+/// A filter, ready for the kernel.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Filter {
+    /// What comes before its name in words: "default", or a file.
+    name: String,
+    /// See compile.rs.
+    program: Cow<'static, [u64]>,
+    /// `SECCOMP_FILTER_FLAG_*`.
+    flags: u32,
+}
+
+impl Filter {
+    /// The default profile for a container with these capabilities in its bounding set, on a kernel of this version.
+    pub(crate) fn standard(bounding: u64, kernel: u32) -> Self {
+        let tracing = u64::from(kernel >= FILTERS_AFTER_TRACING) << profile::FILTERED_AFTER_TRACING;
+        let names = (1 << profile::FILTERED_AFTER_TRACING) - 1;
+        let opened = profile::opened(bounding & names | tracing);
+        let program = if opened == OPENED {
+            Cow::Borrowed(&DEFAULT[..])
+        } else {
+            let newer = compile::NO_SUCH_CALL;
+            Cow::Owned(compile::compile(MACHINE, newer, newer, &profile::rules(opened, &MAP)))
+        };
+        // Without the flag kernels before 5.16 slow down the whole program against a leak of memory between parts of
+        // one process; container and host are apart without it, and so do later kernels think.
+        Self { name: "default".to_owned(), program, flags: sys::seccomp::SPEC_ALLOW }
+    }
+
+    /// Puts it in force for the calling process and all that it makes; for good. System calls only.
+    pub(crate) fn install(&self) -> Result<(), Errno> {
+        sys::seccomp::install(&self.program, self.flags)
+    }
+}
+
+impl Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "install the {} seccomp filter", self.name)
+    }
+}
+
+#[cfg(test)]
+#[path = "seccomp_tests.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! The default profile: which groups of calls a container may make, and with which arguments.
+//!
+//! build.rs has this file as well, so it uses nothing of ours but compile.rs.
+
+use super::compile::{ALLOW, Compare, ERRNO, Relation, Rule};
+
+/// No capability opens the group.
+const NONE: u8 = 63;
+/// Stands among capabilities for Linux 4.8, from where on a call is filtered after its tracer has seen it.
+pub(crate) const FILTERED_AFTER_TRACING: u8 = 62;
+
+/// Any of two capabilities, by number, opens a group without conditions; without it every call of the group fails
+/// with the error number, or works if that is 0.
+pub(crate) struct Group(u8, u8, u8);
+
+/// EPERM: the call is there, and is not for the container.
+const EPERM: u8 = 1;
+/// ENOSYS.
+const ENOSYS: u8 = 38;
+/// EAFNOSUPPORT: what a kernel without this kind of socket says.
+const EAFNOSUPPORT: u8 = 97;
+
+/// CAP_DAC_READ_SEARCH and so on; capabilities(7).
+const READ_SEARCH: u8 = 2;
+/// CAP_SYS_MODULE, and the next in order.
+const MODULE: u8 = 16;
+/// CAP_SYS_RAWIO.
+const RAWIO: u8 = 17;
+/// CAP_SYS_CHROOT.
+const CHROOT: u8 = 18;
+/// CAP_SYS_PTRACE.
+const PTRACE: u8 = 19;
+/// CAP_SYS_PACCT.
+const PACCT: u8 = 20;
+/// CAP_SYS_ADMIN.
+const ADMIN: u8 = 21;
+/// CAP_SYS_BOOT.
+const BOOT: u8 = 22;
+/// CAP_SYS_NICE.
+const NICE: u8 = 23;
+/// CAP_SYS_TIME.
+const TIME: u8 = 25;
+/// CAP_SYS_TTY_CONFIG.
+const TTY_CONFIG: u8 = 26;
+/// CAP_SYSLOG.
+const SYSLOG: u8 = 34;
+/// CAP_PERFMON.
+const PERFMON: u8 = 38;
+/// CAP_BPF.
+const BPF: u8 = 39;
+
+/// The groups of table.rs, in its order.
+pub(crate) const GROUPS: [Group; 22] = [
+    Group(NONE, NONE, 0),
+    Group(NONE, NONE, EPERM),
+    Group(ADMIN, NONE, EPERM),
+    Group(ADMIN, BPF, EPERM),
+    Group(ADMIN, PERFMON, EPERM),
+    Group(ADMIN, SYSLOG, EPERM),
+    Group(READ_SEARCH, NONE, EPERM),
+    Group(BOOT, NONE, EPERM),
+    Group(CHROOT, NONE, EPERM),
+    Group(MODULE, NONE, EPERM),
+    Group(PACCT, NONE, EPERM),
+    Group(PTRACE, NONE, EPERM),
+    Group(PTRACE, FILTERED_AFTER_TRACING, EPERM),
+    Group(RAWIO, NONE, EPERM),
+    Group(TIME, NONE, EPERM),
+    Group(TTY_CONFIG, NONE, EPERM),
+    Group(NICE, NONE, EPERM),
+    Group(ADMIN, NONE, EPERM),
+    Group(ADMIN, NONE, ENOSYS),
+    Group(NONE, NONE, 0),
+    Group(NONE, NONE, EPERM),
+    Group(NONE, NONE, 0),
+];
+
+/// One exception to what its group says.
+struct Answer {
+    /// The group.
+    group: u8,
+    /// Which argument. The kernel takes these as 32 bits whatever is above them, so the filter does too: else a bit up
+    /// there would be a way around (CVE-2019-10063).
+    arg: u8,
+    /// What it is answered, as in a group.
+    errno: u8,
+    /// The bits that count.
+    mask: u32,
+    /// What they are.
+    value: u32,
+}
+
+/// Where a group depends on arguments.
+const ANSWERS: [Answer; 10] = [
+    // No namespace is asked for: CLONE_NEW*, of which NEWTIME (0x80) is a signal's number in clone. What is left of
+    // unshare is what threads do among themselves.
+    Answer { group: 17, arg: 0, errno: 0, mask: 0x7e02_0080, value: 0 },
+    // AF_ALG (CVE-2026-31431) and AF_VSOCK, which has no namespace and speaks to the hypervisor.
+    Answer { group: 19, arg: 0, errno: EAFNOSUPPORT, mask: u32::MAX, value: 38 },
+    Answer { group: 19, arg: 0, errno: EAFNOSUPPORT, mask: u32::MAX, value: 40 },
+    // PER_LINUX, PER_LINUX32, both with UNAME26, and the question which one it is.
+    Answer { group: 20, arg: 0, errno: 0, mask: u32::MAX, value: 0 },
+    Answer { group: 20, arg: 0, errno: 0, mask: u32::MAX, value: 8 },
+    Answer { group: 20, arg: 0, errno: 0, mask: u32::MAX, value: 0x2_0000 },
+    Answer { group: 20, arg: 0, errno: 0, mask: u32::MAX, value: 0x2_0008 },
+    Answer { group: 20, arg: 0, errno: 0, mask: u32::MAX, value: u32::MAX },
+    // TIOCSTI (CVE-2017-5226) and TIOCLINUX (CVE-2023-28100).
+    Answer { group: 21, arg: 1, errno: EPERM, mask: u32::MAX, value: 0x5412 },
+    Answer { group: 21, arg: 1, errno: EPERM, mask: u32::MAX, value: 0x541c },
+];
+
+/// An error number as an answer of the filter.
+fn action(errno: u8) -> u32 {
+    if errno == 0 { ALLOW } else { ERRNO | u32::from(errno) }
+}
+
+/// Which groups these capabilities open, as bits.
+pub(crate) fn opened(granted: u64) -> u32 {
+    let is_open = |group: &Group| (granted >> group.0 | granted >> group.1) & 1 == 1;
+    let bits = (0..).zip(&GROUPS).filter(|(_, group)| is_open(group));
+    bits.fold(0, |bits, (index, _)| bits | 1 << index)
+}
+
+/// The rules. `map` says for each call from which one on which group is in force: the call, and the group times 1024.
+/// A group beyond the last one is of calls that are not there.
+pub(crate) fn rules(opened: u32, map: &[u16]) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for (index, group) in (0..).zip(&GROUPS) {
+        let starts = map.iter().zip(map.iter().skip(1)).filter(|(start, _)| **start >> 10 == index);
+        let calls: Vec<u16> = starts.flat_map(|(start, end)| start & 1023..end & 1023).collect();
+        let is_open = opened >> index & 1 == 1;
+        for answer in ANSWERS.iter().filter(|answer| u16::from(answer.group) == index && !is_open) {
+            let (mask, value) = (answer.mask.into(), answer.value.into());
+            let compare = Compare { arg: answer.arg, relation: Relation::Equal, negated: false, mask, value };
+            let action = action(answer.errno);
+            rules.push(Rule { calls: calls.clone(), compares: vec![compare], action });
+        }
+        let action = if is_open { ALLOW } else { action(group.2) };
+        rules.push(Rule { calls, compares: Vec::new(), action });
+    }
+    rules
+}

@@ -1,0 +1,224 @@
+//! The seccomp filter from inside: what is refused, how, and what opens it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "these are tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Finished, Rootfs, launcher, launcher_as_user, launcher_with_faults, run};
+
+/// What each call of the probe was answered.
+#[track_caller]
+fn answers(finished: Finished) -> BTreeMap<String, i32> {
+    let out = finished.expect(0).out;
+    let answer = |line: &str| {
+        let (name, errno) = line.split_once(' ').unwrap();
+        (name.to_owned(), errno.parse().unwrap())
+    };
+    out.lines().map(answer).collect()
+}
+
+/// The words that run the probe in a container with these options.
+fn words<'a>(rootfs: &'a Rootfs, options: &[&'a str], probe: &[&'a str]) -> Vec<&'a str> {
+    [&["--rootfs", rootfs.arg()][..], options, &["--", "/probe"], probe].concat()
+}
+
+/// The same as root.
+#[track_caller]
+fn calls(options: &[&str]) -> BTreeMap<String, i32> {
+    let rootfs = Rootfs::new();
+    answers(run(&mut launcher(words(&rootfs, options, &["calls"]))))
+}
+
+/// What is answered by default, and that the kernel would have answered otherwise, or does not matter.
+const REFUSED: &[(&str, i32)] = &[
+    ("socket-alg", libc::EAFNOSUPPORT),
+    ("socket-vsock", libc::EAFNOSUPPORT),
+    ("socket-vsock-high", libc::EAFNOSUPPORT),
+    ("personality-no-random", libc::EPERM),
+    ("ioctl-tiocsti", libc::EPERM),
+    ("ioctl-tiocsti-high", libc::EPERM),
+    ("ioctl-tioclinux", libc::EPERM),
+    ("unshare-user-bad", libc::EPERM),
+    ("clone-user-bad", libc::EPERM),
+    ("clone3", libc::ENOSYS),
+    ("setns", libc::EPERM),
+    ("mount", libc::EPERM),
+    ("umount", libc::EPERM),
+    ("pivot_root", libc::EPERM),
+    ("fsopen", libc::EPERM),
+    ("keyctl", libc::EPERM),
+    ("add_key", libc::EPERM),
+    ("request_key", libc::EPERM),
+    ("io_uring_setup", libc::EPERM),
+    ("bpf", libc::EPERM),
+    ("perf_event_open", libc::EPERM),
+    ("userfaultfd", libc::EPERM),
+    ("settimeofday", libc::EPERM),
+    ("init_module", libc::EPERM),
+    ("swapoff", libc::EPERM),
+    ("reboot", libc::EPERM),
+    ("syslog", libc::EPERM),
+    ("open_by_handle_at", libc::EPERM),
+    ("unknown", libc::ENOSYS),
+];
+
+/// What the kernel itself answers to what is left open.
+const OPEN: &[(&str, i32)] = &[
+    ("getpid", 0),
+    ("ptrace", libc::ESRCH),
+    ("unshare-files", 0),
+    ("socket-unix", 0),
+    ("socket-netlink", 0),
+    ("personality-query", 0),
+    ("ioctl", libc::ENOTTY),
+    ("chroot", libc::ENOENT),
+];
+
+#[test]
+fn what_a_container_has_no_business_with_is_refused() {
+    require!(root);
+    let got = calls(&[]);
+    for (name, want) in REFUSED.iter().chain(OPEN) {
+        assert_eq!(got[*name], *want, "{name}");
+    }
+    assert_eq!(got.len(), REFUSED.len() + OPEN.len(), "{got:?}");
+}
+
+#[test]
+fn an_ordinary_user_has_the_same_filter() {
+    require!(root);
+    let rootfs = Rootfs::for_user();
+    let got = answers(run(&mut launcher_as_user(words(&rootfs, &[], &["calls"]))));
+    for (name, want) in REFUSED.iter().chain(OPEN) {
+        assert_eq!(got[*name], *want, "{name}");
+    }
+}
+
+#[test]
+fn without_the_filter_the_kernel_answers() {
+    require!(root);
+    for options in [&["--security-opt", "seccomp=unconfined"][..], &["--privileged"]] {
+        let got = calls(options);
+        for (name, want) in [
+            ("ioctl-tiocsti", libc::ENOTTY),
+            ("unshare-user-bad", libc::EINVAL),
+            ("clone-user-bad", libc::EINVAL),
+            ("keyctl", 0),
+            ("personality-no-random", 0),
+            ("setns", libc::EBADF),
+        ] {
+            assert_eq!(got[name], want, "{options:?} {name}");
+        }
+    }
+    // The word may stand behind either sign, and the last one counts.
+    let options = ["--security-opt", "seccomp=unconfined", "--security-opt", "seccomp:builtin"];
+    assert_eq!(calls(&options)["keyctl"], libc::EPERM);
+}
+
+#[test]
+fn a_capability_opens_what_it_is_for() {
+    require!(root);
+    let by_default = calls(&[]);
+    for (capability, opened) in [
+        (
+            "SYS_ADMIN",
+            &[
+                "unshare-user-bad",
+                "clone-user-bad",
+                "clone3",
+                "setns",
+                "mount",
+                "umount",
+                "pivot_root",
+                "fsopen",
+            ][..],
+        ),
+        ("SYS_TIME", &["settimeofday"]),
+        ("DAC_READ_SEARCH", &["open_by_handle_at"]),
+        ("AUDIT_CONTROL", &[]),
+    ] {
+        let got = calls(&["--cap-add", capability]);
+        for (name, errno) in &got {
+            // perf_event_open and bpf: the kernel may have reasons of its own. syslog is 0 then.
+            if ["perf_event_open", "bpf", "syslog"].contains(&name.as_str()) {
+                continue;
+            }
+            let is_open = *errno != by_default[name];
+            assert_eq!(is_open, opened.contains(&name.as_str()), "{capability} {name}: {errno}");
+        }
+    }
+    assert_eq!(calls(&["--cap-drop", "SYS_CHROOT"])["chroot"], libc::EPERM);
+}
+
+#[test]
+fn the_calls_of_another_machine_are_refused() {
+    require!(root);
+    if cfg!(target_arch = "x86_64") {
+        let rootfs = Rootfs::new();
+        // A kernel without i386 kills as well; one without x32 knows no such call.
+        run(&mut launcher(words(&rootfs, &[], &["foreign", "1"]))).expect(128 + libc::SIGSYS);
+        let x32 = run(&mut launcher(words(&rootfs, &[], &["foreign", "2"]))).expect(0);
+        assert_eq!(x32.out, format!("{}\n", libc::ENOSYS));
+        let open = ["--security-opt", "seccomp=unconfined"];
+        let i386 = run(&mut launcher(words(&rootfs, &open, &["foreign", "1"])));
+        assert_ne!(i386.status, 128 + libc::SIGSYS, "nothing else kills so: {i386:?}");
+    }
+}
+
+/// What the kernel says about the filters of the program, and of init.
+const STATUS: &str =
+    "sed -n 's/^\\(NoNewPrivs\\|Seccomp\\):\\t//p' /proc/self/status /proc/1/status | tr '\\n' ' '";
+
+#[test]
+fn the_filter_is_on_by_default_with_or_without_new_privileges() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    // The numbers: no_new_privs and the filter (2) of the program, then of init, which has neither.
+    for (options, want) in [
+        (&[][..], "1 2 0 0 "),
+        (&["-u", "1000:1000"], "1 2 0 0 "),
+        (&["--security-opt", "no-new-privileges=false"], "0 2 0 0 "),
+        (&["--security-opt", "no-new-privileges:false", "-u", "1000:1000", "-w", "/tmp"], "0 2 0 0 "),
+        (&["--userns", "auto", "--uidmap", "0:100000:65536"], "1 2 0 0 "),
+        (&["--pid", "host"], ""),
+        (&["--privileged"], "0 0 0 0 "),
+        (&["--security-opt", "seccomp=unconfined"], "1 0 0 0 "),
+    ] {
+        let finished = common::inside(&rootfs, options, STATUS).expect(0);
+        assert!(
+            finished.out == want || want.is_empty() && finished.out.starts_with("1 2 "),
+            "{options:?}: {finished:?}"
+        );
+    }
+}
+
+#[test]
+fn older_kernels_get_the_same_filter_another_way() {
+    require!(root, busybox, strace);
+    let rootfs = Rootfs::new();
+    // 4.17 brought the flag, 3.17 the call.
+    for fault in ["seccomp:error=EINVAL:when=1", "seccomp:error=ENOSYS"] {
+        let words = words(&rootfs, &[], &["calls"]);
+        let got = answers(run(&mut launcher_with_faults(&[fault], &words)));
+        for (name, want) in REFUSED {
+            assert_eq!(got[*name], *want, "{fault} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_kernel_without_filters_is_an_error_with_a_way_out() {
+    require!(root, busybox, strace);
+    let rootfs = Rootfs::new();
+    let words = words(&rootfs, &[], &["calls"]);
+    let finished = run(&mut launcher_with_faults(&["seccomp:error=EINVAL"], &words)).expect(125);
+    let (error, hint) = finished.err.split_once('\n').unwrap();
+    assert!(error.ends_with("install the default seccomp filter: Invalid argument (EINVAL)"), "{error}");
+    assert!(hint.contains("--security-opt seccomp=unconfined"), "{hint}");
+    assert_eq!(finished.out, "");
+    // Without no_new_privs the right to install one is needed.
+    let words = [&["--security-opt", "no-new-privileges=false"][..], &words].concat();
+    let finished = run(&mut launcher_with_faults(&["seccomp:error=EACCES"], &words)).expect(125);
+    assert!(finished.err.contains("leave out no-new-privileges=false"), "{}", finished.err);
+}
