@@ -112,7 +112,7 @@ impl Host {
         if !spec.resources.is_empty() {
             host.hierarchies = probe_hierarchies(uid, &spec.resources.controllers())?;
         }
-        if uid != 0 || spec.process.required != CapSet::NONE {
+        if uid != 0 || spec.process.required != CapSet::NONE || spec.best_effort {
             host.permitted = sys::caps::permitted().doing("look at our capabilities")?;
         }
         if spec.process.seccomp != Seccomp::Unconfined {

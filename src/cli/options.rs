@@ -159,6 +159,7 @@ options! {
     CapDrop     '-' "cap-drop"     "NAME"          Container "drop a capability, or ALL; repeatable";
     SecurityOpt '-' "security-opt" "OPTION"        Container "seccomp=unconfined; no-new-privileges=false; repeatable";
     Privileged  '-' "privileged"   ""              Container "all capabilities, nothing masked";
+    BestEffort  '-' "best-effort"  ""              Container "go without protections that are refused here, naming them";
     DryRun      '-' "dry-run"      ""              Container "print the plan, make nothing";
 }
 

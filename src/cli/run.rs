@@ -101,6 +101,7 @@ fn set(spec: &mut Spec, option: &'static Opt, value: OsString) -> Result<()> {
         Id::Ephemeral => spec.ephemeral = true,
         Id::ReadOnly => spec.read_only = true,
         Id::Privileged => spec.privileged = true,
+        Id::BestEffort => spec.best_effort = true,
         Id::EnvHost => spec.process.env_host = true,
         Id::CgroupParent => spec.resources.parent = Some(value.into()),
         _ => {

@@ -1,10 +1,20 @@
 //! `launcher run`: spec, facts, plan, launch.
 
+use nix::sched::CloneFlags;
+use nix::unistd::AccessFlags;
+
 use crate::cli::run::RunCommand;
-use crate::error::Result;
+use crate::error::{Doing, Result};
 use crate::host::Host;
+use crate::launch::best_effort::{self, Thing};
 use crate::launch::parent;
 use crate::launch::plan::Plan;
+use crate::log::warning;
+use crate::primitives::trials::{Outcome, Trials};
+use crate::spec::Spec;
+use crate::spec::namespaces::Kind;
+use crate::sys;
+use crate::sys::signal::Disposition;
 
 /// Makes the container, or prints how it would.
 ///
@@ -12,10 +22,44 @@ use crate::launch::plan::Plan;
 /// Something that was asked for cannot be had here, or a step failed.
 pub(crate) fn run(command: &RunCommand) -> Result<u8> {
     let host = Host::probe(&command.spec)?;
-    let plan = Plan::new(&command.spec, &host)?;
+    let plan = if command.spec.best_effort {
+        Plan::new(&adapted(command.spec.clone(), &host)?, &host)?
+    } else {
+        Plan::new(&command.spec, &host)?
+    };
     if command.dry_run {
         super::print(1, &plan)?;
         return Ok(0);
     }
     parent::launch(&plan)
+}
+
+/// The spec without what cannot be had here; says what that is.
+fn adapted(mut spec: Spec, host: &Host) -> Result<Spec> {
+    // Ignored, the ends of the trials would not be told.
+    sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
+    let trials = Trials { uid: host.uid, gid: host.gid };
+    for loss in best_effort::adapt(&mut spec, host, &|thing| attempt(trials, thing))? {
+        warning!("without {loss}");
+    }
+    Ok(spec)
+}
+
+/// Tries a thing out.
+fn attempt(trials: Trials, thing: Thing<'_>) -> Outcome {
+    match thing {
+        Thing::Namespace(Kind::User) => trials.user_namespace(),
+        Thing::Namespace(Kind::Time) => trials.time_namespace(),
+        Thing::Namespace(kind) => trials.namespaces(match kind {
+            Kind::Pid => CloneFlags::CLONE_NEWPID,
+            Kind::Network => CloneFlags::CLONE_NEWNET,
+            Kind::Uts => CloneFlags::CLONE_NEWUTS,
+            Kind::Ipc => CloneFlags::CLONE_NEWIPC,
+            Kind::Cgroup => CloneFlags::CLONE_NEWCGROUP,
+            Kind::User | Kind::Mount | Kind::Time => CloneFlags::CLONE_NEWNS,
+        }),
+        Thing::Proc => trials.proc(),
+        Thing::Filter => sys::trial::seccomp_filters(),
+        Thing::Cgroup(folder) => nix::unistd::access(folder, AccessFlags::W_OK),
+    }
 }

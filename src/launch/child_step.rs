@@ -135,14 +135,7 @@ impl Display for ChildStep {
                 sysctls.iter().try_for_each(|sysctl| write!(f, " {}={}", sysctl.path, sysctl.value))
             }
             Self::BindRootfs => f.write_str("bind the rootfs on itself"),
-            Self::MountOverlay { layers, in_memory } => {
-                f.write_str(if *in_memory {
-                    "mount a throw-away overlay over the rootfs"
-                } else {
-                    "mount an overlay over the rootfs"
-                })?;
-                if layers.paths.is_empty() { Ok(()) } else { write!(f, " and below it {layers}") }
-            }
+            Self::MountOverlay { layers, in_memory } => overlay_words(f, layers, *in_memory),
             Self::ForbidDevices => f.write_str("make the rootfs nodev"),
             Self::KeepRoot => f.write_str("keep the host's root"),
             Self::OpenSource(Mount { source: Source::Host(path), target, .. }) => {
@@ -242,6 +235,13 @@ impl ChildStep {
             }
         }
     }
+}
+
+/// What is laid over what.
+fn overlay_words(f: &mut fmt::Formatter<'_>, layers: &Layers, in_memory: bool) -> fmt::Result {
+    let article = if in_memory { "a throw-away" } else { "an" };
+    write!(f, "mount {article} overlay over the rootfs")?;
+    if layers.paths.is_empty() { Ok(()) } else { write!(f, " and below it {layers}") }
 }
 
 /// A folder and names in it.

@@ -6,6 +6,8 @@ pub(crate) mod init;
 pub(crate) mod report;
 
 #[cfg(feature = "container")]
+pub(crate) mod best_effort;
+#[cfg(feature = "container")]
 pub(crate) mod child;
 #[cfg(feature = "container")]
 pub(crate) mod child_step;

@@ -24,6 +24,7 @@ use resources::Resources;
 use sysctl::Sysctl;
 
 /// A container as the user wants it. `cli` and later `oci` make one; `launch::plan` turns it into steps.
+#[allow(clippy::struct_excessive_bools, reason = "wishes that have nothing to do with each other")]
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Spec {
     /// The container's id; names its cgroup. `None`: one is made from our pid.
@@ -60,4 +61,6 @@ pub(crate) struct Spec {
     pub(crate) process: Process,
     /// Every capability, nothing masked.
     pub(crate) privileged: bool,
+    /// Goes without what the machine refuses.
+    pub(crate) best_effort: bool,
 }

@@ -205,6 +205,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::large_stack_arrays, reason = "a table, read once")]
     fn each_fault_is_told_once() {
         assert_eq!(validate(&good()), Vec::<String>::new());
         let limits = |resources| Spec { resources, ..good() };

@@ -1,0 +1,95 @@
+//! `--best-effort`: runs where a part is refused, and names each protection that is lost; without it the same is an error.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "these are tests")]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Finished, Rootfs, cgroups_named, launcher_as_user, launcher_path, launcher_with_faults, run};
+
+/// What was lost, in the words behind "without".
+fn losses(finished: &Finished) -> Vec<&str> {
+    let lines = finished.err.lines();
+    lines.map(|line| line.strip_prefix("launcher: warning: without ").unwrap_or(line)).collect()
+}
+
+/// Runs launcher with these words while these calls fail, with and without the option. Returns the former.
+fn with_faults(fault: &str, words: &[&str]) -> Finished {
+    let refused = run(&mut launcher_with_faults(&[fault], words));
+    assert_eq!((refused.status, refused.out.as_str()), (125, ""), "{fault}: {refused:?}");
+    run(&mut launcher_with_faults(&[fault], &[&["--best-effort"], words].concat()))
+}
+
+#[test]
+fn where_no_namespace_can_be_made_the_command_runs_without() {
+    require!(root, strace);
+    // clone3 refuses for itself what the trials are refused.
+    let faults = ["unshare:error=EPERM", "clone3,clone:error=EPERM:when=100"];
+    let words = ["--best-effort", "--hostname", "x", "--", "sh", "-c", "echo ran; hostname"];
+    let finished = run(&mut launcher_with_faults(&faults, &words)).expect(0);
+    let want = ["mnt", "pid", "net", "uts", "ipc", "cgroup", "time"]
+        .map(|kind| format!("a {kind} namespace: Operation not permitted"));
+    assert_eq!(losses(&finished), want);
+    let host = run(&mut Command::new("hostname")).out;
+    assert_eq!(finished.out, format!("ran\n{host}"));
+}
+
+#[test]
+fn a_change_of_root_is_never_replaced_by_chroot() {
+    require!(root, strace);
+    let rootfs = Rootfs::new();
+    let finished =
+        with_faults("unshare:error=EPERM", &["--rootfs", rootfs.arg(), "--uts", "new", "--", "true"]);
+    assert_eq!(finished.status, 125);
+    let want = "launcher: --best-effort: --rootfs without a mount namespace: Operation not permitted (EPERM)\n  hint: ";
+    assert!(finished.err.starts_with(want), "{finished:?}");
+}
+
+#[test]
+fn without_a_filter_it_runs_unfiltered() {
+    require!(root, busybox, strace);
+    let rootfs = Rootfs::new();
+    let words = ["--rootfs", rootfs.arg(), "--", "grep", "Seccomp:", "/proc/self/status"];
+    let finished = with_faults("seccomp:error=EINVAL", &words).expect(0);
+    assert_eq!(losses(&finished), ["a seccomp filter: Invalid argument"]);
+    assert_eq!(finished.out, "Seccomp:\t0\n");
+}
+
+#[test]
+fn a_masked_proc_costs_an_ordinary_user_the_pid_namespace_alone() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    let script = r#"mount --bind /dev/null /proc/keys &&
+        exec setpriv --reuid "$1" --regid "$1" --clear-groups "$0" $3 --rootfs "$2" -- sh -c 'hostname; id -u'"#;
+    let start = |option: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script]).arg(launcher_path());
+        run(command.args([&common::USER.to_string(), rootfs.arg(), option]))
+    };
+    let refused = start("").expect(125);
+    assert!(refused.err.contains("mount proc on /proc"), "{refused:?}");
+    let finished = start("--best-effort").expect(0);
+    assert_eq!(losses(&finished), ["a pid namespace: Operation not permitted"]);
+    assert_eq!(finished.out, "launcher\n0\n");
+}
+
+#[test]
+fn limits_that_are_not_delegated_are_left_out() {
+    require!(root, busybox, memory_v1);
+    let rootfs = Rootfs::for_user();
+    let words = ["--name", "best-limits", "--rootfs", rootfs.arg(), "-m", "64m", "--", "echo", "ran"];
+    run(&mut launcher_as_user(words)).expect(125);
+    let finished = run(launcher_as_user(["--best-effort"]).args(words)).expect(0);
+    assert_eq!((&*finished.out, losses(&finished).len()), ("ran\n", 1));
+    assert!(losses(&finished)[0].starts_with("limits: "), "{finished:?}");
+    assert!(cgroups_named("best-limits").is_empty());
+}
+
+#[test]
+fn where_all_can_be_had_nothing_is_said() {
+    require!(root, busybox, memory_v1);
+    let rootfs = Rootfs::new();
+    let words = ["--best-effort", "--rootfs", rootfs.arg(), "-m", "64m", "--", "echo", "ran"];
+    let finished = run(&mut common::launcher(words)).expect(0);
+    assert_eq!((&*finished.out, &*finished.err), ("ran\n", ""));
+}
