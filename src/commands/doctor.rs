@@ -111,17 +111,17 @@ impl Doctor {
         let status = host::read_or_empty("/proc/self/status");
         for (field, words) in [
             (
-                "Seccomp:\t2\n",
+                "Seccomp:\t2",
                 "seccomp filter on launcher\tcalls that it forbids fail, whoever makes them\tin docker: --security-opt \
                  seccomp=unconfined; in kubernetes: seccompProfile Unconfined",
             ),
             (
-                "NoNewPrivs:\t1\n",
+                "NoNewPrivs:\t1",
                 "no_new_privs on launcher\tnewuidmap and other set-id programs do not work\tstart launcher where it is \
                  not set",
             ),
         ] {
-            let is_set = status.contains(field);
+            let is_set = status.lines().any(|line| line == field);
             self.note_lacking(if is_set { "set" } else { "" }, words);
         }
         let label = host::read_or_empty("/proc/self/attr/current");
@@ -300,8 +300,9 @@ fn may_make_cgroups(hierarchy: &Hierarchy) -> bool {
 
 /// Whether there is a program of this name.
 fn is_in_path(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders = path.as_bytes().split(|byte| *byte == b':');
+    let entry = sys::entry::variable(b"PATH=").unwrap_or_default();
+    let path = entry.as_bytes().strip_prefix(b"PATH=").unwrap_or_default();
+    let mut folders = path.split(|byte| *byte == b':');
     folders.any(|folder| {
         let file = [folder, b"/", name.as_bytes()].concat();
         nix::unistd::access(&*file, AccessFlags::X_OK).is_ok()

@@ -305,8 +305,7 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
 
     use crate::error::Doing;
 
-    let is_path = |entry: &OsString| entry.as_bytes().starts_with(b"PATH=");
-    let path = sys::entry::environment().into_iter().find(is_path);
+    let path = sys::entry::variable(b"PATH=");
     let program = Program::new(words, path.into_iter().collect())?;
     let (reader, writer) = sys::fd::pipe().doing("make a pipe")?;
     let steps = [LastStep::StandardError(writer.as_raw_fd())];

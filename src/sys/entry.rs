@@ -62,6 +62,11 @@ pub(crate) fn environment() -> Vec<OsString> {
     variables().into_iter().map(copy).collect()
 }
 
+/// The string of our environment that begins with `name` and its `=`.
+pub(crate) fn variable(name: &[u8]) -> Option<OsString> {
+    environment().into_iter().find(|entry| entry.as_encoded_bytes().starts_with(name))
+}
+
 /// The `argv` of a C `main`. Only the C runtime makes one: the field is private and there is no constructor.
 #[repr(transparent)]
 pub(crate) struct Argv(*const *const c_char);
