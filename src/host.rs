@@ -246,8 +246,13 @@ fn own_path(own: &str, controllers: &[String], root: &str, mountpoint: &Path) ->
         };
         same.then_some(path)
     });
-    let below = inside.and_then(|path| Path::new(path).strip_prefix(root).ok());
-    below.map_or_else(|| mountpoint.to_path_buf(), |path| mountpoint.join(path))
+    let root = root.strip_suffix('/').unwrap_or(root);
+    let below = inside.and_then(|path| path.strip_prefix(root));
+    let below = below.filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    below.map_or_else(
+        || mountpoint.to_path_buf(),
+        |rest| mountpoint.join(rest.strip_prefix('/').unwrap_or(rest)),
+    )
 }
 
 /// The name of a user in passwd(5); its number if it has none there.

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use super::undo::{Stack, Undo};
 use crate::error::{Error, Result};
-use crate::primitives::cgroup::{Cgroup, Limit, v2};
+use crate::primitives::cgroup::{self, Cgroup, Limit, v2};
 use crate::primitives::idmap::{self, Ids};
 use crate::primitives::{namespaces, user};
 use crate::spec::idmap::IdMap;
@@ -155,9 +155,7 @@ impl ParentStep {
 
 /// Makes the missing folders between `top` and `parent` in a v1 hierarchy; they go again if nobody else uses them.
 fn make_folders(top: &Path, parent: &Path, undo: &mut Stack) -> Result<()> {
-    let mut folder = top.to_path_buf();
-    for part in parent.strip_prefix(top).into_iter().flat_map(Path::components) {
-        folder.push(part);
+    for folder in cgroup::folders_between(top, parent) {
         match Cgroup::V1(folder.clone()).make() {
             Ok(()) => undo.push(Undo::RevertCgroups(v2::Change::Made(folder.clone()))),
             Err(error) if error.errno == Some(Errno::EEXIST) => {}

@@ -1,6 +1,7 @@
 //! Which cgroups a spec needs on this machine: decided for each controller, since a hybrid machine has some on the
 //! unified hierarchy and some on hierarchies of their own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::parent_step::ParentStep;
@@ -86,7 +87,9 @@ fn choose<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Result<&'a Hier
 /// one that may hold processes as well) and what is delegated to everybody else.
 fn parent(spec: &Spec, host: &Host, hierarchy: &Hierarchy, controllers: &[&str]) -> Result<PathBuf> {
     if let Some(parent) = &spec.resources.parent {
-        return Ok(hierarchy.mountpoint.join(parent.strip_prefix("/").unwrap_or(parent)));
+        // absolute, see spec/validate.rs: it would replace what it were joined to
+        let folder = [hierarchy.mountpoint.as_os_str(), parent.as_os_str()];
+        return Ok(folder.into_iter().collect::<OsString>().into());
     }
     match hierarchy.version {
         Version::V1 => Ok(hierarchy.own.clone()),

@@ -223,6 +223,14 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
     entries.filter(|entry| entry.kind == Kind::Folder).map(|entry| folder.join(entry.name)).collect()
 }
 
+/// The folders on the way from `top`, itself left out, to `parent` somewhere below it, which is the last.
+pub(crate) fn folders_between(top: &Path, parent: &Path) -> Vec<PathBuf> {
+    let upwards = parent.ancestors().take_while(|folder| *folder != top);
+    let mut found: Vec<_> = upwards.map(Path::to_path_buf).collect();
+    found.reverse();
+    found
+}
+
 /// The processes of one cgroup.
 fn processes(folder: &Path) -> Vec<i32> {
     let text = sys::file::read(&folder.join("cgroup.procs")).unwrap_or_default();

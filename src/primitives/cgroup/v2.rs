@@ -58,10 +58,8 @@ pub(crate) fn prepare_parent(
     controllers: &[&str],
     changed: &mut dyn FnMut(Change),
 ) -> Result<()> {
-    let mut folder = top.to_path_buf();
-    enable(&folder, controllers, folder == parent, changed)?;
-    for part in parent.strip_prefix(top).into_iter().flat_map(Path::components) {
-        folder.push(part);
+    enable(top, controllers, top == parent, changed)?;
+    for folder in super::folders_between(top, parent) {
         match nix::unistd::mkdir(&folder, nix::sys::stat::Mode::from_bits_truncate(0o755)) {
             Ok(()) => changed(Change::Made(folder.clone())),
             Err(Errno::EEXIST) => {}
