@@ -564,3 +564,108 @@ fn the_plan_shows_each_mount_and_nothing_is_touched() {
     assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{out}");
     assert!(!Path::new("/nowhere").exists());
 }
+
+#[test]
+fn devices_of_the_host_are_given_whole_and_nothing_else_is() {
+    require!(root, busybox);
+    let temp = Temp::new();
+    symlink("/dev/zero", temp.0.join("zero")).unwrap();
+    let link = format!("{}/zero:/etc/new/zero", temp.0.display());
+    for is_user in [false, true] {
+        let rootfs = rootfs(is_user);
+        let options =
+            ["--device", "/dev/zero:/dev/nothing", "--device", "/dev/full:/srv/full:rwm", "--device", &link];
+        let script = "stat -c '%n %t:%T' /dev/nothing /srv/full /etc/new/zero; head -c 3 /dev/nothing | wc -c; head -c 3 /etc/new/zero | wc -c
+            echo x 2>/dev/null >/srv/full || echo full; cat /proc/self/mountinfo";
+        let out = inside_of(is_user, &rootfs, &options, script).expect(0).out;
+        let want = "/dev/nothing 1:5\n/srv/full 1:7\n/etc/new/zero 1:5\n3\n3\nfull\n";
+        assert!(out.starts_with(want), "{out}");
+        assert!(!flags(&out, "/srv/full").contains("nodev"));
+        for (device, why) in [
+            ("/etc/passwd:/dev/x", "No such device (ENODEV)\n  hint: that is no device"),
+            ("/dev:/srv", "No such device (ENODEV)\n  hint: that is no device"),
+            (
+                "/dev/no-such",
+                "open /dev/no-such to mount it on /dev/no-such: No such file or directory (ENOENT)",
+            ),
+        ] {
+            let finished = inside_of(is_user, &rootfs, &["--device", device], "true").expect(125);
+            assert!(finished.err.contains(why), "{}", finished.err);
+        }
+        // A node of the image's or in a volume is no way to have one.
+        inside_of(is_user, &rootfs, &["-v", "/dev:/m"], "head -c 1 /m/zero").expect(1);
+    }
+}
+
+#[test]
+fn small_files_are_there_and_nowhere_else() {
+    require!(root, busybox);
+    for is_user in [false, true] {
+        let rootfs = rootfs(is_user);
+        fs::write(rootfs.path().join("etc/hosts"), "image\n").unwrap();
+        let options = ["--file", "/etc/hosts=127.0.0.1 a=b\n", "--file", "/new/empty=", "--read-only"];
+        let script = "cat /etc/hosts; stat -c '%n %s %a' /new/empty /etc/hosts; ls -A /dev | grep file; echo more >>/etc/hosts; tail -n 1 /etc/hosts";
+        let out = inside_of(is_user, &rootfs, &options, script).expect(0).out;
+        assert_eq!(out, "127.0.0.1 a=b\n/new/empty 0 644\n/etc/hosts 14 644\nmore\n");
+        assert_eq!(fs::read_to_string(rootfs.path().join("etc/hosts")).unwrap(), "image\n");
+        let large = format!("/srv/large={}", "x".repeat(100_000));
+        let out = inside_of(is_user, &rootfs, &["--file", &large], "wc -c </srv/large").expect(0).out;
+        assert_eq!(out, "100000\n");
+        let finished = inside_of(is_user, &rootfs, &["--file", "/srv=x"], "true").expect(125);
+        assert!(finished.err.contains("Is a directory (EISDIR)"), "{}", finished.err);
+    }
+}
+
+#[test]
+fn links_are_made_where_nothing_is() {
+    require!(root, busybox);
+    for is_user in [false, true] {
+        let (rootfs, outside) = (rootfs(is_user), source(is_user));
+        symlink(&outside.0, rootfs.path().join("etc/out")).unwrap();
+        fs::write(rootfs.path().join("etc/file"), "").unwrap();
+        let before = snapshot(&outside.0);
+        let script = "for at in /link /etc/new/link /etc/out/link; do readlink $at; done";
+        let options =
+            ["--symlink", "/link=/etc", "--symlink", "/etc/new/link=../x", "--symlink", "/etc/out/link=y"];
+        for _ in 0..2 {
+            let out = inside_of(is_user, &rootfs, &options, script).expect(0).out;
+            assert_eq!(out, "/etc\n../x\ny\n", "and once more, where they are already");
+        }
+        assert_eq!(snapshot(&outside.0), before);
+        for place in ["/etc/file", "/link", "/srv"] {
+            let finished =
+                inside_of(is_user, &rootfs, &["--symlink", &format!("{place}=z")], "true").expect(125);
+            assert!(finished.err.contains("File exists (EEXIST)"), "{}", finished.err);
+        }
+        let out =
+            inside_of(is_user, &rootfs, &["--ephemeral", "--symlink", "/srv/gone=z"], "readlink /srv/gone");
+        assert_eq!(out.expect(0).out, "z\n");
+        assert!(rootfs.path().join("srv/gone").symlink_metadata().is_err());
+    }
+}
+
+#[test]
+fn the_root_has_the_propagation_that_is_asked_for() {
+    require!(root, busybox);
+    let (rootfs, temp) = (Rootfs::new(), source(false));
+    let volume = format!("{}:/m:rslave", temp.0.display());
+    for (mode, want) in [
+        ("", "master"),
+        ("rslave", "master"),
+        ("private", ""),
+        ("rprivate", ""),
+        ("shared", "shared"),
+        ("unbindable", "unbindable"),
+    ] {
+        let words = if mode.is_empty() { vec![] } else { vec!["--rootfs-propagation", mode] };
+        let words =
+            [&["--rootfs", rootfs.arg(), "-v", &volume][..], &words, &["--", "cat", "/proc/self/mountinfo"]]
+                .concat();
+        let command = launcher(&words);
+        let mut host = on_a_shared_host("exec \"$@\"");
+        let finished = run(host.arg("sh").arg(command.get_program()).args(command.get_args())).expect(0);
+        let found = propagation(&finished.out, "/");
+        assert!(found.split(' ').any(|word| word == want), "{mode}: {found}");
+        assert_eq!(propagation(&finished.out, "/m"), "master", "{mode}: a mount has its own");
+    }
+}

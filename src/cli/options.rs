@@ -128,6 +128,10 @@ options! {
     Volume      'v' "volume"       "SRC:DST[:OPT]" Container "show a file or folder of the host inside; repeatable";
     Mount       '-' "mount"        "KEY=VALUE,..." Container "mount a bind, tmpfs, proc, ... as docker does; repeatable";
     Tmpfs       '-' "tmpfs"        "DST[:OPT]"     Container "mount an empty folder in memory; repeatable";
+    Device      '-' "device"       "HOST[:DST]"    Container "give a device of the host; repeatable";
+    File        '-' "file"         "DST=TEXT"      Container "a small file with this text; repeatable";
+    Symlink     '-' "symlink"      "DST=TARGET"    Container "make a symbolic link; repeatable";
+    RootfsPropagation '-' "rootfs-propagation" "MODE" Container "mounts that come or go later: slave (default), private, ...";
     ShmSize     '-' "shm-size"     "SIZE"          Container "size of /dev/shm, default 64m";
     Name        '-' "name"         "NAME"          Container "name of the container: its cgroup, its default hostname";
     Hostname    'h' "hostname"     "NAME"          Container "hostname inside";

@@ -119,10 +119,19 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
     match option.id {
         Id::Name => spec.name = Some(value.to_owned()),
         Id::Hostname => spec.hostname = Some(value.to_owned()),
-        Id::Volume | Id::Mount | Id::Tmpfs => {
+        Id::RootfsPropagation => {
+            let propagation = mount_grammar::parse_propagation(value);
+            spec.propagation = Some(
+                propagation.ok_or_else(|| wrong(option, value, "wanted is slave, private and the like"))?,
+            );
+        }
+        Id::Volume | Id::Mount | Id::Tmpfs | Id::Device | Id::File | Id::Symlink => {
             let parse = match option.id {
                 Id::Volume => mount_grammar::parse_volume,
                 Id::Mount => mount_grammar::parse_mount,
+                Id::Device => mount_grammar::parse_device,
+                Id::File => mount_grammar::parse_file,
+                Id::Symlink => mount_grammar::parse_symlink,
                 _ => mount_grammar::parse_tmpfs,
             };
             mount::insert(&mut spec.mounts, parse(value).map_err(say)?);
@@ -292,7 +301,9 @@ mod tests {
                 Id::Rootfs | Id::Workdir | Id::CgroupParent => "/x",
                 Id::Cpus | Id::CpuWeight | Id::PidsLimit | Id::CpusetCpus | Id::CpusetMems => "1",
                 Id::Memory | Id::ShmSize => "1m",
-                Id::Volume => "/a:/b",
+                Id::Volume | Id::Device => "/a:/b",
+                Id::File | Id::Symlink => "/a=b",
+                Id::RootfsPropagation => "rprivate",
                 Id::Mount => "src=/a,dst=/b",
                 Id::Tmpfs => "/b",
                 Id::OomScoreAdj => "500",
@@ -377,6 +388,9 @@ mod tests {
             ("--cgroup ../x=1", "--cgroup ../x=1: "),
             ("-v data:/x", "--volume data:/x: there are no volumes by name"),
             ("--mount type=nfs,dst=/x", "--mount type=nfs,dst=/x: type=nfs: wanted is"),
+            ("--device /a:/b:r", "--device /a:/b:r: devices are given whole"),
+            ("--file x", "--file x: wanted is"),
+            ("--rootfs-propagation up", "--rootfs-propagation up: wanted is"),
             ("--tmpfs x", "--tmpfs x: the place inside"),
             ("--overlay /a:/b", "--overlay takes the place of --rootfs"),
             ("--overlay-upper /a", "an upper folder needs a work folder"),

@@ -11,7 +11,7 @@ use crate::error::{Doing, Error, Result};
 use crate::primitives::mounts::{KernelFolder, Opened};
 use crate::primitives::{dev, mounts, namespaces, overlay, rootfs, user};
 use crate::spec::caps::CapSet;
-use crate::spec::mount::{Layers, Mount, Source};
+use crate::spec::mount::{Flags, Layers, Mount, Source};
 use crate::spec::namespaces::{Kind, TimeOffsets};
 use crate::spec::sysctl::Sysctl;
 use crate::spec::user::{Identity, Principal, User};
@@ -64,6 +64,8 @@ pub(crate) enum ChildStep {
     KeepRoot,
     /// Mounts something beneath the rootfs.
     Mount(Mount),
+    /// Sets which mounts come in and go out of the rootfs later.
+    SetPropagation(Flags),
     /// Fills /dev.
     PopulateDev,
     /// Makes the rootfs `/`.
@@ -138,7 +140,8 @@ impl Display for ChildStep {
             Self::MountOverlay { layers, in_memory } => overlay_words(f, layers, *in_memory),
             Self::ForbidDevices => f.write_str("make the rootfs nodev"),
             Self::KeepRoot => f.write_str("keep the host's root"),
-            Self::OpenSource(Mount { source: Source::Host(path), target, .. }) => {
+            Self::SetPropagation(flags) => write!(f, "make the rootfs {flags}"),
+            Self::OpenSource(Mount { source: Source::Host(path) | Source::Device(path), target, .. }) => {
                 write!(f, "open {} to mount it on {target}", path.display())
             }
             Self::OpenSource(Mount { source: Source::Overlay(layers), target, .. }) => {
@@ -215,9 +218,16 @@ impl ChildStep {
                 match index.map(|index| context.sources.swap_remove(index).1) {
                     Some(Some(source)) => mounts::show(root(context)?, mount, &source),
                     Some(None) => Ok(()),
-                    None => mounts::perform(root(context)?, mount),
+                    None => match &mount.source {
+                        Source::Text(text) => {
+                            mounts::show_text(root(context)?, opened(context.dev.as_ref())?, mount, text)
+                        }
+                        Source::Link(to) => mounts::make_link(root(context)?, &mount.target, to),
+                        _ => mounts::perform(root(context)?, mount),
+                    },
                 }
             }
+            Self::SetPropagation(flags) => mounts::set_propagation_of(root(context)?, *flags),
             Self::PopulateDev => {
                 context.dev = Some(dev::populate(root(context)?)?);
                 Ok(())

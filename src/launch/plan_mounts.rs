@@ -88,6 +88,13 @@ impl Planner<'_> {
         if !self.spec.privileged {
             steps.push(ChildStep::ForbidDevices); // before /dev is mounted, where they must work
         }
+        let propagation = self.spec.propagation.map(ChildStep::SetPropagation);
+        let (before, after) = if self.spec.propagation.is_some_and(|flags| flags.has(Flags::SHARED)) {
+            (None, propagation)
+        } else {
+            (propagation, None)
+        };
+        steps.extend(before); // before the mounts, which have their own
         self.mount_all(users, maps, v1_controllers, steps);
         if self.spec.read_only {
             steps.push(ChildStep::MakeRootReadOnly); // after the mounts: their folders may have to be made
@@ -99,6 +106,7 @@ impl Planner<'_> {
             steps.push(ChildStep::Mask(&MASKED));
         }
         steps.push(ChildStep::PivotRoot); // after all mounts: their sources are the host's
+        steps.extend(after); // what is shared cannot be pivoted
         Ok(())
     }
 
@@ -145,7 +153,7 @@ impl Planner<'_> {
                 mount.flags = mount.flags.with(Flags::NODEV); // which devices there are is said by other options
             }
             match &mut mount.source {
-                Source::Host(path) => self.make_absolute(std::slice::from_mut(path)),
+                Source::Host(path) | Source::Device(path) => self.make_absolute(std::slice::from_mut(path)),
                 Source::Overlay(layers) => self.complete(layers),
                 // Another /proc is not masked, but can do without all that has to be; Linux 5.8.
                 Source::New { kind: "proc", data } if mount.target != "/proc" && !self.spec.privileged => {

@@ -44,9 +44,13 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
             Err(error) => return Err(error.within(path.display())),
         }
     }
-    let (Source::Host(_), Some(handle)) = (&mount.source, handles.first()) else {
+    let (Source::Host(_) | Source::Device(_), Some(handle)) = (&mount.source, handles.first()) else {
         return Ok(Some(Opened { handles, is_detached: false }));
     };
+    let kind = nix::sys::stat::fstat(handle).doing("look at it")?.st_mode & libc::S_IFMT;
+    if matches!(mount.source, Source::Device(_)) && ![libc::S_IFCHR, libc::S_IFBLK].contains(&kind) {
+        return Err(Error::os("", Errno::ENODEV).hint("that is no device; for files and folders: --volume"));
+    }
     match sys::mount::clone_tree(handle.as_fd(), c"", !mount.flags.has(Flags::ALONE)) {
         Ok(handle) => Ok(Some(Opened { handles: vec![handle], is_detached: true })),
         // Before Linux 5.2. What is shared would not be by then.
@@ -108,11 +112,55 @@ fn finish(tree: BorrowedFd<'_>, flags: Flags) -> Result<()> {
     if !added.is_empty() {
         add_flags_to_tree(tree, added)?;
     }
+    set_propagation_of(tree, flags)
+}
+
+/// Sets what comes in and goes out of a mount later, if the flags say anything about it.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn set_propagation_of(tree: BorrowedFd<'_>, flags: Flags) -> Result<()> {
     let propagation = flags.0 & Flags::PROPAGATION.with(Flags::RECURSIVE).0;
     if propagation == 0 {
         return Ok(());
     }
     set_propagation(tree, MsFlags::from_bits_truncate(libc::c_ulong::from(propagation)))
+}
+
+/// Shows a file with this text, which has no name anywhere and is not written to the rootfs: it is made in `dev`, ours.
+///
+/// # Errors
+/// There is no place for it, or no memory.
+pub(crate) fn show_text(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, mount: &Mount, text: &str) -> Result<()> {
+    const NAME: &CStr = c"file";
+    let target = super::target::open(root, &mount.target, false)?;
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_WRONLY;
+    let file = sys::fd::open_at(dev, NAME, flags).doing("make the file")?;
+    let mut left = text.as_bytes();
+    while !left.is_empty() {
+        let written = nix::unistd::write(&file, left).doing("write to it")?;
+        left = left.get(written..).unwrap_or_default();
+    }
+    // The descriptor would keep it writable, and the mount from becoming read-only.
+    drop(file);
+    let file = sys::fd::open_at(dev, NAME, OFlag::O_PATH | OFlag::O_NOFOLLOW).doing("open it again")?;
+    let tree = bind_to(file.as_fd(), target.as_fd())?;
+    nix::unistd::unlinkat(dev, NAME, nix::unistd::UnlinkatFlags::NoRemoveDir).doing("remove its name")?;
+    finish(tree.as_fd(), mount.flags)
+}
+
+/// Makes a symbolic link where nothing is; one to the same is as good.
+///
+/// # Errors
+/// Something else is there, or it cannot be made.
+pub(crate) fn make_link(root: BorrowedFd<'_>, path: &str, to: &str) -> Result<()> {
+    let Some((parent, name)) = path.rsplit_once('/') else { return Ok(()) };
+    let parent = if parent.is_empty() { None } else { Some(super::target::open(root, parent, true)?) };
+    let parent = parent.as_ref().map_or(root, AsFd::as_fd);
+    match nix::unistd::symlinkat(to, parent, name) {
+        Err(Errno::EEXIST) if nix::fcntl::readlinkat(parent, name).is_ok_and(|found| found == to) => Ok(()),
+        result => result.doing(""),
+    }
 }
 
 /// Performs one mount of a new file system; its target is made if it is missing.
@@ -133,7 +181,8 @@ pub(crate) fn perform(root: BorrowedFd<'_>, mount: &Mount) -> Result<()> {
             Ok(()) => Ok(()),
         },
         Source::Host(path) => bind(target.as_fd(), path, mount.flags),
-        Source::Overlay(_) => Ok(()), // only users have one, whose layers are opened before
+        // Only users have these; see the step.
+        Source::Overlay(_) | Source::Device(_) | Source::Text(_) | Source::Link(_) => Ok(()),
         Source::SysfsOrHosts => match mount_new(target.as_fd(), "sysfs", mount.flags, "") {
             Err(Errno::EPERM) => bind(target.as_fd(), Path::new("/sys"), mount.flags),
             result => result.doing(""),

@@ -17,7 +17,7 @@ pub(crate) mod validate;
 use std::path::PathBuf;
 
 use idmap::Mapping;
-use mount::{Layers, Mount};
+use mount::{Flags, Layers, Mount};
 use namespaces::{Namespaces, TimeOffsets};
 use process::Process;
 use resources::Resources;
@@ -39,6 +39,8 @@ pub(crate) struct Spec {
     pub(crate) read_only: bool,
     /// What is mounted besides /proc and the like, parents before children.
     pub(crate) mounts: Vec<Mount>,
+    /// What mounts come and go later below `/`; a slave of the host's if nothing is said.
+    pub(crate) propagation: Option<Flags>,
     /// Size of /dev/shm in bytes.
     pub(crate) shm_size: Option<u64>,
     /// Host name; needs a UTS namespace of its own.

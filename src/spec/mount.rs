@@ -15,6 +15,12 @@ pub(crate) enum Source {
     },
     /// What the host has at this path; with everything mounted below it, unless [`Flags::ALONE`].
     Host(PathBuf),
+    /// A device of the host, and nothing else.
+    Device(PathBuf),
+    /// A file of ours with this text.
+    Text(String),
+    /// A symbolic link to this.
+    Link(String),
     /// An overlay of folders of the host.
     Overlay(Layers),
     /// A new sysfs; where the kernel refuses one in a user namespace, because it would show more than the /sys that
@@ -152,6 +158,20 @@ const WORDS: [(Flags, &str); 15] = [
     (Flags::OPTIONAL, "optional"),
 ];
 
+impl Display for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut left, mut separator) = (*self, "");
+        for (flags, word) in WORDS {
+            if left.has(flags) {
+                left = left.without(flags);
+                write!(f, "{separator}{word}")?;
+                separator = ",";
+            }
+        }
+        Ok(())
+    }
+}
+
 /// One mount beneath the rootfs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mount {
@@ -167,7 +187,7 @@ impl Mount {
     /// What of the host's is shown.
     pub(crate) fn host_paths(&self) -> &[PathBuf] {
         match &self.source {
-            Source::Host(path) => std::slice::from_ref(path),
+            Source::Host(path) | Source::Device(path) => std::slice::from_ref(path),
             Source::Overlay(layers) => &layers.paths,
             _ => &[],
         }
@@ -179,27 +199,20 @@ impl Display for Mount {
         match &self.source {
             Source::New { kind, .. } => write!(f, "mount {kind} on {}", self.target)?,
             Source::Host(path) => write!(f, "mount {} on {}", path.display(), self.target)?,
+            Source::Device(path) => write!(f, "mount the device {} on {}", path.display(), self.target)?,
+            Source::Text(text) => write!(f, "mount a file of {} bytes on {}", text.len(), self.target)?,
+            Source::Link(to) => return write!(f, "make the link {} to {to}", self.target),
             Source::Overlay(layers) => write!(f, "mount overlay {layers} on {}", self.target)?,
             Source::SysfsOrHosts => write!(f, "mount sysfs, or bind the host's, on {}", self.target)?,
         }
-        let (mut left, mut words) = (self.flags, String::new());
-        for (flags, word) in WORDS {
-            if left.has(flags) {
-                left = left.without(flags);
-                words.push(',');
-                words.push_str(word);
-            }
-        }
+        let mut words = self.flags.to_string();
         if let Source::New { data, .. } = &self.source
             && !data.is_empty()
         {
-            words.push(',');
+            words.push_str(if words.is_empty() { "" } else { "," });
             words.push_str(data);
         }
-        match words.get(1..) {
-            Some(words) => write!(f, " ({words})"),
-            None => Ok(()),
-        }
+        if words.is_empty() { Ok(()) } else { write!(f, " ({words})") }
     }
 }
 

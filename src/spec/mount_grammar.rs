@@ -146,6 +146,44 @@ fn short(kind: &str, source: &str, target: &str, options: Option<&str>) -> Resul
     draft.finish()
 }
 
+/// `HOST[:PLACE[:rwm]]`.
+///
+/// # Errors
+/// Says what is wrong.
+pub(crate) fn parse_device(text: &str) -> Result<Mount, Fault> {
+    let mut parts = text.split(':');
+    let source = parts.next().unwrap_or_default();
+    let target = clean(parts.next().unwrap_or(source))?;
+    if parts.any(|mode| mode != "rwm") {
+        return Err(
+            "devices are given whole (rwm): launcher keeps no list of what may be done with them".into()
+        );
+    }
+    let flags = Flags::NOSUID.with(Flags::NOEXEC).with(Flags::DEV).with(Flags::ALONE).with(PRIVATE);
+    Ok(Mount { source: Source::Device(source.into()), target, flags })
+}
+
+/// `PLACE=TEXT`, a file.
+///
+/// # Errors
+/// Says what is wrong.
+pub(crate) fn parse_file(text: &str) -> Result<Mount, Fault> {
+    let (target, text) = text.split_once('=').ok_or("wanted is PLACE=TEXT")?;
+    Ok(Mount { source: Source::Text(text.to_owned()), target: clean(target)?, flags: Flags::INERT })
+}
+
+/// `PLACE=TARGET`, a link.
+///
+/// # Errors
+/// Says what is wrong.
+pub(crate) fn parse_symlink(text: &str) -> Result<Mount, Fault> {
+    let Mount { source, target, flags } = parse_file(text)?;
+    match source {
+        Source::Text(to) if !to.is_empty() => Ok(Mount { source: Source::Link(to), target, flags }),
+        _ => Err("wanted is PLACE=TARGET".into()),
+    }
+}
+
 /// Podman's places that programs write to, each in memory unless something else is mounted there.
 pub(crate) fn add_writable(mounts: &mut Vec<Mount>) {
     for (target, data) in [("/run", "mode=755"), ("/tmp", "mode=1777"), ("/var/tmp", "mode=1777")] {
@@ -421,6 +459,33 @@ mod tests {
         ] {
             assert_eq!(shown(parse_mount(text)), want, "{text}");
         }
+    }
+
+    #[test]
+    fn devices_files_and_links() {
+        for (text, want) in [
+            ("/dev/kvm", "mount the device /dev/kvm on /dev/kvm (nosuid,noexec,rprivate,nothing below)"),
+            ("/dev/a:/dev/b", "mount the device /dev/a on /dev/b (nosuid,noexec,rprivate,nothing below)"),
+            ("/dev/a:/b:rwm", "mount the device /dev/a on /b (nosuid,noexec,rprivate,nothing below)"),
+            (
+                "/dev/a:/b:r",
+                "devices are given whole (rwm): launcher keeps no list of what may be done with them",
+            ),
+            ("/dev/a:b", "the place inside is an absolute path without .., and not /: not b"),
+            ("", "the place inside is an absolute path without .., and not /: not "),
+        ] {
+            assert_eq!(shown(parse_device(text)), want, "{text}");
+        }
+        for (text, want) in [
+            ("/a=b=c", "mount a file of 3 bytes on /a (nosuid,nodev,noexec)"),
+            ("/a=", "mount a file of 0 bytes on /a (nosuid,nodev,noexec)"),
+            ("/a", "wanted is PLACE=TEXT"),
+            ("a=b", "the place inside is an absolute path without .., and not /: not a"),
+        ] {
+            assert_eq!(shown(parse_file(text)), want, "{text}");
+        }
+        assert_eq!(shown(parse_symlink("/a=../b")), "make the link /a to ../b");
+        assert_eq!(shown(parse_symlink("/a=")), "wanted is PLACE=TARGET");
     }
 
     #[test]

@@ -96,8 +96,8 @@ fn read_only_needs_rootfs(spec: &Spec) -> Option<String> {
 
 /// Missing mount points would be made on the host's root.
 fn mounts_need_rootfs(spec: &Spec) -> Option<String> {
-    ((!spec.mounts.is_empty() || spec.shm_size.is_some()) && spec.rootfs.is_none())
-        .then(|| "--volume, --mount, --tmpfs and --shm-size need --rootfs".into())
+    let has_any = !spec.mounts.is_empty() || spec.shm_size.is_some() || spec.propagation.is_some();
+    (has_any && spec.rootfs.is_none()).then(|| "what is mounted or made inside needs --rootfs".into())
 }
 
 /// Memory or a folder; and there must be something to write over.
