@@ -9,7 +9,7 @@ use super::{Command, process, security, text, wrong};
 use crate::error::{Error, Result};
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{self, Mapping};
-use crate::spec::mount::Layers;
+use crate::spec::mount::{Layers, Source};
 use crate::spec::namespaces::{self, Kind, Placement};
 use crate::spec::{Spec, mount, mount_grammar, resources, size, sysctl, validate};
 
@@ -39,7 +39,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
     let mut words = Words::new(words, Grammar::Run);
     let mut command = RunCommand { spec: Spec::default(), dry_run: false };
     let mut has_tmpfs = false;
-    let (mut lower, mut upper, mut work) = (Vec::new(), None, None);
+    let (mut lower, mut upper, mut work) = (Vec::new(), PathBuf::new(), PathBuf::new());
     let mut caps = Caps { added: CapSet::NONE, dropped: CapSet::NONE };
     loop {
         match words.next()? {
@@ -49,8 +49,8 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
                 Id::DryRun => command.dry_run = true,
                 Id::ReadOnlyTmpfs => has_tmpfs = true,
                 Id::Overlay => lower = mount_grammar::parse_layers(&text(option, value.unwrap_or_default())?),
-                Id::OverlayUpper => upper = value.map(Into::into),
-                Id::OverlayWork => work = value.map(Into::into),
+                Id::OverlayUpper => upper = value.unwrap_or_default().into(),
+                Id::OverlayWork => work = value.unwrap_or_default().into(),
                 Id::CapAdd => caps.added = caps.added.with(capability(option, value.unwrap_or_default())?),
                 Id::CapDrop => {
                     caps.dropped = caps.dropped.with(capability(option, value.unwrap_or_default())?);
@@ -77,18 +77,13 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
 }
 
 /// Puts the layers of the root into the spec: the topmost is its rootfs.
-fn lay_over(
-    spec: &mut Spec,
-    mut lower: Vec<PathBuf>,
-    upper: Option<PathBuf>,
-    work: Option<PathBuf>,
-) -> Result<()> {
+fn lay_over(spec: &mut Spec, mut lower: Vec<PathBuf>, upper: PathBuf, work: PathBuf) -> Result<()> {
     if !lower.is_empty() {
         if spec.rootfs.replace(lower.remove(0)).is_some() {
             return Err(Error::new("--overlay takes the place of --rootfs"));
         }
         // What nothing is written to is not written to, if it is one folder or several.
-        spec.read_only |= lower.is_empty() && upper.is_none() && !spec.ephemeral;
+        spec.read_only |= lower.is_empty() && upper.as_os_str().is_empty() && !spec.ephemeral;
     }
     spec.layers = Layers::new(lower, upper, work).map_err(Error::new)?;
     Ok(())
@@ -130,8 +125,8 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
                 Id::Volume => mount_grammar::parse_volume,
                 Id::Mount => mount_grammar::parse_mount,
                 Id::Device => mount_grammar::parse_device,
-                Id::File => mount_grammar::parse_file,
-                Id::Symlink => mount_grammar::parse_symlink,
+                Id::File => |text: &str| mount_grammar::parse_content(text, Source::Text),
+                Id::Symlink => |text: &str| mount_grammar::parse_content(text, Source::Link),
                 _ => mount_grammar::parse_tmpfs,
             };
             mount::insert(&mut spec.mounts, parse(value).map_err(say)?);

@@ -9,7 +9,7 @@ use nix::sched::CloneFlags;
 use super::plan_idmap::Maps;
 use crate::error::{Doing, Error, Result};
 use crate::primitives::mounts::{KernelFolder, Opened};
-use crate::primitives::{dev, mounts, namespaces, overlay, rootfs, user};
+use crate::primitives::{dev, mounts, namespaces, overlay, rootfs, target, user};
 use crate::spec::caps::CapSet;
 use crate::spec::mount::{Flags, Layers, Mount, Source};
 use crate::spec::namespaces::{Kind, TimeOffsets};
@@ -222,7 +222,7 @@ impl ChildStep {
                         Source::Text(text) => {
                             mounts::show_text(root(context)?, opened(context.dev.as_ref())?, mount, text)
                         }
-                        Source::Link(to) => mounts::make_link(root(context)?, &mount.target, to),
+                        Source::Link(to) => target::make_link(root(context)?, &mount.target, to),
                         _ => mounts::perform(root(context)?, mount),
                     },
                 }

@@ -146,7 +146,9 @@ impl Planner<'_> {
     fn users(&self) -> Result<Vec<Mount>> {
         let mut mounts = Vec::new();
         for mount in &self.spec.mounts {
-            self.check(mount)?;
+            if let Some(why) = self.fault_of(mount) {
+                return Err(Error::new(format_args!("{mount}: {why}")));
+            }
             let mut mount = mount.clone();
             mount.flags = mount.flags.with(Flags::FOLLOW);
             if !self.spec.privileged && !mount.flags.has(Flags::DEV) {
@@ -179,29 +181,32 @@ impl Planner<'_> {
         }
     }
 
-    /// Refuses what would show what is masked, or hide it where the mask is laid.
-    fn check(&self, mount: &Mount) -> Result<()> {
-        let say = |why: &str| Err(Error::new(format_args!("{mount}: {why}")));
+    /// Why a mount is refused: it would show what is masked, or hide it where the mask is laid.
+    fn fault_of(&self, mount: &Mount) -> Option<&'static str> {
         match mount.source {
             Source::New { kind: "cgroup2", .. } if !self.is_new(Kind::Cgroup) => {
-                return say("without a cgroup namespace it would be the host's");
+                return Some("without a cgroup namespace it would be the host's");
             }
-            _ if self.spec.privileged => return Ok(()),
+            _ if self.spec.privileged => return None,
             Source::New { kind: "sysfs", .. } if mount.target != "/sys" => {
-                return say("only on /sys are the host's secrets in it masked");
+                return Some("only on /sys are the host's secrets in it masked");
             }
             _ => {}
         }
-        for folder in MASKED.iter().chain([&PROTECTED_PROC]) {
-            for name in folder.names {
-                let masked = format!("{}/{}", folder.path, name.to_string_lossy());
-                let rest = mount.target.strip_prefix(masked.trim_end_matches('/'));
-                if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-                    return say("that place is masked, or read-only; --privileged leaves it alone");
-                }
-            }
-        }
-        Ok(())
+        let is_covered = |folder: &KernelFolder| {
+            let below = mount.target.strip_prefix(folder.path).and_then(|rest| rest.strip_prefix('/'));
+            folder.names.iter().any(|name| {
+                let name = name.to_bytes();
+                let rest = below
+                    .and_then(|below| below.as_bytes().strip_prefix(name.strip_suffix(b"/").unwrap_or(name)));
+                rest.is_some_and(|rest| rest.first().is_none_or(|next| *next == b'/'))
+            })
+        };
+        MASKED
+            .iter()
+            .chain([&PROTECTED_PROC])
+            .any(is_covered)
+            .then_some("that place is masked, or read-only; --privileged leaves it alone")
     }
 
     /// /proc: fresh for a new PID namespace; without one a user namespace gets only what the host shows.

@@ -23,7 +23,7 @@ pub(crate) mod rootfs;
 #[cfg(feature = "container")]
 pub(crate) mod seccomp;
 #[cfg(feature = "container")]
-mod target;
+pub(crate) mod target;
 #[cfg(feature = "container")]
 pub(crate) mod trials;
 #[cfg(feature = "container")]

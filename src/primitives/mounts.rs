@@ -32,6 +32,7 @@ pub(crate) struct Opened {
 ///
 /// # Errors
 /// It is missing, or the kernel refuses.
+#[inline(never)]
 pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
     let mut handles = Vec::new();
     for path in mount.host_paths() {
@@ -47,7 +48,7 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
     let (Source::Host(_) | Source::Device(_), Some(handle)) = (&mount.source, handles.first()) else {
         return Ok(Some(Opened { handles, is_detached: false }));
     };
-    let kind = nix::sys::stat::fstat(handle).doing("look at it")?.st_mode & libc::S_IFMT;
+    let kind = sys::fd::kind_of(handle.as_fd()).doing("look at it")?;
     if matches!(mount.source, Source::Device(_)) && ![libc::S_IFCHR, libc::S_IFBLK].contains(&kind) {
         return Err(Error::os("", Errno::ENODEV).hint("that is no device; for files and folders: --volume"));
     }
@@ -84,9 +85,10 @@ pub(super) fn open_host(path: &Path) -> Result<OwnedFd> {
 ///
 /// # Errors
 /// There is no place for it, or the kernel refuses.
+#[inline(never)]
 pub(crate) fn show(root: BorrowedFd<'_>, mount: &Mount, source: &Opened) -> Result<()> {
     let Some(handle) = source.handles.first().map(AsFd::as_fd) else { return Ok(()) };
-    let kind = nix::sys::stat::fstat(handle).doing("look at the source")?.st_mode & libc::S_IFMT;
+    let kind = sys::fd::kind_of(handle).doing("look at it")?;
     let target = super::target::open(root, &mount.target, kind == libc::S_IFDIR)?;
     if let Source::Overlay(layers) = &mount.source {
         return super::overlay::mount(target.as_fd(), &source.handles, layers, ms_flags(mount.flags));
@@ -131,6 +133,7 @@ pub(crate) fn set_propagation_of(tree: BorrowedFd<'_>, flags: Flags) -> Result<(
 ///
 /// # Errors
 /// There is no place for it, or no memory.
+#[inline(never)]
 pub(crate) fn show_text(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, mount: &Mount, text: &str) -> Result<()> {
     const NAME: &CStr = c"file";
     let target = super::target::open(root, &mount.target, false)?;
@@ -147,20 +150,6 @@ pub(crate) fn show_text(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, mount: &Mount
     let tree = bind_to(file.as_fd(), target.as_fd())?;
     nix::unistd::unlinkat(dev, NAME, nix::unistd::UnlinkatFlags::NoRemoveDir).doing("remove its name")?;
     finish(tree.as_fd(), mount.flags)
-}
-
-/// Makes a symbolic link where nothing is; one to the same is as good.
-///
-/// # Errors
-/// Something else is there, or it cannot be made.
-pub(crate) fn make_link(root: BorrowedFd<'_>, path: &str, to: &str) -> Result<()> {
-    let Some((parent, name)) = path.rsplit_once('/') else { return Ok(()) };
-    let parent = if parent.is_empty() { None } else { Some(super::target::open(root, parent, true)?) };
-    let parent = parent.as_ref().map_or(root, AsFd::as_fd);
-    match nix::unistd::symlinkat(to, parent, name) {
-        Err(Errno::EEXIST) if nix::fcntl::readlinkat(parent, name).is_ok_and(|found| found == to) => Ok(()),
-        result => result.doing(""),
-    }
 }
 
 /// Performs one mount of a new file system; its target is made if it is missing.

@@ -72,7 +72,8 @@ fn overlay_of(handles: &[OwnedFd], layers: &Layers, in_memory: bool) -> std::res
     let mut options = "lowerdir=lower".to_owned();
     for (index, handle) in handles.iter().enumerate() {
         let name = index.to_string();
-        nix::unistd::symlinkat(&*handle_path(handle.as_fd()), nix::fcntl::AT_FDCWD, name.as_str())?;
+        let link = CString::new(name.as_str()).map_err(|_| Errno::EINVAL)?;
+        nix::unistd::symlinkat(&*handle_path(handle.as_fd()), nix::fcntl::AT_FDCWD, &*link)?;
         add(&mut options, &name, index, layers);
     }
     if in_memory {

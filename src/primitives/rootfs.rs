@@ -60,8 +60,7 @@ fn walk(root: BorrowedFd<'_>, path: &Path, kind: Wanted) -> std::result::Result<
             Component::ParentDir | Component::Prefix(_) => return Err(Errno::EXDEV),
         };
         place = sys::fd::open_at(place.as_fd(), &name, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
-        let found = nix::sys::stat::fstat(&place)?;
-        if found.st_mode & libc::S_IFMT == libc::S_IFLNK {
+        if sys::fd::kind_of(place.as_fd())? == libc::S_IFLNK {
             return Err(Errno::ELOOP);
         }
     }

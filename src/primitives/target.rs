@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
+use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use crate::error::{Error, Result};
@@ -26,7 +26,19 @@ const LINKS: usize = 40;
 /// The path leads to `/`, through a link of /proc, or to a file where a folder is mounted and the reverse; or something
 /// cannot be made, as in what is mounted read-only: a missing place is never made in the source of such a mount.
 pub(crate) fn open(root: BorrowedFd<'_>, path: &str, is_folder: bool) -> Result<OwnedFd> {
-    find(root, path, is_folder).map_err(|errno| explain(errno, is_folder))
+    find(root, path, is_folder, None).map_err(|errno| explain(errno, is_folder))
+}
+
+/// Makes a symbolic link to `to` where nothing is; one to the same is as good.
+///
+/// # Errors
+/// As [`open`]; or something else is there.
+pub(crate) fn make_link(root: BorrowedFd<'_>, path: &str, to: &str) -> Result<()> {
+    let to = super::rootfs::c_path(to)?;
+    find(root, path, true, Some(&to)).map(drop).map_err(|errno| match errno {
+        Errno::EEXIST => Error::os("", errno),
+        _ => explain(errno, true),
+    })
 }
 
 /// Says why a place cannot be used.
@@ -42,7 +54,12 @@ fn explain(errno: Errno, is_folder: bool) -> Error {
 }
 
 /// Goes down component by component; the kernel never follows a link.
-fn find(root: BorrowedFd<'_>, path: &str, is_folder: bool) -> std::result::Result<OwnedFd, Errno> {
+fn find(
+    root: BorrowedFd<'_>,
+    path: &str,
+    is_folder: bool,
+    link: Option<&CStr>,
+) -> std::result::Result<OwnedFd, Errno> {
     // The names to go, the next one last; and the folders that we came through.
     let (mut left, mut way) = (Vec::new(), Vec::<OwnedFd>::new());
     push(&mut left, path.as_bytes())?;
@@ -54,6 +71,17 @@ fn find(root: BorrowedFd<'_>, path: &str, is_folder: bool) -> std::result::Resul
         }
         let here = way.last().map_or(root, AsFd::as_fd);
         let open = || sys::fd::open_at(here, &name, OFlag::O_PATH | OFlag::O_NOFOLLOW);
+        if let (true, Some(to)) = (left.is_empty(), link) {
+            return match nix::unistd::symlinkat(to, here, &*name) {
+                Err(Errno::EEXIST)
+                    if sys::fd::target_of(here, &name)
+                        .is_ok_and(|found| found.as_bytes() == to.to_bytes()) =>
+                {
+                    open()
+                }
+                result => result.and_then(|()| open()),
+            };
+        }
         let place = match open() {
             Err(Errno::ENOENT) => {
                 make(here, &name, is_folder || !left.is_empty())?;
@@ -61,14 +89,14 @@ fn find(root: BorrowedFd<'_>, path: &str, is_folder: bool) -> std::result::Resul
             }
             result => result,
         }?;
-        let kind = fstat(&place)?.st_mode & libc::S_IFMT;
+        let kind = sys::fd::kind_of(place.as_fd())?;
         if kind == libc::S_IFLNK {
             links += 1;
             // What is behind those of /proc, such as /proc/self/root, has no place in a tree.
             if links > LINKS || fstatfs(here)?.filesystem_type() == PROC_SUPER_MAGIC {
                 return Err(Errno::ELOOP);
             }
-            let target = nix::fcntl::readlinkat(&place, c"")?; // of the very link that we hold, Linux 2.6.39
+            let target = sys::fd::target_of(place.as_fd(), c"")?; // of the very link that we hold, Linux 2.6.39
             if target.as_bytes().starts_with(b"/") {
                 way.clear();
             }

@@ -40,24 +40,20 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// All of them, or what is wrong.
+    /// All of them; an empty path is none.
     ///
     /// # Errors
     /// One of the two is missing.
-    pub(crate) fn new(
-        lower: Vec<PathBuf>,
-        upper: Option<PathBuf>,
-        work: Option<PathBuf>,
-    ) -> Result<Self, &'static str> {
-        let mut layers = Self { paths: lower, has_upper: upper.is_some(), in_userns: false };
-        if work.is_some() != layers.has_upper {
+    pub(crate) fn new(mut paths: Vec<PathBuf>, upper: PathBuf, work: PathBuf) -> Result<Self, &'static str> {
+        let has_upper = !upper.as_os_str().is_empty();
+        if has_upper == work.as_os_str().is_empty() {
             return Err("an upper folder needs a work folder beside it, and the reverse");
         }
-        if let (Some(upper), Some(work)) = (upper, work) {
-            layers.paths.push(upper);
-            layers.paths.push(work);
+        if has_upper {
+            paths.push(upper);
+            paths.push(work);
         }
-        Ok(layers)
+        Ok(Self { paths, has_upper, in_userns: false })
     }
 
     /// How many are only read.
@@ -139,32 +135,21 @@ impl Flags {
     }
 }
 
-/// The words for flags, in their order; what makes them work or undoes them is in the grammar.
-const WORDS: [(Flags, &str); 15] = [
-    (Flags::READ_ONLY, "ro"),
-    (Flags::NOSUID, "nosuid"),
-    (Flags::NODEV, "nodev"),
-    (Flags::NOEXEC, "noexec"),
-    (Flags(1 << 17 | 1 << 14), "runbindable"),
-    (Flags(1 << 18 | 1 << 14), "rprivate"),
-    (Flags(1 << 19 | 1 << 14), "rslave"),
-    (Flags(1 << 20 | 1 << 14), "rshared"),
-    (Flags(1 << 17), "unbindable"),
-    (Flags(1 << 18), "private"),
-    (Flags(1 << 19), "slave"),
-    (Flags(1 << 20), "shared"),
-    (Flags::SHALLOW, "below writable"),
-    (Flags::ALONE, "nothing below"),
-    (Flags::OPTIONAL, "optional"),
-];
+/// The words for flags, in the order of [`BITS`].
+const WORDS: &str =
+    "ro nosuid nodev noexec unbindable private slave shared nothing-below writable-below optional";
+
+/// The numbers of their bits.
+const BITS: [u8; 11] = [0, 1, 2, 3, 17, 18, 19, 20, 25, 26, 27];
 
 impl Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut left, mut separator) = (*self, "");
-        for (flags, word) in WORDS {
-            if left.has(flags) {
-                left = left.without(flags);
-                write!(f, "{separator}{word}")?;
+        let mut separator = "";
+        for (bit, word) in BITS.iter().zip(WORDS.split(' ')) {
+            let flag = Self(1 << *bit);
+            if self.has(flag) {
+                let is_for_all = Self::PROPAGATION.has(flag) && self.has(Self::RECURSIVE);
+                write!(f, "{separator}{}{word}", if is_for_all { "r" } else { "" })?;
                 separator = ",";
             }
         }

@@ -1,7 +1,8 @@
 //! Descriptors: opening beneath a root, closing what was inherited.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
@@ -177,6 +178,23 @@ pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Option<u64> {
 }
 
 /// `readlink("/proc/self/fd/N")`: the path of a descriptor as the kernel sees it now.
-pub(crate) fn path_of(fd: BorrowedFd<'_>) -> Result<std::ffi::OsString, Errno> {
-    nix::fcntl::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str())
+pub(crate) fn path_of(fd: BorrowedFd<'_>) -> Result<OsString, Errno> {
+    let path = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(|_| Errno::EINVAL)?;
+    target_of(fd, &path)
+}
+
+/// `fstat(2)`: the kind of file, as the bits of S_IFMT.
+#[inline(never)]
+pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<libc::mode_t, Errno> {
+    nix::sys::stat::fstat(fd).map(|found| found.st_mode & libc::S_IFMT)
+}
+
+/// `readlinkat(2)`: where a link leads, in the folder `dir`; `c""`, since Linux 2.6.39: where the link `dir` itself does.
+pub(crate) fn target_of(dir: BorrowedFd<'_>, name: &CStr) -> Result<OsString, Errno> {
+    let mut bytes = vec![0; 4096]; // PATH_MAX
+    let (fd, buffer) = (dir.as_raw_fd(), bytes.as_mut_ptr());
+    // SAFETY: the kernel reads the name and writes at most 4096 bytes into the buffer.
+    let length = cvt_int(unsafe { libc::syscall(libc::SYS_readlinkat, fd, name.as_ptr(), buffer, 4096) })?;
+    bytes.truncate(usize::try_from(length).unwrap_or(0));
+    Ok(OsString::from_vec(bytes))
 }
