@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::AccessFlags;
 
 use crate::error::{Doing, Result};
@@ -95,7 +96,7 @@ impl Host {
             uid,
             gid: nix::unistd::getegid().as_raw(),
             pid: std::process::id(),
-            has_time_namespaces: sys::process::exists(c"/proc/self/ns/time"),
+            has_time_namespaces: has_time_namespaces()?,
             env: sys::entry::environment(),
             ..Self::default()
         };
@@ -131,6 +132,17 @@ pub(crate) fn subordinate_ids(uid: u32) -> (String, Vec<SubRange>, Vec<SubRange>
     let [users, groups] =
         ["/etc/subuid", "/etc/subgid"].map(|file| parse_subids(&read_or_empty(file), &name, uid));
     (name, users, groups)
+}
+
+/// Whether the kernel has time namespaces. Only ENOENT is a no: of any other refusal a container that shares the host's
+/// would come in silence.
+fn has_time_namespaces() -> Result<bool> {
+    const OWN: &str = "/proc/self/ns/time";
+    match nix::fcntl::readlink(OWN) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(errno) => Err(errno).doing(format_args!("look at {OWN}")),
+    }
 }
 
 /// The file system type at `path`, 0 if it cannot be told.
