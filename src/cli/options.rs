@@ -137,6 +137,8 @@ options! {
     Hostname    'h' "hostname"     "NAME"          Container "hostname inside";
     Domainname  '-' "domainname"   "NAME"          Container "NIS domain name inside";
     EnvHost     '-' "env-host"     ""              Container "start from launcher's own environment";
+    Tty         't' "tty"          ""              Container "give it a terminal of its own, /dev/console too";
+    Interactive 'i' "interactive"  ""              Container "with -t: pass standard input on; without it always is";
     Memory      'm' "memory"       "SIZE"          Container "memory limit (b, k, m, g)";
     MemorySwap  '-' "memory-swap"  "SIZE"          Container "limit of memory and swap together; -1 for no limit";
     Cpus        '-' "cpus"         "N"             Container "processor time, such as 0.5";

@@ -98,6 +98,8 @@ fn set(spec: &mut Spec, option: &'static Opt, value: OsString) -> Result<()> {
         Id::Privileged => spec.privileged = true,
         Id::BestEffort => spec.best_effort = true,
         Id::EnvHost => spec.process.env_host = true,
+        Id::Tty => spec.process.console.is_own = true,
+        Id::Interactive => spec.process.console.has_input = true,
         Id::CgroupParent => spec.resources.parent = Some(value.into()),
         _ => {
             if !process::set(&mut spec.process, option, value.clone())? {

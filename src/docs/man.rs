@@ -114,6 +114,14 @@ fn more(id: Id) -> &'static str {
         }
         Id::Verbose => "Once: starts and ends; twice: every signal.",
         Id::As => "Any of the names below is known, and launcher: by its own rules, whatever it is called.",
+        Id::Tty => {
+            "Signals of its keys go to what is in the foreground there; the caller's terminal is out of reach, and as it was \
+             at the end."
+        }
+        Id::Interactive => {
+            "The caller's terminal is raw meanwhile; of a pipe the end is told as by Ctrl-D. In the background launcher is \
+             stopped until it is in the foreground."
+        }
         Id::Workdir => "For run an absolute path in the container, / by default.",
         Id::User => "The group is 0 if none is given; other groups are given up.",
         Id::Umask => "For run 022 by default.",

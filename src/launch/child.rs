@@ -6,7 +6,7 @@ use super::child_step::{ChildContext, set_death_signal};
 use super::plan::Plan;
 use super::sync::{self, Message};
 use super::{hints, init};
-use crate::error::{Error, Result, tolerate};
+use crate::error::{Doing, Error, Result, tolerate};
 use crate::log::warning;
 use crate::primitives::execve::{self, Failed, Inherited};
 use crate::spec::caps::CapSet;
@@ -84,17 +84,20 @@ fn prepare(
     let begin = || -> Result<bool> {
         sys::entry::forget_arguments();
         tolerate(sys::process::set_name(c"launcher:init"), "it is for those who read ps");
-        // What is sent to our parent's group, it passes on: directly it would come twice.
-        tolerate(sys::process::lead_group(), "fails only for a leader of a session");
-        set_death_signal(channel)?;
+        // What is sent to our parent's group, it passes on: directly it would come twice. Where the container has a
+        // terminal of its own, that of our caller's session is not even ours.
+        if plan.console.is_own {
+            sys::process::lead_session().doing("leave the session")?;
+        } else {
+            tolerate(sys::process::lead_group(), "fails only for a leader of a session");
+        }
+        set_death_signal(channel).map_err(|error| error.within("set the death signal"))?;
         Ok(!plan.waits_for_go() || sync::wait_for_go(channel))
     };
     match begin() {
         Ok(true) => {}
         Ok(false) => sys::process::exit_now(crate::error::STATUS_OURS),
-        Err(error) => {
-            return Err((None, error.within("set the death signal")));
-        }
+        Err(error) => return Err((None, error)),
     }
     for signal in 1..=sys::signal::LAST {
         // The container's processes start with defaults, whatever our caller ignored (nohup, SIGPIPE of a daemon).

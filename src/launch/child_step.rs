@@ -9,7 +9,7 @@ use nix::sched::CloneFlags;
 use super::plan_idmap::Maps;
 use crate::error::{Doing, Error, Result};
 use crate::primitives::mounts::{KernelFolder, Opened};
-use crate::primitives::{dev, mounts, namespaces, overlay, rootfs, target, user};
+use crate::primitives::{dev, mounts, namespaces, overlay, pty, rootfs, target, user};
 use crate::spec::caps::CapSet;
 use crate::spec::mount::{Flags, Layers, Mount, Source};
 use crate::spec::namespaces::{Kind, TimeOffsets};
@@ -68,6 +68,11 @@ pub(crate) enum ChildStep {
     SetPropagation(Flags),
     /// Fills /dev.
     PopulateDev,
+    /// Makes a terminal for the container.
+    OpenTerminal {
+        /// In its own devpts, and shown as its /dev/console; else in the host's.
+        is_in_own_dev: bool,
+    },
     /// Makes the rootfs `/`.
     PivotRoot,
     /// Hides files and folders of the kernel's.
@@ -90,6 +95,8 @@ pub(crate) enum ChildStep {
         added: Vec<Principal>,
         /// The home directory is wanted too.
         wants_home: bool,
+        /// The terminal becomes the user's.
+        has_terminal: bool,
         /// Which ids there are.
         maps: Maps,
     },
@@ -115,9 +122,6 @@ pub(crate) struct ChildContext<'a> {
 impl Display for ChildStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BecomeRoot { .. } => f.write_str("become root of the user namespace"),
-            Self::SetDeathSignal => f.write_str("set the death signal"),
-            Self::UnshareCgroup => f.write_str("unshare the cgroup namespace"),
             Self::UnshareTime(offsets) => {
                 f.write_str("unshare the time namespace")?;
                 for (clock, seconds) in [("boottime", offsets.boottime), ("monotonic", offsets.monotonic)] {
@@ -125,21 +129,14 @@ impl Display for ChildStep {
                 }
                 Ok(())
             }
-            Self::HideFromPtrace => f.write_str("become undumpable"),
             Self::Join(kind) => write!(f, "join the {} namespace", kind.file()),
-            Self::MakeSlave => f.write_str("make / rslave"),
-            Self::MakeRootPivotable => f.write_str("lay a copy of all mounts over the initramfs"),
-            Self::RaiseLoopback => f.write_str("bring lo up"),
             Self::SetHostname(name) => write!(f, "set the hostname to {name}"),
             Self::SetDomainname(name) => write!(f, "set the domain name to {name}"),
             Self::SetSysctls(sysctls) => {
                 f.write_str("write in /proc/sys:")?;
                 sysctls.iter().try_for_each(|sysctl| write!(f, " {}={}", sysctl.path, sysctl.value))
             }
-            Self::BindRootfs => f.write_str("bind the rootfs on itself"),
             Self::MountOverlay { layers, in_memory } => overlay_words(f, layers, *in_memory),
-            Self::ForbidDevices => f.write_str("make the rootfs nodev"),
-            Self::KeepRoot => f.write_str("keep the host's root"),
             Self::SetPropagation(flags) => write!(f, "make the rootfs {flags}"),
             Self::OpenSource(Mount { source: Source::Host(path) | Source::Device(path), target, .. }) => {
                 write!(f, "open {} to mount it on {target}", path.display())
@@ -148,10 +145,6 @@ impl Display for ChildStep {
                 write!(f, "open {layers} to mount them on {target}")
             }
             Self::OpenSource(mount) | Self::Mount(mount) => mount.fmt(f),
-            Self::PopulateDev => {
-                f.write_str("fill /dev: null zero full random urandom tty, fd stdin stdout stderr ptmx")
-            }
-            Self::PivotRoot => f.write_str("pivot_root into the rootfs and detach the old root"),
             Self::Mask(folders) => {
                 f.write_str("mask")?;
                 folders.iter().try_for_each(|folder| names(f, folder))
@@ -161,19 +154,41 @@ impl Display for ChildStep {
                 names(f, folder)
             }
             Self::MakeReadOnly(path) => write!(f, "make {path} read-only"),
-            Self::MakeRootReadOnly => f.write_str("make / read-only"),
-            Self::BecomeSubreaper => f.write_str("become subreaper"),
             Self::DropBounding(keep) => write!(f, "drop all capabilities but {keep} from the bounding set"),
             Self::FindUser { user, added, .. } => {
                 write!(f, "find user {user}")?;
                 added.iter().try_for_each(|group| write!(f, ", group {group}"))?;
                 f.write_str(" in /etc/passwd and /etc/group")
             }
+            other => f.write_str(other.words()),
         }
     }
 }
 
 impl ChildStep {
+    /// The words of those that have always the same.
+    const fn words(&self) -> &'static str {
+        match self {
+            Self::BecomeRoot { .. } => "become root of the user namespace",
+            Self::SetDeathSignal => "set the death signal",
+            Self::UnshareCgroup => "unshare the cgroup namespace",
+            Self::HideFromPtrace => "become undumpable",
+            Self::MakeSlave => "make / rslave",
+            Self::MakeRootPivotable => "lay a copy of all mounts over the initramfs",
+            Self::RaiseLoopback => "bring lo up",
+            Self::BindRootfs => "bind the rootfs on itself",
+            Self::ForbidDevices => "make the rootfs nodev",
+            Self::KeepRoot => "keep the host's root",
+            Self::PopulateDev => "fill /dev: null zero full random urandom tty, fd stdin stdout stderr ptmx",
+            Self::OpenTerminal { is_in_own_dev: true } => "open a terminal, show it as /dev/console",
+            Self::OpenTerminal { .. } => "open a terminal of the host's",
+            Self::PivotRoot => "pivot_root into the rootfs and detach the old root",
+            Self::MakeRootReadOnly => "make / read-only",
+            Self::BecomeSubreaper => "become subreaper",
+            _ => "",
+        }
+    }
+
     /// Does it. The error holds only what goes beyond the words of the step.
     ///
     /// # Errors
@@ -211,27 +226,13 @@ impl ChildStep {
                 context.sources.push((mount.target.clone(), mounts::open_source(mount)?));
                 Ok(())
             }
-            Self::Mount(mount) => {
-                let is_its =
-                    |(target, _): &(String, _)| !mount.host_paths().is_empty() && *target == mount.target;
-                let index = context.sources.iter().position(is_its);
-                match index.map(|index| context.sources.swap_remove(index).1) {
-                    Some(Some(source)) => mounts::show(root(context)?, mount, &source),
-                    Some(None) => Ok(()),
-                    None => match &mount.source {
-                        Source::Text(text) => {
-                            mounts::show_text(root(context)?, opened(context.dev.as_ref())?, mount, text)
-                        }
-                        Source::Link(to) => target::make_link(root(context)?, &mount.target, to),
-                        _ => mounts::perform(root(context)?, mount),
-                    },
-                }
-            }
+            Self::Mount(mount) => perform(context, mount),
             Self::SetPropagation(flags) => mounts::set_propagation_of(root(context)?, *flags),
             Self::PopulateDev => {
                 context.dev = Some(dev::populate(root(context)?)?);
                 Ok(())
             }
+            Self::OpenTerminal { is_in_own_dev } => open_terminal(context, *is_in_own_dev),
             Self::PivotRoot => rootfs::pivot(root(context)?),
             Self::Mask(folders) => mounts::mask(root(context)?, opened(context.dev.as_ref())?, folders),
             Self::Protect(folder) => mounts::make_names_read_only(root(context)?, folder),
@@ -239,9 +240,11 @@ impl ChildStep {
             Self::MakeRootReadOnly => rootfs::make_root_read_only(root(context)?),
             Self::BecomeSubreaper => sys::process::become_subreaper().doing(""),
             Self::DropBounding(keep) => user::drop_bounding(*keep),
-            Self::FindUser { user, added, wants_home, maps } => {
+            Self::FindUser { user, added, wants_home, has_terminal, maps } => {
                 context.who = user::find(user, added, *wants_home)?;
-                maps.check(&context.who)
+                maps.check(&context.who)?;
+                // As login(1): the user may open it by name.
+                if *has_terminal { pty::give_to(context.who.uid) } else { Ok(()) }
             }
         }
     }
@@ -258,6 +261,30 @@ fn overlay_words(f: &mut fmt::Formatter<'_>, layers: &Layers, in_memory: bool) -
 fn names(f: &mut fmt::Formatter<'_>, folder: &KernelFolder) -> fmt::Result {
     write!(f, " in {}:", folder.path)?;
     folder.names.iter().try_for_each(|name| write!(f, " {}", name.to_string_lossy()))
+}
+
+/// Performs a mount; what it shows of the host was opened before.
+fn perform(context: &mut ChildContext<'_>, mount: &Mount) -> Result<()> {
+    let is_its = |(target, _): &(String, _)| !mount.host_paths().is_empty() && *target == mount.target;
+    let index = context.sources.iter().position(is_its);
+    match index.map(|index| context.sources.swap_remove(index).1) {
+        Some(Some(source)) => mounts::show(root(context)?, mount, &source),
+        Some(None) => Ok(()),
+        None => match &mount.source {
+            Source::Text(text) => {
+                mounts::show_text(root(context)?, opened(context.dev.as_ref())?, mount, text)
+            }
+            Source::Link(to) => target::make_link(root(context)?, &mount.target, to),
+            _ => mounts::perform(root(context)?, mount),
+        },
+    }
+}
+
+/// Opens the terminal and hands its other end to the parent.
+fn open_terminal(context: &ChildContext<'_>, is_in_own_dev: bool) -> Result<()> {
+    let place = if is_in_own_dev { Some((root(context)?, opened(context.dev.as_ref())?)) } else { None };
+    let master = pty::open(place)?;
+    super::sync::send_terminal(context.channel, master.as_fd())
 }
 
 /// The handle of the rootfs.

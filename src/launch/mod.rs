@@ -30,6 +30,8 @@ mod plan_mounts;
 #[cfg(feature = "container")]
 mod plan_user;
 #[cfg(feature = "container")]
+mod relay;
+#[cfg(feature = "container")]
 pub(crate) mod sync;
 #[cfg(feature = "container")]
 pub(crate) mod undo;

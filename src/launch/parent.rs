@@ -11,6 +11,7 @@ use super::child::{self, Start};
 use super::hints;
 use super::parent_step::ParentContext;
 use super::plan::Plan;
+use super::relay::Relay;
 use super::sync::{self, Message};
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::log::{say, warning};
@@ -18,6 +19,7 @@ use crate::primitives::cgroup::Cgroup;
 use crate::primitives::namespaces;
 use crate::primitives::rootfs::c_path;
 use crate::spec::namespaces::Kind;
+use crate::spec::process::Console;
 use crate::sys;
 use crate::sys::fd::Closing;
 use crate::sys::ns::{Side, Wish};
@@ -54,7 +56,8 @@ pub(crate) fn launch(plan: &Plan) -> Result<u8> {
             sys::signal::set_disposition(*signal, Disposition::Default) == Ok(Disposition::Ignored)
         })
         .collect();
-    let terminal = Terminal::probe();
+    // With a terminal of its own the program leads a session there, and ours stays with us.
+    let terminal = if plan.console.is_own { Terminal::Move } else { Terminal::probe() };
     let mut context = ParentContext::default();
     let result = start(plan, &mut context, terminal).and_then(|child| stand_by(plan, &child, &ignored));
     if result.is_ok() {
@@ -207,7 +210,7 @@ fn kill(child: &Child) {
 /// Nothing wakes us while the child sets up: what it says lies in the socket until it ends, or until a signal comes
 /// whose meaning depends on whether the set-up is over.
 fn stand_by(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<u8> {
-    let ended = wait_until_ended(child, ignored).inspect_err(|_| kill(child))?;
+    let ended = wait_until_ended(plan, child, ignored).inspect_err(|_| kill(child))?;
     match ended {
         Ended::ByRequest(signal) => {
             kill(child);
@@ -226,23 +229,32 @@ enum Ended {
     ByRequest(i32),
 }
 
-/// Forwards signals until init ends.
-fn wait_until_ended(child: &Child, ignored: &[i32]) -> Result<Ended> {
+/// Forwards signals until init ends, and bytes if the container has a terminal of its own.
+fn wait_until_ended(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<Ended> {
+    let Console { is_own, has_input } = plan.console;
+    let mut relay = is_own.then(|| Relay::new(child.channel.as_fd(), has_input)).transpose()?;
     let mut is_ready = false;
     let mut backlog = Backlog::default();
     loop {
         // First, always: its SIGCHLD may have come, or merged with another's, before we waited.
         if let Some(change) = end_of(child)? {
+            if let Some(relay) = &mut relay {
+                relay.finish(is_request_to_end);
+            }
             return Ok(Ended::ByItself(change));
         }
         if let Some(signal) = backlog.take() {
             forward(child, signal, &mut backlog);
         }
-        let received = sys::signal::wait_for_any(None, backlog.is_held_up()).doing("wait for signals")?;
+        let received = match &mut relay {
+            None => sys::signal::wait_for_any(None, backlog.is_held_up()).doing("wait for signals")?,
+            Some(relay) => relay.wait(backlog.is_held_up())?,
+        };
         let Some(received) = received else { continue };
         let Received { number, code, .. } = received;
         // The kernel's word about a child is ours; a process may send one too.
-        if (number == libc::SIGCHLD && code > 0) || ignored.contains(&number) {
+        let is_ours = (number == libc::SIGCHLD && code > 0) || ignored.contains(&number);
+        if is_ours || relay.as_mut().is_some_and(|relay| relay.heed(&received)) {
             continue;
         }
         // A child that still sets up keeps the others for its entrypoint: it has blocked them all.

@@ -23,7 +23,7 @@ use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
 use crate::spec::namespaces::{Kind, Placement};
-use crate::spec::process::{EnvChange, change_env, name_of};
+use crate::spec::process::{Console, EnvChange, change_env, name_of};
 use crate::spec::user::Principal;
 
 /// The launch as data.
@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) cgroups: Vec<Cgroup>,
     /// A PID namespace of our own kills what is left when init ends; without one init must.
     pub(crate) has_own_pids: bool,
+    /// The terminal of the program.
+    pub(crate) console: Console,
 }
 
 impl Plan {
@@ -85,6 +87,7 @@ impl Plan {
             program: Program::new(&spec.process.args, env)?,
             cgroups: cgroups.cgroups,
             has_own_pids: plan.is_new(Kind::Pid),
+            console: spec.process.console,
         })
     }
 
@@ -239,6 +242,9 @@ impl<'a> Planner<'a> {
         } else {
             self.set_sysctls(&mut steps);
         }
+        if self.spec.rootfs.is_none() {
+            self.terminal(false, &mut steps);
+        }
         if !self.is_new(Kind::Pid) {
             steps.push(ChildStep::BecomeSubreaper);
         }
@@ -253,6 +259,13 @@ impl<'a> Planner<'a> {
     pub(super) fn set_sysctls(&self, steps: &mut Vec<ChildStep>) {
         if !self.spec.sysctls.is_empty() {
             steps.push(ChildStep::SetSysctls(self.spec.sysctls.clone()));
+        }
+    }
+
+    /// A terminal, if one is wanted.
+    pub(super) fn terminal(&self, is_in_own_dev: bool, steps: &mut Vec<ChildStep>) {
+        if self.spec.process.console.is_own {
+            steps.push(ChildStep::OpenTerminal { is_in_own_dev });
         }
     }
 
@@ -324,6 +337,9 @@ impl<'a> Planner<'a> {
                 env.push(format!("HOSTNAME={}", self.hostname()).into());
             }
             change_env(&mut env, &[EnvChange::Copy("TERM".into())], callers);
+        }
+        if process.console.is_own && !env.iter().any(|entry| name_of(entry) == Some(b"TERM")) {
+            env.push("TERM=xterm".into()); // as docker
         }
         change_env(&mut env, &process.env, callers);
         env

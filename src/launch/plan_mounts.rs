@@ -127,6 +127,7 @@ impl Planner<'_> {
         push_new(steps, "tmpfs", "/dev", Flags::NOSUID, "mode=755,size=65536k");
         steps.push(ChildStep::PopulateDev);
         self.dev_mounts(maps, steps);
+        self.terminal(true, steps); // before the pivot, while it can be bound; a mount of the user's may cover it
         let ours = steps.len();
         for mount in users {
             let is_same =

@@ -288,3 +288,15 @@ fn ids_without_a_user_namespace_need_the_right_to_change_them() {
     assert!(error.doing.contains("capability setgid"), "{error}");
     assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("--userns new")));
 }
+
+#[test]
+fn a_terminal_is_opened_where_it_is_ours_and_while_its_owner_can_be_changed() {
+    let mut spec = full();
+    spec.process.console.is_own = true;
+    let order = ["fill /dev", "mount devpts", "open a terminal, show it as /dev/console", "pivot_root"];
+    assert_order(&lines(&spec, &rootful()), &order);
+    let spec = Spec { rootfs: None, read_only: false, ..spec };
+    let order = ["mount proc on /proc", "open a terminal of the host's", "drop all capabilities"];
+    assert_order(&lines(&spec, &rootful()), &order);
+    assert!(Plan::new(&spec, &rootful()).unwrap().console.is_own);
+}

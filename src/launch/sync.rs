@@ -6,6 +6,7 @@
 //!   writes maps, attaches to cgroups        waits, if there is anything to wait for
 //!                    ───────  Go  ───────>
 //!                                           steps
+//!                    <── t, master ───────  if the container has a terminal of its own
 //!                    <── Ready ───────────
 //!                                           starts the entrypoint
 //!                    <── Failed, if so ───  closes its end
@@ -73,6 +74,28 @@ pub(crate) fn tell(end: BorrowedFd<'_>, message: &Message) {
         send(end.as_raw_fd(), &encode(message), MsgFlags::MSG_NOSIGNAL),
         "the parent is dead, and we soon",
     );
+}
+
+/// Child: hands the parent the other end of the container's terminal.
+///
+/// # Errors
+/// The parent is dead, or the kernel refuses.
+pub(crate) fn send_terminal(end: BorrowedFd<'_>, master: BorrowedFd<'_>) -> Result<()> {
+    crate::sys::rights::send(end, b't', master).doing("hand it to the parent")
+}
+
+/// Parent: takes that, if it is what the child has said; any other message is left where it is.
+///
+/// # Errors
+/// It did not come as it was sent: no descriptors left.
+pub(crate) fn take_terminal(end: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
+    let mut byte = [0];
+    match recv(end.as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
+        Ok(1) if byte == *b"t" => {
+            crate::sys::rights::receive(end, b't').map(Some).doing("receive the terminal of the container")
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Looks without waiting and without taking anything: 0 when the other end is closed, EAGAIN when nothing was said.

@@ -19,6 +19,8 @@ pub(crate) mod namespaces;
 #[cfg(feature = "container")]
 pub(crate) mod overlay;
 #[cfg(feature = "container")]
+pub(crate) mod pty;
+#[cfg(feature = "container")]
 pub(crate) mod rootfs;
 #[cfg(feature = "container")]
 pub(crate) mod seccomp;

@@ -227,7 +227,10 @@ pub(crate) fn make_read_only(root: BorrowedFd<'_>, path: &str) -> Result<()> {
 
 /// Enters a file system of the kernel's that was mounted before, and makes sure that we are in it: nobody may have
 /// moved the mount point meanwhile. Names in it are the kernel's, so from here on they may be used as paths.
-fn enter_kernel_filesystem(root: BorrowedFd<'_>, folder: &KernelFolder) -> Result<OwnedFd> {
+///
+/// # Errors
+/// Something else is there.
+pub(super) fn enter_kernel_filesystem(root: BorrowedFd<'_>, folder: &KernelFolder) -> Result<OwnedFd> {
     let what = format_args!("enter {}", folder.path).to_string();
     let place = resolve_in_root(root, Path::new(folder.path), Wanted::Folder).doing(&what)?;
     let found = nix::sys::statfs::fstatfs(&place).doing(&what)?.filesystem_type();

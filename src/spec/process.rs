@@ -35,6 +35,17 @@ pub(crate) struct Process {
     pub(crate) no_new_privs: bool,
     /// Which system calls it may make.
     pub(crate) seccomp: Seccomp,
+    /// Its terminal.
+    pub(crate) console: Console,
+}
+
+/// What the program has for a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Console {
+    /// One of its own; else its standard streams are launcher's.
+    pub(crate) is_own: bool,
+    /// What launcher reads is passed on to that.
+    pub(crate) has_input: bool,
 }
 
 impl Default for Process {
@@ -52,6 +63,7 @@ impl Default for Process {
             required: CapSet::NONE,
             no_new_privs: true,
             seccomp: Seccomp::Standard,
+            console: Console::default(),
         }
     }
 }

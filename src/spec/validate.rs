@@ -27,6 +27,7 @@ const CHECKS: &[Check] = &[
     cgroup_parent_is_absolute,
     cgroup_parent_needs_a_limit,
     workdir_is_absolute,
+    terminal_needs_known_dev,
 ];
 
 /// All faults of a spec; empty is good.
@@ -189,10 +190,17 @@ fn workdir_is_absolute(spec: &Spec) -> Option<String> {
     (!cwd.is_absolute()).then(|| format!("--workdir takes an absolute path, not {}", cwd.display()))
 }
 
+/// In there /dev/ptmx is what others have made it.
+fn terminal_needs_known_dev(spec: &Spec) -> Option<String> {
+    let is_joined = matches!(spec.namespaces.get(Kind::Mount), Some(Placement::Join(_)));
+    (spec.process.console.is_own && is_joined)
+        .then(|| "--tty cannot be had in a joined mount namespace".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::process::Process;
+    use crate::spec::process::{Console, Process};
     use crate::spec::resources::Resources;
 
     /// A spec without a fault.
@@ -214,7 +222,7 @@ mod tests {
             spec.namespaces.set(kind, Placement::Host);
             spec
         };
-        for (spec, word) in [
+        for (spec, word) in vec![
             (Spec { process: Process::default(), ..good() }, "no program"),
             (Spec { rootfs: Some("".into()), ..good() }, "--rootfs"),
             (Spec { hostname: Some(String::new()), ..good() }, "--hostname"),
@@ -248,6 +256,16 @@ mod tests {
             let faults = validate(&spec);
             assert!(faults.len() == 1 && faults[0].contains(word), "{word}: {faults:?}");
         }
+    }
+
+    #[test]
+    fn a_terminal_needs_a_dev_that_nobody_else_has_made() {
+        let console = Console { is_own: true, has_input: false };
+        let process = Process { console, ..good().process };
+        let mut terminal_elsewhere = Spec { process, rootfs: None, ..Spec::default() };
+        terminal_elsewhere.namespaces.set(Kind::Mount, Placement::Join("/m".into()));
+        let faults = validate(&terminal_elsewhere);
+        assert!(faults.len() == 1 && faults[0].starts_with("--tty"), "{faults:?}");
     }
 
     #[test]

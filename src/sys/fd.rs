@@ -165,6 +165,36 @@ pub(crate) fn any_socket() -> Result<OwnedFd, Errno> {
     cvt_int(unsafe { libc::syscall(libc::SYS_socket, libc::AF_UNIX, kind, 0) }).map(own)
 }
 
+/// `poll(2)`: waits until one of these descriptors can be read from or written to without waiting, or has an error to
+/// tell, for ever (-1) or so many milliseconds. Says which; none if the time is over, or we were stopped and continued.
+pub(crate) fn poll<const N: usize>(
+    wishes: [(Option<RawFd>, libc::c_short); N],
+    milliseconds: libc::c_int,
+) -> Result<[bool; N], Errno> {
+    let mut polled = wishes.map(|(fd, events)| libc::pollfd { fd: fd.unwrap_or(-1), events, revents: 0 });
+    // SAFETY: the kernel writes `revents` of the N entries, which live on our stack.
+    match cvt_int(unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, milliseconds) }.into()) {
+        Ok(_) | Err(Errno::EINTR) => Ok(polled.map(|entry| entry.revents != 0)),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Opens a standard stream anew, so that no call on it waits: O_NONBLOCK on the one that we have would be on our caller's
+/// too. Only of pipes and devices, which have no place that both must know; a call on a file does not wait.
+/// The same description where it cannot be opened, as a socket or another user's terminal.
+pub(crate) fn standard_without_waiting(number: RawFd) -> Result<OwnedFd, Errno> {
+    let stream = standard(number);
+    let kind = nix::sys::stat::fstat(stream)?.st_mode & libc::S_IFMT;
+    let access = if number == 0 { OFlag::O_RDONLY } else { OFlag::O_WRONLY };
+    let path = if number == 0 { c"/proc/self/fd/0" } else { c"/proc/self/fd/1" };
+    if matches!(kind, libc::S_IFIFO | libc::S_IFCHR)
+        && let Ok(opened) = open_at(nix::fcntl::AT_FDCWD, path, access | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
+    {
+        return Ok(opened);
+    }
+    above_standard(stream)
+}
+
 /// Takes over a descriptor that the kernel has just handed out.
 pub(super) fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: called only with the fresh result of a system call, which nobody else knows.

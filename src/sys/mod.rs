@@ -29,6 +29,7 @@ pub(crate) mod ns;
 pub(crate) mod process;
 #[cfg(target_arch = "x86_64")]
 mod relocate;
+pub(crate) mod rights;
 pub(crate) mod rlimit;
 #[cfg(feature = "container")]
 pub(crate) mod seccomp;

@@ -119,6 +119,15 @@ pub(crate) fn wait_for_any(milliseconds: Option<u64>, is_held_up: bool) -> Resul
     }
 }
 
+/// `signalfd4(2)`: a descriptor that can be read from while a blocked signal is pending, for who waits for something else
+/// as well. The signal is taken by [`wait_for_any`].
+pub(crate) fn descriptor() -> Result<std::os::fd::OwnedFd, Errno> {
+    let all = Set::ALL;
+    // SAFETY: the kernel reads one set and returns a new descriptor.
+    cvt_int(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const all, SET_SIZE, libc::SFD_CLOEXEC) })
+        .map(super::fd::own)
+}
+
 /// `rt_sigqueueinfo(2)`: sends a signal on as it came, with its value and its sender. EAGAIN: RLIMIT_SIGPENDING.
 pub(crate) fn queue(pid: Pid, signal: Received) -> Result<(), Errno> {
     let head = [signal.number, 0, libc::SI_QUEUE];

@@ -1,13 +1,13 @@
-//! The controlling terminal: who reads from it and gets its Ctrl-C.
+//! The controlling terminal: who reads from it and gets its Ctrl-C; and pairs of pseudo-terminals.
 
 use std::cell::Cell;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::unistd::Pid;
 
-use super::cvt;
+use super::{cvt, cvt_int};
 
 /// Makes a call on the terminal: standard input, or where that is none /dev/tty, the controlling terminal of our
 /// session (`program | launcher -- less`).
@@ -25,12 +25,20 @@ fn on_terminal(request: impl Fn(RawFd) -> Result<(), Errno>) -> Result<(), Errno
 /// `ioctl(2)` TIOCGPGRP: the foreground process group of our terminal as our pid namespace sees it, 0 for a group
 /// outside. ENOTTY, ENXIO, ENOENT: no terminal of ours.
 pub(crate) fn foreground() -> Result<Pid, Errno> {
-    let group = Cell::new(0);
+    let group = Cell::new(Pid::from_raw(0));
     on_terminal(|fd| {
-        // SAFETY: the kernel writes one pid_t.
-        cvt(unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::TIOCGPGRP, group.as_ptr()) }).map(drop)
+        group.set(foreground_of(fd)?);
+        Ok(())
     })?;
-    Ok(Pid::from_raw(group.get()))
+    Ok(group.get())
+}
+
+/// The same of one descriptor. ENOTTY: no terminal, or not the one of our session.
+pub(crate) fn foreground_of(fd: RawFd) -> Result<Pid, Errno> {
+    let mut group = 0;
+    // SAFETY: the kernel writes one pid_t.
+    cvt(unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::TIOCGPGRP, &raw mut group) })?;
+    Ok(Pid::from_raw(group))
 }
 
 /// What becomes of the terminal when a program is started, and with it how the program is placed.
@@ -95,4 +103,83 @@ pub(crate) fn set_foreground(group: Pid) -> Result<(), Errno> {
         // SAFETY: the kernel reads one pid_t.
         cvt(unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::TIOCSPGRP, &raw const group) }).map(drop)
     })
+}
+
+/// `ioctl(2)` TIOCSPTLCK and TIOCGPTPEER, Linux 4.13: the other end of a pseudo-terminal. By its master and never by the
+/// name that ptsname(3) would give: what lies there may be an image's (CVE-2025-52565).
+pub(crate) fn peer_of(master: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let (fd, unlocked) = (master.as_raw_fd(), 0);
+    // SAFETY: the kernel reads one int.
+    cvt(unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::TIOCSPTLCK, &raw const unlocked) })?;
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: takes integers only and returns a new descriptor.
+    cvt_int(unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::TIOCGPTPEER, flags) }).map(super::fd::own)
+}
+
+/// `ioctl(2)` TIOCGWINSZ and TIOCSWINSZ: gives a terminal the size of the first standard stream that is one; those in
+/// its foreground get SIGWINCH if it is another than before. `false`: none is.
+pub(crate) fn copy_size(to: BorrowedFd<'_>) -> bool {
+    // `struct winsize`: rows, columns, and both in pixels.
+    let mut size = [0u16; 4];
+    let is_there = (0..3).any(|fd| {
+        // SAFETY: the kernel writes one `struct winsize`, which is as large as the array.
+        unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::TIOCGWINSZ, size.as_mut_ptr()) == 0 }
+    });
+    if is_there {
+        // SAFETY: the kernel reads what it wrote above.
+        unsafe { libc::syscall(libc::SYS_ioctl, to.as_raw_fd(), libc::TIOCSWINSZ, size.as_ptr()) };
+    }
+    is_there
+}
+
+/// What a terminal does to what passes through it: the kernel's `struct termios`, which is shorter than libc's.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Modes {
+    /// Input, output, control and local flags.
+    flags: [u32; 4],
+    /// The line discipline, then NCCS special characters.
+    rest: [u8; 20],
+}
+
+impl Modes {
+    /// `ioctl(2)` TCGETS: of a terminal; of its other end, if this is a master.
+    pub(crate) fn of(fd: RawFd) -> Result<Self, Errno> {
+        let mut modes = Self::default();
+        // SAFETY: the kernel fills its struct.
+        cvt(unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::TCGETS, &raw mut modes) })?;
+        Ok(modes)
+    }
+
+    /// The same terminal passing everything on as it comes: what cfmakeraw(3) does.
+    pub(crate) fn raw(mut self) -> Self {
+        let [input, output, control, local] = &mut self.flags;
+        *input &= !(libc::IGNBRK | libc::BRKINT | libc::PARMRK | libc::ISTRIP | libc::IXON);
+        *input &= !(libc::INLCR | libc::IGNCR | libc::ICRNL);
+        *output &= !libc::OPOST;
+        *control = *control & !(libc::CSIZE | libc::PARENB) | libc::CS8;
+        *local &= !(libc::ECHO | libc::ECHONL | libc::ICANON | libc::ISIG | libc::IEXTEN);
+        self.set(libc::VMIN, 1);
+        self.set(libc::VTIME, 0);
+        self
+    }
+
+    /// Sets a special character.
+    fn set(&mut self, index: usize, byte: u8) {
+        if let Some(place) = self.rest.get_mut(index + 1) {
+            *place = byte;
+        }
+    }
+
+    /// The byte that means the end of the input, at the beginning of a line: Ctrl-D.
+    pub(crate) fn end_of_input(&self) -> u8 {
+        self.rest.get(libc::VEOF + 1).copied().unwrap_or(4)
+    }
+
+    /// `ioctl(2)` TCSETS, at once: what was not read stays, and what was not shown is not waited for. SIGTTOU must be
+    /// blocked or ignored, or the kernel stops us in the background.
+    pub(crate) fn apply(&self, fd: RawFd) -> Result<(), Errno> {
+        // SAFETY: the kernel reads its struct.
+        cvt(unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::TCSETS, &raw const *self) }).map(drop)
+    }
 }

@@ -1,5 +1,7 @@
 //! User and group ids of the calling thread, raw: libc's wrappers signal every thread and take locks.
 
+use std::os::fd::{AsRawFd, BorrowedFd};
+
 use nix::errno::Errno;
 
 use super::cvt;
@@ -35,4 +37,12 @@ pub(crate) fn set_gid(gid: u32) -> Result<(), Errno> {
 pub(crate) fn set_groups(groups: &[u32]) -> Result<(), Errno> {
     // SAFETY: the kernel reads `len` ids from the live slice.
     cvt(unsafe { libc::syscall(number::SETGROUPS, groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+/// `fchownat(2)` AT_EMPTY_PATH: gives what a descriptor is of to another user; its group stays. Not fchown, whose ids have
+/// 16 bits on arm.
+pub(crate) fn give(file: BorrowedFd<'_>, uid: u32) -> Result<(), Errno> {
+    let (fd, path) = (file.as_raw_fd(), c"".as_ptr());
+    // SAFETY: the path is a literal; the kernel works on the descriptor. -1 is no group.
+    cvt(unsafe { libc::syscall(libc::SYS_fchownat, fd, path, uid, -1, libc::AT_EMPTY_PATH) }).map(drop)
 }

@@ -7,7 +7,8 @@
 //! given to our parent, then `zombies 0` when it has reaped them. `probe family`: prints `ready`; after SIGUSR1 and then
 //! SIGUSR2 prints `child got USR1` or `child got nothing` of a child in our process group. `probe escaped`: the same
 //! with a child that leads a session of its own. `probe value`: prints `ready`, then of the next signal its number and
-//! the value that was queued with it. `probe storm SEED`: storm.rs. `probe calls`,
+//! the value that was queued with it. `probe storm SEED`: storm.rs. `probe inject`: types an `x` on
+//! each terminal that it can get at, prints `injected K`. `probe calls`,
 //! `probe foreign DOOR`: calls.rs.
 #![allow(
     unsafe_code,
@@ -226,6 +227,18 @@ fn fds() -> i32 {
     0
 }
 
+/// TIOCSTI on the standard streams, the controlling terminal, and every descriptor of PID 1.
+fn inject() -> i32 {
+    let paths =
+        (0..3).map(|fd| format!("/proc/1/fd/{fd}")).chain(["/dev/tty".to_owned(), "/dev/console".to_owned()]);
+    let opened: Vec<_> = paths.filter_map(|path| std::fs::File::open(path).ok()).collect();
+    let all = opened.iter().map(std::os::fd::AsRawFd::as_raw_fd).chain(0..3);
+    // SAFETY: the kernel reads one byte.
+    let type_on = |fd| unsafe { libc::ioctl(fd, libc::TIOCSTI, c"x".as_ptr()) } == 0;
+    say(&format!("injected {}", all.filter(|fd| type_on(*fd)).count()));
+    0
+}
+
 /// Waits for a signal that kills.
 fn pause() -> i32 {
     say("ready");
@@ -246,6 +259,7 @@ fn main() {
         Some("die") => die(number),
         Some("fds") => fds(),
         Some("value") => value(),
+        Some("inject") => inject(),
         Some("pause") => pause(),
         Some("calls") => calls::calls(),
         Some("foreign") => calls::foreign(number),

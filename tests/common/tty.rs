@@ -56,6 +56,42 @@ impl Terminal {
         group
     }
 
+    /// Another size; the foreground is told by the kernel.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let size = nix::pty::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the kernel reads the struct.
+        unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    }
+
+    /// What the terminal does with what is typed and printed: input, output and local flags.
+    pub fn modes(&self) -> [libc::tcflag_t; 3] {
+        // SAFETY: all-zero is a valid struct.
+        let mut modes: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: libc fills the struct.
+        unsafe { libc::tcgetattr(self.slave.as_raw_fd(), &raw mut modes) };
+        [modes.c_iflag, modes.c_oflag, modes.c_lflag]
+    }
+
+    /// Whether each byte goes through it as it is.
+    pub fn is_raw(&self) -> bool {
+        let [_, output, local] = self.modes();
+        output & libc::OPOST == 0 && local & (libc::ECHO | libc::ICANON | libc::ISIG) == 0
+    }
+
+    /// How many bytes wait to be read by programs on it.
+    pub fn waiting(&self) -> i32 {
+        let mut count = 0;
+        // SAFETY: the kernel writes one int.
+        unsafe { libc::ioctl(self.slave.as_raw_fd(), libc::FIONREAD, &raw mut count) };
+        count
+    }
+
+    /// Where it is: no two terminals have the same.
+    pub fn place(&self) -> (u64, u64) {
+        let found = nix::sys::stat::fstat(&self.slave).unwrap();
+        (found.st_dev, found.st_ino)
+    }
+
     /// Types.
     pub fn send(&mut self, text: &str) {
         self.master.write_all(text.as_bytes()).unwrap();
