@@ -75,7 +75,7 @@ fn git_version() -> Option<String> {
 
 /// `seccomp.rs` for src/primitives/seccomp/mod.rs: the tables of the target, and the compiled filter.
 fn generate_filter() -> Result<()> {
-    use seccomp::generate::{TARGETS, granted, map, program};
+    use seccomp::generate::{TARGETS, granted, map, names, program};
     let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
     let (_, column, machine) = TARGETS
         .into_iter()
@@ -83,6 +83,7 @@ fn generate_filter() -> Result<()> {
         .ok_or_else(|| format!("src/primitives/seccomp/table.rs has no system calls of {arch}"))?;
     let map = map(column);
     let caps = caps::CapSet::DEFAULT.0;
+    let (names, slots) = names(column);
     let list = |name: &str, kind: &str, len: usize, values: String| {
         format!("/// See generate.rs.\npub(super) static {name}: [{kind}; {len}] = {values};\n")
     };
@@ -94,6 +95,8 @@ fn generate_filter() -> Result<()> {
             "/// The groups that a container has open by default.\npub(super) const OPENED: u32 = {opened};\n"
         ),
         list("MAP", "u16", map.len(), format!("{map:?}")),
+        list("NAMES", "u8", names.len(), format!("{names:?}")),
+        list("SLOTS", "u16", slots.len(), format!("{slots:?}")),
         list("DEFAULT", "u64", program.len(), format!("{program:?}")),
     ];
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("seccomp.rs"), text.concat())?;

@@ -79,6 +79,8 @@ pub(crate) struct Host {
     pub(crate) subgids: Vec<SubRange>,
     /// Version of the kernel, major times 65536 and minor; looked up only where a filter depends on it.
     pub(crate) kernel: u32,
+    /// What is in the file of the seccomp profile, if there is one.
+    pub(crate) profile: String,
     /// Our environment.
     pub(crate) env: Vec<OsString>,
     /// Our current directory; looked up only where it matters.
@@ -118,6 +120,9 @@ impl Host {
         }
         if spec.process.seccomp != Seccomp::Unconfined {
             host.kernel = sys::process::kernel_version();
+        }
+        if let Seccomp::File(path) = &spec.process.seccomp {
+            host.profile = sys::file::read(path).doing(format_args!("seccomp profile {}", path.display()))?;
         }
         if spec.mapping == Mapping::Subordinate {
             (host.user, host.subuids, host.subgids) = subordinate_ids(uid);

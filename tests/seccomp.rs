@@ -4,8 +4,9 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use common::{Finished, Rootfs, launcher, launcher_as_user, launcher_with_faults, run};
+use common::{Finished, Rootfs, Temp, launcher, launcher_as_user, launcher_with_faults, run};
 
 /// What each call of the probe was answered.
 #[track_caller]
@@ -221,4 +222,112 @@ fn a_kernel_without_filters_is_an_error_with_a_way_out() {
     let words = [&["--security-opt", "no-new-privileges=false"][..], &words].concat();
     let finished = run(&mut launcher_with_faults(&["seccomp:error=EACCES"], &words)).expect(125);
     assert!(finished.err.contains("leave out no-new-privileges=false"), "{}", finished.err);
+}
+
+/// Writes a profile and says by which option it is used.
+fn profile(folder: &Path, text: &str) -> String {
+    let path = folder.join("profile.json");
+    std::fs::write(&path, text).unwrap();
+    format!("seccomp={}", path.display())
+}
+
+/// Runs a script under a profile.
+#[track_caller]
+fn under(text: &str, options: &[&str], script: &str) -> Finished {
+    let (rootfs, temp) = (Rootfs::new(), Temp::new());
+    let option = profile(&temp.0, text);
+    common::inside(&rootfs, &[&["--security-opt", &option][..], options].concat(), script)
+}
+
+/// A profile that allows all but what its rules say.
+fn open_but(rules: &str) -> String {
+    format!("{{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [{rules}]}}")
+}
+
+#[test]
+fn a_profile_of_a_file_is_what_counts() {
+    require!(root, busybox);
+    let text = open_but(
+        r#"{"names": ["mkdir", "mkdirat", "call_of_2040"], "action": "SCMP_ACT_ERRNO", "errnoRet": 30},
+           {"name": "kill", "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 10, "op": "SCMP_CMP_EQ"}]},
+           {"names": ["sethostname"], "action": "SCMP_ACT_KILL_PROCESS", "excludes": {"caps": ["CAP_SYS_ADMIN"]}}"#,
+    );
+    let script = "mkdir /tmp/new; kill -USR1 $$; kill -0 $$ && echo alive; hostname other; echo $?";
+    let finished = under(&text, &[], script).expect(0);
+    assert_eq!(finished.out, format!("alive\n{}\n", 128 + libc::SIGSYS));
+    assert!(
+        finished.err.contains("Read-only file system") && finished.err.contains("not permitted"),
+        "{finished:?}"
+    );
+    let finished = under(&text, &["--cap-add", "SYS_ADMIN"], "hostname other; hostname").expect(0);
+    assert_eq!(finished.out, "other\n");
+    // Even where all else is open: --privileged leaves out our profile, not the user's.
+    let finished = under(&text, &["--privileged"], "mkdir /tmp/new; hostname other").expect(0);
+    assert!(finished.err.contains("Read-only file system"), "{finished:?}");
+}
+
+#[test]
+fn a_profile_that_allows_little_is_enough_for_a_small_program() {
+    require!(root);
+    let (rootfs, temp) = (Rootfs::new(), Temp::new());
+    let allowed = "arch_prctl brk close execve exit_group fcntl ioctl mmap mprotect munmap poll ppoll prlimit64 read \
+                   rt_sigaction rt_sigprocmask set_tid_address set_robust_list sigaltstack write writev";
+    let names: Vec<_> = allowed.split_whitespace().map(|name| format!("\"{name}\"")).collect();
+    let text = |names: &[String]| {
+        format!(
+            "{{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{{\"names\": [{}], \"action\": \"SCMP_ACT_ALLOW\"}}]}}",
+            names.join(", ")
+        )
+    };
+    let option = profile(&temp.0, &text(&names));
+    let words_of = |options: &[&str]| {
+        let options = [&["--security-opt", option.as_str()][..], options].concat();
+        run(&mut launcher(words(&rootfs, &options, &["fds"])))
+    };
+    // The signal mask is given back before: the profile has no need to allow what we do after it but execve.
+    assert_eq!(words_of(&[]).expect(0).out, "0 1 2\n");
+    // Installed before the user changes it must allow that too, and says where it does not.
+    let early = words_of(&["--security-opt", "no-new-privileges=false", "-u", "1:1"]).expect(125);
+    assert!(early.err.contains(": set the groups "), "{early:?}");
+    profile(&temp.0, &text(&names[..3]));
+    let finished = words_of(&[]);
+    assert_eq!(finished.status, 126, "{finished:?}");
+}
+
+#[test]
+fn a_profile_that_is_none_is_told_before_anything_is_made() {
+    require!(root, busybox);
+    for (text, want) in [
+        ("", "line 1, column 1: wanted is {"),
+        ("{\n  \"defaultAction\": \"SCMP_ACT_ALOW\"\n}", "line 2, column 35: not understood: SCMP_ACT_ALOW"),
+        ("{\"defaultAction\": \"SCMP_ACT_NOTIFY\"}", "line 1, column 36: not understood: SCMP_ACT_NOTIFY"),
+        ("{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"sycalls\": []}", ": not understood: sycalls"),
+    ] {
+        let finished = under(text, &[], "echo started").expect(125);
+        assert!(finished.out.is_empty() && finished.err.lines().count() == 1, "{finished:?}");
+        assert!(
+            finished.err.starts_with("launcher: seccomp profile /") && finished.err.contains(want),
+            "{finished:?}"
+        );
+    }
+    // Each of these calls has so many conditions that the kernel has no room for the whole.
+    let arg = r#"{"index": 0, "value": 1, "op": "SCMP_CMP_NE"}"#;
+    let names =
+        "read write open close stat fstat lstat poll lseek mmap mprotect munmap brk ioctl readv writev";
+    let names: Vec<_> = names.split(' ').map(|name| format!("\"{name}\"")).collect();
+    let names = names.join(", ");
+    let args = [arg; 80].join(", ");
+    let rule = format!("{{\"names\": [{names}], \"action\": \"SCMP_ACT_LOG\", \"args\": [{args}]}}");
+    let finished = under(&open_but(&rule), &[], "echo started").expect(125);
+    assert!(finished.err.contains("instructions, of which the kernel takes 4096"), "{finished:?}");
+    let rootfs = Rootfs::new();
+    for (file, want) in [
+        ("/nowhere.json", "No such file or directory (ENOENT)"),
+        ("/dev", "Is a directory (EISDIR)"),
+        ("/dev/zero", "File too large (EFBIG)"),
+    ] {
+        let option = format!("seccomp={file}");
+        let finished = common::inside(&rootfs, &["--security-opt", &option], "echo started").expect(125);
+        assert_eq!(finished.err, format!("launcher: seccomp profile {file}: {want}\n"));
+    }
 }

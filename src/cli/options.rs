@@ -163,7 +163,7 @@ options! {
     Sysctl      '-' "sysctl"       "KEY=VALUE"     Container "set a kernel parameter of a namespace; repeatable";
     CapAdd      '-' "cap-add"      "NAME"          Container "add a capability, or ALL; repeatable";
     CapDrop     '-' "cap-drop"     "NAME"          Container "drop a capability, or ALL; repeatable";
-    SecurityOpt '-' "security-opt" "OPTION"        Container "seccomp=unconfined; no-new-privileges=false; repeatable";
+    SecurityOpt '-' "security-opt" "OPTION"        Container "seccomp=FILE or unconfined; no-new-privileges=false";
     Privileged  '-' "privileged"   ""              Container "all capabilities, nothing masked";
     BestEffort  '-' "best-effort"  ""              Container "go without protections that are refused here, naming them";
     DryRun      '-' "dry-run"      ""              Container "print the plan, make nothing";

@@ -146,8 +146,8 @@ fn more(id: Id) -> &'static str {
         Id::Userns => "Default: host for root, new for others.",
         Id::TimeOffset => "Makes a time namespace.",
         Id::SecurityOpt => {
-            "seccomp=unconfined leaves the filter of system calls out, seccomp=builtin is the default one. \
-             no-new-privileges=false lets set-id programs and file capabilities work."
+            "seccomp=FILE is a profile of system calls in docker's format, seccomp=builtin the default one, \
+             seccomp=unconfined none. no-new-privileges=false lets set-id programs and file capabilities work."
         }
         Id::Privileged => "Set-id programs work as well.",
         Id::DryRun => "Errors name its steps.",

@@ -290,7 +290,7 @@ impl<'a> Planner<'a> {
             (None, None) if matches!(self.placement(Kind::Mount), Placement::Join(_)) => None,
             (None, None) => Some(c_path(&self.host.cwd)?),
         };
-        let (early, late) = plan_filter::plan(self.spec, self.host);
+        let (early, late) = plan_filter::plan(self.spec, self.host)?;
         steps.extend(early);
         if *user != Principal::Id(0) {
             steps.extend(cwd.clone().map(LastStep::ChangeDir)); // root may enter what the user may not

@@ -3,6 +3,8 @@
 pub(crate) mod caps;
 pub(crate) mod idmap;
 pub(crate) mod init;
+#[cfg(feature = "container")]
+pub(crate) mod json;
 pub(crate) mod mount;
 pub(crate) mod mount_grammar;
 pub(crate) mod namespaces;

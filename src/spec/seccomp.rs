@@ -1,5 +1,7 @@
 //! Which system calls the program may make.
 
+use std::path::PathBuf;
+
 /// Where the filter comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Seccomp {
@@ -8,13 +10,15 @@ pub(crate) enum Seccomp {
     Standard,
     /// None.
     Unconfined,
+    /// A profile in docker's format.
+    File(PathBuf),
 }
 
-/// Parses docker's words: `unconfined`, and `builtin` or `default`.
-pub(crate) fn parse(text: &str) -> Option<Seccomp> {
+/// Parses docker's words, `unconfined` and `builtin`, or a file.
+pub(crate) fn parse(text: &str) -> Seccomp {
     match text {
-        "unconfined" => Some(Seccomp::Unconfined),
-        "builtin" | "default" => Some(Seccomp::Standard),
-        _ => None,
+        "unconfined" => Seccomp::Unconfined,
+        "builtin" => Seccomp::Standard,
+        file => Seccomp::File(file.into()),
     }
 }

@@ -9,7 +9,10 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-/// `open(2)` and `read(2)` to the end; what is not UTF-8 is replaced.
+/// No file that we read has so many bytes; a device may have no end.
+const MOST: usize = 1 << 24;
+
+/// `open(2)` and `read(2)` to the end; what is not UTF-8 is replaced. EFBIG: it has more than 16 MiB.
 pub(crate) fn read(path: &Path) -> Result<String, Errno> {
     read_from(nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?.as_fd())
 }
@@ -20,6 +23,7 @@ pub(crate) fn read_from(file: BorrowedFd<'_>) -> Result<String, Errno> {
     loop {
         match nix::unistd::read(file, &mut part) {
             Ok(0) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Ok(_) if bytes.len() > MOST => return Err(Errno::EFBIG),
             Ok(length) => bytes.extend_from_slice(part.get(..length).unwrap_or_default()),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),

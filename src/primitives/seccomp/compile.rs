@@ -5,7 +5,6 @@
 //! instruction is `struct sock_filter` in a word: code, jump if true, jump if false, operand; all our machines are
 //! little-endian.
 #![allow(clippy::cast_possible_truncation, reason = "the halves of a word, and distances in a short program")]
-#![cfg_attr(not(test), allow(dead_code, reason = "the default profile uses a part, and build.rs another"))]
 
 /// `SECCOMP_RET_ALLOW`: the kernel does what it is asked.
 pub(crate) const ALLOW: u32 = 0x7fff_0000;
@@ -20,11 +19,11 @@ pub(crate) const NO_SUCH_CALL: u32 = ERRNO + 38;
 pub(crate) const LONGEST: usize = 4096;
 
 /// From here on on numbers mean the calls of arm alone, which begin at [`ARM`]. Both leave room for new ones.
-const PRIVATE: u16 = 512;
+pub(crate) const PRIVATE: u16 = 512;
 /// `__ARM_NR_BASE`.
-const ARM: u32 = 0xf_0000;
+pub(crate) const ARM: u32 = 0xf_0000;
 /// How many calls there can be.
-const SLOTS: usize = 520;
+pub(crate) const SLOTS: usize = 520;
 /// `__X32_SYSCALL_BIT`: numbers from here on are x32's, on x86-64 alone.
 const X32: u32 = 0x4000_0000;
 
@@ -72,19 +71,14 @@ pub(crate) struct Compare {
 /// What is answered to some calls. Of several rules for a call the first that is met counts.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rule {
-    /// The calls, see [`slot`].
+    /// The calls, as [`number`] has them.
     pub(crate) calls: Vec<u16>,
-    /// Must all be met.
+    /// Must all be met; none is met always.
     pub(crate) compares: Vec<Compare>,
+    /// One of them is enough.
+    pub(crate) any: bool,
     /// `SECCOMP_RET_*`.
     pub(crate) action: u32,
-}
-
-/// The small number that stands for a call; `None`: we have no room for it.
-pub(crate) fn slot(number: u32) -> Option<u16> {
-    let private = number.checked_sub(ARM).map(|private| private.saturating_add(PRIVATE.into()));
-    let slot = u16::try_from(private.unwrap_or(number)).ok()?;
-    (usize::from(slot) < SLOTS && (private.is_some() || slot < PRIVATE)).then_some(slot)
 }
 
 /// The call that a small number stands for.
@@ -211,11 +205,13 @@ impl Code {
     fn rules(&mut self, call: u16, default: u32, rules: &[Rule]) -> usize {
         let mut next = self.returning(default);
         for rule in rules.iter().rev().filter(|rule| rule.calls.contains(&call)) {
-            let mut met = self.returning(rule.action);
+            let action = self.returning(rule.action);
+            let mut place = if rule.any { next } else { action };
             for compare in rule.compares.iter().rev() {
-                met = self.compare(compare, met, next);
+                let (met, not_met) = if rule.any { (action, place) } else { (place, next) };
+                place = self.compare(compare, met, not_met);
             }
-            next = met;
+            next = place;
         }
         next
     }

@@ -1,7 +1,7 @@
 //! What build.rs makes of the tables for one target: the map of groups, the names, the program of the default profile.
 //! Nothing of this is in launcher; its tests use it for all targets.
 
-use super::compile::{NO_SUCH_CALL, compile, slot};
+use super::compile::{ARM, NO_SUCH_CALL, PRIVATE, SLOTS, compile};
 use super::profile::{FILTERED_AFTER_TRACING, opened, rules};
 use super::table::CALLS;
 
@@ -25,6 +25,13 @@ pub(crate) fn calls(column: usize) -> Vec<(&'static str, u32, u16)> {
         }
     }
     calls
+}
+
+/// The small number that stands for a call; `None`: we have no room for it.
+pub(crate) fn slot(number: u32) -> Option<u16> {
+    let private = number.checked_sub(ARM).map(|private| private.saturating_add(PRIVATE.into()));
+    let slot = u16::try_from(private.unwrap_or(number)).ok()?;
+    (usize::from(slot) < SLOTS && (private.is_some() || slot < PRIVATE)).then_some(slot)
 }
 
 /// Where each group begins, as `profile::rules` wants it.
@@ -52,4 +59,19 @@ pub(crate) fn granted(caps: u64) -> u64 {
 /// The default profile of a target.
 pub(crate) fn program(machine: u32, map: &[u16], caps: u64) -> Vec<u64> {
     compile(machine, NO_SUCH_CALL, NO_SUCH_CALL, &rules(opened(granted(caps)), map))
+}
+
+/// Names in their order, each as how many letters it shares with the one before and its other letters; and the calls.
+pub(crate) fn names(column: usize) -> (Vec<u8>, Vec<u16>) {
+    let mut calls = calls(column);
+    calls.sort_unstable();
+    let (mut text, mut slots, mut before) = (Vec::new(), Vec::new(), "");
+    for (name, number, _) in calls {
+        let shared = before.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+        text.extend(u8::try_from(shared)); // below 32: that is how it is told from a letter
+        text.extend(name.bytes().skip(shared));
+        slots.extend(slot(number));
+        before = name;
+    }
+    (text, slots)
 }

@@ -2,6 +2,7 @@
 //! capabilities, by the same code here for others.
 
 mod compile;
+pub(crate) mod docker;
 #[cfg(test)]
 mod generate;
 mod profile;
@@ -13,7 +14,9 @@ use std::fmt::{self, Display};
 
 use nix::errno::Errno;
 
+use crate::error::{Error, Result};
 use crate::sys;
+use docker::Facts;
 use generated::{DEFAULT, MACHINE, MAP, OPENED};
 
 /// What build.rs made for this target.
@@ -28,7 +31,7 @@ const FILTERS_AFTER_TRACING: u32 = 4 << 16 | 8;
 /// A filter, ready for the kernel.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filter {
-    /// What comes before its name in words: "default", or a file.
+    /// Where it comes from, in words.
     name: String,
     /// See compile.rs.
     program: Cow<'static, [u64]>,
@@ -50,18 +53,35 @@ impl Filter {
         };
         // Without the flag kernels before 5.16 slow down the whole program against a leak of memory between parts of
         // one process; container and host are apart without it, and so do later kernels think.
-        Self { name: "default".to_owned(), program, flags: sys::seccomp::SPEC_ALLOW }
+        Self { name: "the default".to_owned(), program, flags: sys::seccomp::SPEC_ALLOW }
+    }
+
+    /// The profile of a file.
+    ///
+    /// # Errors
+    /// It is no profile, or one that the kernel has no room for.
+    pub(crate) fn of_file(file: &std::path::Path, text: &str, facts: Facts) -> Result<Self> {
+        let name = format!("{} as", file.display());
+        let within = |error: Error| error.within(format_args!("seccomp profile {}", file.display()));
+        let (program, flags) = docker::read(text, facts).map_err(within)?;
+        if program.len() > compile::LONGEST {
+            let length = program.len();
+            return Err(within(Error::new(format_args!(
+                "{length} instructions, of which the kernel takes 4096"
+            ))));
+        }
+        Ok(Self { name, program: Cow::Owned(program), flags })
     }
 
     /// Puts it in force for the calling process and all that it makes; for good. System calls only.
-    pub(crate) fn install(&self) -> Result<(), Errno> {
+    pub(crate) fn install(&self) -> std::result::Result<(), Errno> {
         sys::seccomp::install(&self.program, self.flags)
     }
 }
 
 impl Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "install the {} seccomp filter", self.name)
+        write!(f, "install {} seccomp filter", self.name)
     }
 }
 

@@ -126,17 +126,23 @@ pub(crate) fn opened(granted: u64) -> u32 {
 pub(crate) fn rules(opened: u32, map: &[u16]) -> Vec<Rule> {
     let mut rules = Vec::new();
     for (index, group) in (0..).zip(&GROUPS) {
-        let starts = map.iter().zip(map.iter().skip(1)).filter(|(start, _)| **start >> 10 == index);
-        let calls: Vec<u16> = starts.flat_map(|(start, end)| start & 1023..end & 1023).collect();
+        let mut calls = Vec::new();
+        for pair in map.windows(2) {
+            if let [start, end] = pair
+                && *start >> 10 == index
+            {
+                calls.extend(start & 1023..end & 1023);
+            }
+        }
         let is_open = opened >> index & 1 == 1;
         for answer in ANSWERS.iter().filter(|answer| u16::from(answer.group) == index && !is_open) {
             let (mask, value) = (answer.mask.into(), answer.value.into());
             let compare = Compare { arg: answer.arg, relation: Relation::Equal, negated: false, mask, value };
             let action = action(answer.errno);
-            rules.push(Rule { calls: calls.clone(), compares: vec![compare], action });
+            rules.push(Rule { calls: calls.clone(), compares: vec![compare], any: false, action });
         }
         let action = if is_open { ALLOW } else { action(group.2) };
-        rules.push(Rule { calls, compares: Vec::new(), action });
+        rules.push(Rule { calls, compares: Vec::new(), any: false, action });
     }
     rules
 }

@@ -1,10 +1,8 @@
 #![allow(clippy::cast_possible_truncation, reason = "halves of words, and small numbers")]
 //! The programs run on a machine of the tests, over every call of every target, beside the rules in plain words.
 
-use super::compile::{
-    ALLOW, Compare, ERRNO, KILL, LONGEST, NO_SUCH_CALL, Relation, Rule, compile, number, slot,
-};
-use super::generate::{TARGETS, calls, map, program};
+use super::compile::{ALLOW, Compare, ERRNO, KILL, LONGEST, NO_SUCH_CALL, Relation, Rule, compile, number};
+use super::generate::{TARGETS, calls, map, program, slot};
 use super::*;
 use crate::spec::caps::CapSet;
 
@@ -66,7 +64,11 @@ fn evaluate(default: u32, rules: &[Rule], call: u16, args: [u64; 6]) -> u32 {
                 Relation::AtLeast => arg >= compare.value,
             }
     };
-    let rule = rules.iter().find(|rule| rule.calls.contains(&call) && rule.compares.iter().all(is_met));
+    let is_met_by = |rule: &Rule| {
+        let mut compares = rule.compares.iter();
+        if rule.any { compares.any(is_met) } else { compares.all(is_met) }
+    };
+    let rule = rules.iter().find(|rule| rule.calls.contains(&call) && is_met_by(rule));
     rule.map_or(default, |rule| rule.action)
 }
 
@@ -275,9 +277,9 @@ impl Dice {
             }
         };
         let calls = (0..=self.roll(25)).map(|_| call(self)).collect();
-        let compares = (0..self.roll(4)).map(|_| compare(self)).collect();
+        let compares: Vec<_> = (0..self.roll(4)).map(|_| compare(self)).collect();
         let action = [ALLOW, REFUSED, KILL, NO_SUCH_CALL, ERRNO | 5][self.roll(5) as usize];
-        Rule { calls, compares, action }
+        Rule { any: compares.len() > 1 && self.roll(2) == 1, calls, compares, action }
     }
 }
 
@@ -306,7 +308,8 @@ fn any_rules_mean_what_they_say_however_far_the_jumps_go() {
 fn all_conditions_of_a_rule_are_needed() {
     // CVE-2017-18367: they were alternatives.
     let is = |arg, value| Compare { arg, relation: Relation::Equal, negated: false, mask: u64::MAX, value };
-    let rules = [Rule { calls: vec![9], compares: vec![is(0, 1), is(2, 1 << 40)], action: ALLOW }];
+    let rules =
+        [Rule { calls: vec![9], compares: vec![is(0, 1), is(2, 1 << 40)], any: false, action: ALLOW }];
     let program = compile(MACHINE, REFUSED, REFUSED, &rules);
     for (first, third, want) in [
         (1, 1 << 40, ALLOW),
