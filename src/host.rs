@@ -124,7 +124,7 @@ impl Host {
         if let Seccomp::File(path) = &spec.process.seccomp {
             host.profile = sys::file::read(path).doing(format_args!("seccomp profile {}", path.display()))?;
         }
-        if spec.mapping == Mapping::Subordinate {
+        if matches!(spec.mapping, Mapping::Subordinate | Mapping::KeepId) {
             (host.user, host.subuids, host.subgids) = subordinate_ids(uid);
         }
         Ok(host)

@@ -300,3 +300,70 @@ fn as_user_with_groups(command: &Command) -> Command {
     with.args(command.get_args()).current_dir("/");
     with
 }
+
+#[test]
+fn ids_can_stay_what_they_are() {
+    require!(root, busybox);
+    let rootfs = rootfs_with(&format!("{PASSWD}caller:x:{USER}:5::/home/caller:\n"), GROUP);
+    let script = format!(
+        "{WHO}; cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '; touch /srv/mine; stat -c %u:%g /srv/mine"
+    );
+    for options in [&["--userns", "keep-id"][..], &["--userns", "keep-id", "-u", "caller:12345"]] {
+        let finished = inside_as_user(&rootfs, options, &script).expect(0);
+        let lines: Vec<_> = finished.out.lines().collect();
+        let map = format!(" {USER} {USER} 1");
+        let same = format!("{USER}:{USER}");
+        assert_eq!(lines[3..], ["/home/caller", &map, &map, &same]);
+        assert!(lines[0].starts_with(&format!("Uid: {USER} {USER}")), "{lines:?}");
+    }
+    // All that a container has is there although nobody is root.
+    let script = "for path in /dev/null /dev/pts /dev/shm /proc /sys; do [ -e $path ] || echo no $path; done
+        grep -E '^Cap(Prm|Eff|Amb)' /proc/self/status | cut -f 2 | sort -u; cat /proc/1/comm; hostname; head -c 1 /proc/timer_list | wc -c";
+    for options in [&["--userns", "keep-id"][..], &["--userns", "keep-id", "--ephemeral"]] {
+        let finished = inside_as_user(&rootfs, options, script).expect(0);
+        assert_eq!(finished.out, "0000000000000000\nlauncher:init\nlauncher\n0\n", "{options:?}");
+    }
+    let user = USER.to_string();
+    let map = format!("{user}:{user}:1");
+    let explicit = ["--uidmap", &map, "-u", &format!("{user}:{user}")];
+    assert_eq!(
+        short(&inside_as_user(&rootfs, &explicit, WHO).expect(0)),
+        format!("{user} {user} [] /home/caller")
+    );
+    let finished = inside_as_user(&rootfs, &["--userns", "keep-id", "-u", "0"], "echo no").expect(125);
+    assert!(finished.err.starts_with("launcher: --user 0: user id 0 is not mapped"), "{}", finished.err);
+    let finished = inside(&rootfs, &["--userns", "keep-id"], "echo no").expect(125);
+    assert!(finished.err.starts_with("launcher: --userns keep-id is for ordinary users"), "{}", finished.err);
+}
+
+#[test]
+fn ids_that_stay_have_the_users_ranges_around_them() {
+    require!(root, busybox, unshare, setpriv, newuidmap);
+    let rootfs = rootfs_with(PASSWD, GROUP);
+    let temp = common::Temp::new();
+    let table = temp.0.join("passwd");
+    fs::write(&table, format!("root:x:0:0::/:\nranger:x:{USER}:{USER}::/:\n")).unwrap();
+    // By name and by number; the first range ends before the user's own id, or goes beyond it.
+    for (ranges, want) in [
+        ("ranger:100000:20000\n", " 12345 12345 1\n 0 100000 12345\n 12346 112345 7655\n"),
+        ("12345:100000:10\nranger:200000:12335\n", " 12345 12345 1\n 0 100000 10\n 10 200000 12335\n"),
+        ("ranger:100000:10\n", " 12345 12345 1\n 0 100000 10\n"),
+    ] {
+        let subids = temp.0.join("subids");
+        fs::write(&subids, ranges).unwrap();
+        let script = format!(
+            "mount --bind {0} /etc/passwd && for f in /etc/subuid /etc/subgid; do [ -e $f ] || exit 9; mount --bind {1} $f; done
+             exec setpriv --reuid {USER} --regid {USER} --clear-groups \"$0\" \"$@\"",
+            table.display(),
+            subids.display()
+        );
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-c", &script])
+            .arg(common::launcher_path());
+        command.args(["--rootfs", rootfs.arg(), "--userns", "keep-id", "--", "sh", "-c"]);
+        command.arg("id -u; cat /proc/self/uid_map | tr -s ' '");
+        let finished = run(command.current_dir("/")).expect(0);
+        assert_eq!(finished.out, format!("{USER}\n{want}"), "{ranges}");
+    }
+}

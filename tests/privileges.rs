@@ -154,3 +154,75 @@ fn the_order_of_killing_is_the_containers_and_only_there() {
     );
     assert_eq!(host("/proc/self/oom_score_adj").parse(), Ok(own));
 }
+
+/// The capability sets of a process, as words.
+const SETS: &str = "grep -E '^Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status | cut -f 2 | tr '\\n' ' '";
+
+#[test]
+fn nothing_is_inheritable_that_was_not_asked_for() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    let none = "0000000000000000";
+    let docker = "00000000a00425fb";
+    let bind = "0000000000000400";
+    for (line, [inherited, has, bounding, ambient]) in [
+        ("-u 0", [none, docker, docker, none]),  // CVE-2022-29162
+        ("-u 1000", [none, none, docker, none]), // CVE-2016-8867
+        ("-u 1000 --ambient NET_BIND_SERVICE", [bind, bind, docker, bind]),
+        ("-u 1000 --cap-drop ALL --ambient CAP_NET_BIND_SERVICE", [bind, bind, bind, bind]),
+        ("-u 1000 --cap-drop ALL --ambient net_bind_service --ambient kill", ["0000000000000420"; 4]),
+        (
+            "-u 1000 --ambient SYS_NICE",
+            ["0000000000800000", "0000000000800000", "00000000a08425fb", "0000000000800000"],
+        ),
+        (
+            "-u 1000 --security-opt no-new-privileges=false --ambient net_bind_service",
+            [bind, bind, docker, bind],
+        ),
+    ] {
+        let options: Vec<_> = line.split(' ').collect();
+        let want = format!("{inherited} {has} {has} {bounding} {ambient} ");
+        assert_eq!(inside(&rootfs, &options, SETS).expect(0).out, want, "{line}");
+        let mapped = [&["--uidmap", "0:5000:2000"], &options[..]].concat();
+        assert_eq!(inside(&rootfs, &mapped, SETS).expect(0).out, want, "{line}");
+    }
+    refused(
+        false,
+        &[
+            ("--ambient fly", "--ambient fly: no such capability"),
+            ("--ambient SYS_RESOURCE", "--cap-add sys_resource"),
+        ],
+    );
+}
+
+#[test]
+fn user_namespaces_can_be_forbidden_for_good() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    let script = "busybox unshare -U true && echo made; echo 9 2>/dev/null >/proc/sys/user/max_user_namespaces || echo kept
+        cat /proc/sys/user/max_user_namespaces";
+    let power = "mount -t proc none /srv && cd /srv/sys/user && echo 9 2>/dev/null >max_user_namespaces || echo kept; cat max_user_namespaces
+        busybox unshare -U true && echo made";
+    for inside in [inside, inside_as_user] {
+        let options = ["--userns", "new", "--disable-userns"];
+        let finished = inside(&rootfs, &options, script);
+        assert_eq!(finished.out, "kept\n0\n", "{}", finished.err);
+        assert!(finished.err.contains("unshare"), "{}", finished.err);
+        let finished = inside(&rootfs, &["--userns", "new"], script).expect(0);
+        assert!(finished.out.starts_with("made\n"), "{}", finished.out);
+        // Who may mount may have a /proc that can be written, and still may not go beyond the limit.
+        let strong = [&options[..], &["--cap-add", "SYS_ADMIN", "--cap-add", "DAC_OVERRIDE"]].concat();
+        assert_eq!(inside(&rootfs, &strong, power).out, "kept\n0\n");
+    }
+    refused(
+        false,
+        &[
+            ("--disable-userns", "--disable-userns needs a new user namespace, see --userns\n"),
+            (
+                "--userns new --disable-userns --cap-add ALL",
+                "--disable-userns is void for who has the capability sys_resource\n",
+            ),
+            ("--userns new --disable-userns --privileged", "--disable-userns is void"),
+        ],
+    );
+}

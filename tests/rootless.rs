@@ -385,7 +385,7 @@ fn maps_that_make_no_sense_are_refused() {
     require!(root, busybox);
     let rootfs = Rootfs::new();
     for (options, words) in [
-        (&["--uidmap", "1000:100000:65536"][..], "must map id 0"),
+        (&["--uidmap", "1000:100000:65536"][..], "--user 0:0: user id 0 is not mapped"),
         (&["--uidmap", "0:100000:10", "-u", "10"], "not mapped"),
         (&["--uidmap", "0:100000:10", "-u", "9:10"], "not mapped"),
         (&["--uidmap", "0:100000"], "--uidmap"),

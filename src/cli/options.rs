@@ -156,13 +156,15 @@ options! {
     Cgroupns    '-' "cgroupns"     "WHERE"         Container "cgroup namespace, same";
     Mntns       '-' "mntns"        "WHERE"         Container "mount namespace, same";
     Timens      '-' "timens"       "WHERE"         Container "time namespace, same";
-    Userns      '-' "userns"       "WHERE"         Container "user namespace, same, or auto: ranges of /etc/subuid";
+    Userns      '-' "userns"       "WHERE"         Container "user namespace, same, auto (ranges of /etc/subuid) or keep-id";
+    DisableUserns '-' "disable-userns" ""         Container "no user namespaces inside its own one";
     UidMap      '-' "uidmap"       "C:H:N"         Container "map N user ids from C inside to H outside; repeatable";
     GidMap      '-' "gidmap"       "C:H:N"         Container "same for group ids; default: as the user ids";
     TimeOffset  '-' "time-offset"  "CLOCK=SECONDS" Container "shift boottime, monotonic (+1d, -30); comma between";
     Sysctl      '-' "sysctl"       "KEY=VALUE"     Container "set a kernel parameter of a namespace; repeatable";
     CapAdd      '-' "cap-add"      "NAME"          Container "add a capability, or ALL; repeatable";
     CapDrop     '-' "cap-drop"     "NAME"          Container "drop a capability, or ALL; repeatable";
+    Ambient     '-' "ambient"      "NAME"          Container "keep a capability as another user than root; repeatable";
     SecurityOpt '-' "security-opt" "OPTION"        Container "seccomp=FILE or unconfined; no-new-privileges=false";
     Privileged  '-' "privileged"   ""              Container "all capabilities, nothing masked";
     BestEffort  '-' "best-effort"  ""              Container "go without protections that are refused here, naming them";

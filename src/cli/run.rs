@@ -52,6 +52,11 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
                 Id::OverlayUpper => upper = value.unwrap_or_default().into(),
                 Id::OverlayWork => work = value.unwrap_or_default().into(),
                 Id::CapAdd => caps.added = caps.added.with(capability(option, value.unwrap_or_default())?),
+                Id::Ambient => {
+                    let ambient = capability(option, value.unwrap_or_default())?;
+                    caps.added = caps.added.with(ambient);
+                    command.spec.process.ambient = command.spec.process.ambient.with(ambient);
+                }
                 Id::CapDrop => {
                     caps.dropped = caps.dropped.with(capability(option, value.unwrap_or_default())?);
                 }
@@ -95,6 +100,7 @@ fn set(spec: &mut Spec, option: &'static Opt, value: OsString) -> Result<()> {
         Id::Rootfs => spec.rootfs = Some(value.into()),
         Id::Ephemeral => spec.ephemeral = true,
         Id::ReadOnly => spec.read_only = true,
+        Id::DisableUserns => spec.process.disable_userns = true,
         Id::Privileged => spec.privileged = true,
         Id::BestEffort => spec.best_effort = true,
         Id::EnvHost => spec.process.env_host = true,
@@ -199,8 +205,8 @@ fn place(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
     else {
         return Err(Error::new(format_args!("--{} places no namespace", option.long())));
     };
-    if kind == Kind::User && value == "auto" {
-        spec.mapping = Mapping::Subordinate;
+    if kind == Kind::User && matches!(value, "auto" | "keep-id") {
+        spec.mapping = if value == "auto" { Mapping::Subordinate } else { Mapping::KeepId };
         spec.namespaces.set(kind, Placement::New);
         return Ok(());
     }
@@ -312,7 +318,7 @@ mod tests {
                 Id::Cgroup => "memory.high=1",
                 Id::UidMap | Id::GidMap => "0:1:1",
                 Id::TimeOffset => "boottime=1",
-                Id::CapAdd | Id::CapDrop => "chown",
+                Id::CapAdd | Id::CapDrop | Id::Ambient => "chown",
                 Id::SecurityOpt => "seccomp=unconfined",
                 Id::Network
                 | Id::Pid

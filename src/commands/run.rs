@@ -12,7 +12,9 @@ use crate::launch::plan::Plan;
 use crate::log::warning;
 use crate::primitives::trials::{Outcome, Trials};
 use crate::spec::Spec;
+use crate::spec::idmap::Mapping;
 use crate::spec::namespaces::Kind;
+use crate::spec::user::{Principal, User};
 use crate::sys;
 use crate::sys::signal::Disposition;
 
@@ -22,11 +24,15 @@ use crate::sys::signal::Disposition;
 /// Something that was asked for cannot be had here, or a step failed.
 pub(crate) fn run(command: &RunCommand) -> Result<u8> {
     let host = Host::probe(&command.spec)?;
-    let plan = if command.spec.best_effort {
-        Plan::new(&adapted(command.spec.clone(), &host)?, &host)?
-    } else {
-        Plan::new(&command.spec, &host)?
-    };
+    let mut spec = command.spec.clone();
+    if spec.mapping == Mapping::KeepId && spec.process.user.is_none() {
+        spec.process.user =
+            Some(User { user: Principal::Id(host.uid), group: Some(Principal::Id(host.gid)) });
+    }
+    if spec.best_effort {
+        spec = adapted(spec, &host)?;
+    }
+    let plan = Plan::new(&spec, &host)?;
     if command.dry_run {
         super::print(1, &plan)?;
         return Ok(0);

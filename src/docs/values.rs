@@ -14,14 +14,14 @@ const PLACES: &str = "new private host ns: container:";
 pub(super) fn of(option: &Opt) -> String {
     match (option.id, option.value()) {
         (Id::As, _) => format!("words {}", models()),
-        (Id::CapAdd | Id::CapDrop, _) => "capabilities".to_owned(),
+        (Id::CapAdd | Id::CapDrop | Id::Ambient, _) => "capabilities".to_owned(),
         (Id::Rewrite, _) => "rewrites".to_owned(),
         (Id::SecurityOpt, _) => {
             "words seccomp=unconfined seccomp=builtin no-new-privileges=true no-new-privileges=false"
                 .to_owned()
         }
         (Id::Network, _) => format!("places none {PLACES}"),
-        (Id::Userns, _) => format!("places auto {PLACES}"),
+        (Id::Userns, _) => format!("places auto keep-id {PLACES}"),
         (_, "WHERE") => format!("places {PLACES}"),
         (_, "WHOM") => "words child group all".to_owned(),
         (_, "SIGNAL") => "signals".to_owned(),

@@ -145,7 +145,7 @@ fn spawn(plan: &Plan, who: &Identity, terminal: Terminal) -> std::result::Result
 /// Gives up the capabilities that init does not need any more. Not fatal, the entrypoint runs already.
 fn settle() {
     // To signal an entrypoint that became another user. Without it there are fewer still, which is fine.
-    let caps = sys::caps::permitted().and_then(|has| sys::caps::set(has & CapSet::KILL.0));
+    let caps = sys::caps::permitted().and_then(|has| sys::caps::set(has & CapSet::KILL.0, 0));
     if let Err(errno) = caps {
         warning!("init could not give up its capabilities: {}", crate::error::describe(errno));
     }

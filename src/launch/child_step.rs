@@ -24,6 +24,8 @@ pub(crate) enum ChildStep {
     BecomeRoot {
         /// setgroups(2) is not denied there.
         may_set_groups: bool,
+        /// Its user and group id, which are not 0 where that is not mapped.
+        ids: (u32, u32),
     },
     /// Dies with the parent; set anew after every change of ids.
     SetDeathSignal,
@@ -122,6 +124,9 @@ pub(crate) struct ChildContext<'a> {
 impl Display for ChildStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::BecomeRoot { ids: (uid, gid), .. } if (*uid, *gid) != (0, 0) => {
+                write!(f, "become {uid}:{gid} in the user namespace")
+            }
             Self::UnshareTime(offsets) => {
                 f.write_str("unshare the time namespace")?;
                 for (clock, seconds) in [("boottime", offsets.boottime), ("monotonic", offsets.monotonic)] {
@@ -195,7 +200,7 @@ impl ChildStep {
     /// The kernel refuses.
     pub(crate) fn apply(&self, context: &mut ChildContext<'_>) -> Result<()> {
         match self {
-            Self::BecomeRoot { may_set_groups } => user::become_root(*may_set_groups),
+            Self::BecomeRoot { may_set_groups, ids } => user::become_root(*may_set_groups, *ids),
             Self::SetDeathSignal => set_death_signal(context.channel),
             Self::UnshareCgroup => nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).doing(""),
             Self::UnshareTime(offsets) => namespaces::unshare_time(*offsets),

@@ -186,7 +186,7 @@ fn deliver(plan: &Plan, start: &mut Start<'_>) -> Result<Side> {
         if *kind == Kind::User {
             // Our groups have no meaning there.
             tolerate(sys::user::set_groups(&[]), "EPERM: setgroups is denied in there");
-            crate::primitives::user::become_root(false)?;
+            crate::primitives::user::become_root(false, (0, 0))?;
         }
     }
     let flags = plan.clone | CloneFlags::CLONE_PARENT;

@@ -24,6 +24,7 @@ use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
 use crate::spec::namespaces::{Kind, Placement};
 use crate::spec::process::{Console, EnvChange, change_env, name_of};
+use crate::spec::sysctl::Sysctl;
 use crate::spec::user::Principal;
 
 /// The launch as data.
@@ -76,6 +77,7 @@ impl Plan {
                 "--sysctl {path} belongs to a namespace that is not new, see {option}"
             )));
         }
+        plan_user::check_disabled_userns(spec, plan.is_new(Kind::User))?;
         let env = plan.environment();
         Ok(Self {
             host: host_steps,
@@ -216,7 +218,7 @@ impl<'a> Planner<'a> {
         let mut steps = Vec::new();
         if self.in_userns() {
             let may_set_groups = maps.may_set_groups && !self.spec.process.groups.kept;
-            steps.push(ChildStep::BecomeRoot { may_set_groups });
+            steps.push(ChildStep::BecomeRoot { may_set_groups, ids: maps.init });
             steps.push(ChildStep::SetDeathSignal); // after it: the kernel clears it when ids change
         }
         if self.is_new(Kind::Cgroup) {
@@ -257,8 +259,12 @@ impl<'a> Planner<'a> {
 
     /// The parameters of our namespaces.
     pub(super) fn set_sysctls(&self, steps: &mut Vec<ChildStep>) {
-        if !self.spec.sysctls.is_empty() {
-            steps.push(ChildStep::SetSysctls(self.spec.sysctls.clone()));
+        let mut sysctls = self.spec.sysctls.clone();
+        if self.spec.process.disable_userns {
+            sysctls.push(Sysctl::no_user_namespaces());
+        }
+        if !sysctls.is_empty() {
+            steps.push(ChildStep::SetSysctls(sysctls));
         }
     }
 
@@ -301,7 +307,8 @@ impl<'a> Planner<'a> {
             // A name may yet turn out to be root's.
             let is_other = matches!(user, Principal::Id(1..));
             let caps = if is_other { CapSet::NONE } else { process.bounding };
-            steps.push(LastStep::SetCaps(caps)); // inheritable stays empty (CVE-2022-29162)
+            // Inheritable stays empty but for what is asked (CVE-2022-29162).
+            steps.push(LastStep::SetCaps(caps, process.ambient));
         }
         if !self.is_new(Kind::Pid) {
             steps.push(LastStep::DieWithInit); // after the change of ids, which clears it

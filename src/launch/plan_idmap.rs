@@ -17,6 +17,8 @@ pub(crate) struct Maps {
     pub(crate) gids: Vec<IdMap>,
     /// setgroups(2) works inside.
     pub(crate) may_set_groups: bool,
+    /// User and group id of init: root's where that is mapped.
+    pub(crate) init: (u32, u32),
     /// There is a new user namespace at all.
     pub(crate) is_new: bool,
 }
@@ -49,21 +51,32 @@ pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<
         return Ok((Maps::default(), Vec::new()));
     }
     let own = |host_id| vec![IdMap { container_id: 0, host_id, size: 1 }];
-    let (owns_uid, owns_gid) = (own(host.uid), own(host.gid));
     let (uids, gids) = match &spec.mapping {
-        Mapping::Own => (owns_uid.clone(), owns_gid.clone()),
+        Mapping::Own => (own(host.uid), own(host.gid)),
         Mapping::Subordinate => (
             subordinate(host, &host.subuids, host.uid, "/etc/subuid")?,
             subordinate(host, &host.subgids, host.gid, "/etc/subgid")?,
         ),
+        Mapping::KeepId if host.uid == 0 => {
+            return Err(Error::new(
+                "--userns keep-id is for ordinary users: root keeps its id with --userns host",
+            ));
+        }
+        Mapping::KeepId if host.subuids.is_empty() || host.subgids.is_empty() => {
+            (keep(host.uid, &[]), keep(host.gid, &[]))
+        }
+        Mapping::KeepId => (keep(host.uid, &host.subuids), keep(host.gid, &host.subgids)),
         Mapping::Explicit { uids, gids } if gids.is_empty() => (uids.clone(), uids.clone()),
         Mapping::Explicit { uids, gids } => (uids.clone(), gids.clone()),
     };
-    if to_host(&uids, 0).is_none() || to_host(&gids, 0).is_none() {
-        return Err(Error::new("--uidmap and --gidmap must map id 0: init is root inside"));
-    }
+    // The maker of a user namespace may do everything in it under any name.
+    let first = |maps: &[IdMap]| {
+        maps.first().filter(|_| to_host(maps, 0).is_none()).map_or(0, |map| map.container_id)
+    };
+    let init = (first(&uids), first(&gids));
     // An ordinary user may write its own id, and must give up setgroups for that; ranges go through the helpers.
-    let by_helper = host.uid != 0 && (uids != owns_uid || gids != owns_gid);
+    let is_own = |maps: &[IdMap], id| matches!(maps, [IdMap { host_id, size: 1, .. }] if *host_id == id);
+    let by_helper = host.uid != 0 && !(is_own(&uids, host.uid) && is_own(&gids, host.gid));
     let may_set_groups = host.uid == 0 || by_helper;
     let mut steps = Vec::new();
     if !may_set_groups {
@@ -71,7 +84,25 @@ pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<
     }
     steps.push(ParentStep::WriteMap { ids: Ids::Groups, maps: gids.clone(), by_helper });
     steps.push(ParentStep::WriteMap { ids: Ids::Users, maps: uids.clone(), by_helper });
-    Ok((Maps { uids, gids, may_set_groups, is_new: true }, steps))
+    Ok((Maps { uids, gids, may_set_groups, init, is_new: true }, steps))
+}
+
+/// A map in which an id stays what it is, and those around it are from ranges.
+fn keep(own: u32, ranges: &[SubRange]) -> Vec<IdMap> {
+    let mut maps = vec![IdMap { container_id: own, host_id: own, size: 1 }];
+    let mut next = 0u32;
+    for SubRange { mut start, mut size } in ranges.iter().copied() {
+        while size > 0 {
+            let part = if next < own { size.min(own - next) } else { size };
+            maps.push(IdMap { container_id: next, host_id: start, size: part });
+            (start, size) = (start.saturating_add(part), size - part);
+            next = next.saturating_add(part);
+            if next == own {
+                next += 1; // it is there already
+            }
+        }
+    }
+    maps
 }
 
 /// The maps from a user's subordinate ranges: root inside is the user itself, or for root its first subordinate id.

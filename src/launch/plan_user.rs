@@ -55,9 +55,9 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
         return Err(Error::new("--group-add: groups cannot be set where only your own id is mapped")
             .hint("map more ids: --userns auto with ranges in /etc/subuid; or --group-add keep-groups"));
     }
-    // Id 0 is always there.
-    let known = |one: Option<&Principal>| one.and_then(number).unwrap_or(0);
-    maps.check(&Identity::of(known(Some(&user.user)), known(user.group.as_ref())))
+    // The ids of init are always there.
+    let known = |one: Option<&Principal>, init| one.and_then(number).unwrap_or(init);
+    maps.check(&Identity::of(known(Some(&user.user), maps.init.0), known(user.group.as_ref(), maps.init.1)))
         .map_err(|error| error.within(format_args!("--user {user}")))?;
     let mut steps = Vec::new();
     if can_set_groups && !groups.kept {
@@ -68,8 +68,25 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
     if user.group != Some(Principal::Id(0)) || (!in_userns && host.gid != 0) {
         steps.push(LastStep::SetGid(user.group.clone())); // before the user id: no right to it afterwards
     }
+    if process.ambient != CapSet::NONE {
+        steps.push(LastStep::KeepCaps); // the change of the user id would take them
+    }
     if user.user != Principal::Id(0) {
         steps.push(LastStep::SetUid(user.user.clone()));
     }
     Ok(steps)
+}
+
+/// A limit of our user namespace holds for all in it but those who may go beyond limits.
+///
+/// # Errors
+/// `--disable-userns` would be void.
+pub(super) fn check_disabled_userns(spec: &Spec, is_new: bool) -> Result<()> {
+    let has_power = spec.privileged || spec.process.bounding.contains(CapSet::SYS_RESOURCE);
+    let why = match (spec.process.disable_userns, is_new, has_power) {
+        (true, false, _) => "needs a new user namespace, see --userns",
+        (true, true, true) => "is void for who has the capability sys_resource",
+        _ => return Ok(()),
+    };
+    Err(Error::new(format_args!("--disable-userns {why}")))
 }

@@ -34,8 +34,11 @@ pub(crate) enum LastStep {
     SetUid(Principal),
     /// Makes sure that the working directory was entered and is inside the container.
     ConfirmDir(CString),
-    /// Takes permitted and effective capabilities back to these, empties inheritable and ambient.
-    SetCaps(CapSet),
+    /// Keeps the permitted capabilities when the user id changes.
+    KeepCaps,
+    /// Takes permitted and effective capabilities back to the first, inheritable and ambient to the second, which is all that
+    /// a user other than root has.
+    SetCaps(CapSet, CapSet),
     /// Dies when init dies: only where no PID namespace sees to that.
     DieWithInit,
     /// Gives up new privileges on execve.
@@ -61,7 +64,9 @@ impl Display for LastStep {
             Self::ConfirmDir(path) => {
                 write!(f, "make sure that {} was entered and is inside", path.to_string_lossy())
             }
-            Self::SetCaps(caps) => write!(f, "keep of the capabilities {caps}"),
+            Self::KeepCaps => f.write_str("keep capabilities as another user"),
+            Self::SetCaps(caps, CapSet::NONE) => write!(f, "keep of the capabilities {caps}"),
+            Self::SetCaps(caps, ambient) => write!(f, "keep of the capabilities {caps}, ambient {ambient}"),
             Self::DieWithInit => f.write_str("set the death signal"),
             Self::NoNewPrivs => f.write_str("set no_new_privs"),
             Self::Filter(filter) => filter.fmt(f),
@@ -93,9 +98,15 @@ impl LastStep {
                 sys::process::change_dir(path)?;
                 if sys::process::cwd_is_inside()? { Ok(()) } else { Err(Errno::EXDEV) }
             }
-            // Only root keeps any, whatever name it goes by.
-            Self::SetCaps(_) if who.uid != 0 => sys::caps::set(0),
-            Self::SetCaps(caps) => sys::caps::set(caps.0 & sys::caps::permitted()?),
+            Self::KeepCaps => sys::caps::keep(),
+            Self::SetCaps(caps, ambient) => {
+                let permitted = sys::caps::permitted()?;
+                let ambient = CapSet(ambient.0 & permitted);
+                // Only root keeps others, whatever name it goes by.
+                let caps = if who.uid == 0 { caps.0 & permitted } else { 0 };
+                sys::caps::set(caps | ambient.0, ambient.0)?;
+                (0..64).filter(|number| ambient.contains(*number)).try_for_each(sys::caps::raise_ambient)
+            }
             Self::DieWithInit => {
                 sys::process::set_death_signal(libc::SIGKILL)?;
                 // It may have died before.

@@ -18,13 +18,13 @@ use crate::sys;
 /// Becomes root of the user namespace, so that what we make belongs to an id that exists there.
 ///
 /// # Errors
-/// Id 0 is not mapped.
-pub(crate) fn become_root(may_set_groups: bool) -> Result<()> {
+/// The ids are not mapped.
+pub(crate) fn become_root(may_set_groups: bool, (uid, gid): (u32, u32)) -> Result<()> {
     if may_set_groups {
         sys::user::set_groups(&[]).doing("setgroups")?;
     }
-    sys::user::set_gid(0).doing("setresgid 0")?;
-    sys::user::set_uid(0).doing("setresuid 0")
+    sys::user::set_gid(gid).doing("setresgid")?;
+    sys::user::set_uid(uid).doing("setresuid")
 }
 
 /// No table of users is larger; what is does not fit beside a memory limit.

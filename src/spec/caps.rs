@@ -25,6 +25,8 @@ impl CapSet {
     pub(crate) const SETGID: u32 = 6;
     /// Number of the capability to give up others for good.
     pub(crate) const SETPCAP: u32 = 8;
+    /// Number of the capability to go beyond limits.
+    pub(crate) const SYS_RESOURCE: u32 = 24;
     /// Number of the capability to make device nodes.
     pub(crate) const MKNOD: u32 = 27;
     /// Docker's fourteen but MKNOD: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW

@@ -28,6 +28,8 @@ pub(crate) enum Mapping {
     /// Root inside is the caller, 1 and up are the caller's ranges in /etc/subuid and /etc/subgid. For root: 0 and
     /// up are root's ranges, so that nothing inside is root outside.
     Subordinate,
+    /// The caller has the same ids inside; the others are from its ranges, if it has any. Not for root.
+    KeepId,
     /// As the user says.
     Explicit {
         /// `--uidmap`, in order.

@@ -29,6 +29,10 @@ pub(crate) struct Process {
     pub(crate) rlimits: Vec<Rlimit>,
     /// What its capabilities can ever be.
     pub(crate) bounding: CapSet,
+    /// Those that it has as another user than root too.
+    pub(crate) ambient: CapSet,
+    /// Nobody can make another user namespace.
+    pub(crate) disable_userns: bool,
     /// Those of them that the user named: launcher must have them to give.
     pub(crate) required: CapSet,
     /// Whether set-id programs and file capabilities give it nothing.
@@ -60,6 +64,8 @@ impl Default for Process {
             umask: None,
             rlimits: Vec::new(),
             bounding: CapSet::DEFAULT,
+            ambient: CapSet::NONE,
+            disable_userns: false,
             required: CapSet::NONE,
             no_new_privs: true,
             seccomp: Seccomp::Standard,

@@ -13,6 +13,13 @@ pub(crate) struct Sysctl {
     pub(crate) kind: Kind,
 }
 
+impl Sysctl {
+    /// No user namespace can be made in the user namespace that this is set in.
+    pub(crate) fn no_user_namespaces() -> Self {
+        Self { path: "user/max_user_namespaces".into(), value: "0".into(), kind: Kind::User }
+    }
+}
+
 /// What the paths begin with, and whose they are. In a namespace of its own the kernel shows of net/ only what is there.
 const OWNERS: [(&str, Kind); 6] = [
     ("net/", Kind::Network),

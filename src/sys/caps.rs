@@ -28,11 +28,15 @@ struct Half {
     inheritable: u32,
 }
 
-/// `capset(2)`: permitted and effective become `bits`, inheritable and with it ambient become empty.
-pub(crate) fn set(bits: u64) -> Result<(), Errno> {
+/// `capset(2)`: permitted and effective become `bits`, inheritable becomes the other; ambient loses what inheritable loses.
+pub(crate) fn set(bits: u64, inheritable: u64) -> Result<(), Errno> {
     let header = Header { version: VERSION, pid: 0 };
-    let half = |word: u64| Half { effective: word as u32, permitted: word as u32, inheritable: 0 };
-    let data = [half(bits), half(bits >> 32)];
+    let half = |word: u64, inheritable: u64| Half {
+        effective: word as u32,
+        permitted: word as u32,
+        inheritable: inheritable as u32,
+    };
+    let data = [half(bits, inheritable), half(bits >> 32, inheritable >> 32)];
     // SAFETY: the kernel reads the header and two halves, both on our stack.
     cvt(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
 }
@@ -52,6 +56,20 @@ pub(crate) fn drop_from_bounding(capability: u32) -> Result<(), Errno> {
     // SAFETY: takes integers only.
     cvt(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_CAPBSET_DROP, capability, 0usize, 0usize, 0usize) })
         .map(drop)
+}
+
+/// PR_SET_KEEPCAPS, Linux 2.2.18: a change of the user id from 0 leaves permitted as it is; until execve.
+pub(crate) fn keep() -> Result<(), Errno> {
+    // SAFETY: takes integers only.
+    cvt(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_KEEPCAPS, 1usize, 0usize, 0usize, 0usize) })
+        .map(drop)
+}
+
+/// PR_CAP_AMBIENT_RAISE, Linux 4.3: a capability that is permitted and inheritable outlives execve of any user.
+pub(crate) fn raise_ambient(capability: u32) -> Result<(), Errno> {
+    let (call, raise) = (libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE);
+    // SAFETY: takes integers only.
+    cvt(unsafe { libc::syscall(libc::SYS_prctl, call, raise, capability, 0usize, 0usize) }).map(drop)
 }
 
 /// PR_CAPBSET_READ, Linux 2.6.25: whether the kernel has a capability of this number.
