@@ -1,6 +1,6 @@
 //! This machine as facts: what the plan needs to know and only the kernel can tell. Probing changes nothing.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -11,6 +11,7 @@ use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
 use crate::spec::mount::Mount;
+use crate::spec::process::Label;
 use crate::spec::seccomp::Seccomp;
 use crate::sys;
 
@@ -71,6 +72,8 @@ pub(crate) struct Host {
     pub(crate) has_time_namespaces: bool,
     /// /sys/fs/cgroup is the unified hierarchy.
     pub(crate) unified: bool,
+    /// Where a label is written to; `None` where the security module is not active, or no label is asked.
+    pub(crate) label_file: Option<&'static CStr>,
     /// Every hierarchy; looked up only where limits are asked.
     pub(crate) hierarchies: Vec<Hierarchy>,
     /// Ranges of the user in /etc/subuid; looked up only where they are asked.
@@ -112,6 +115,11 @@ impl Host {
         if paths.any(|path| path.is_relative()) {
             host.cwd = sys::process::current_dir().doing("find the current directory")?;
         }
+        let (marker, file) = match &spec.label {
+            Some(Label::AppArmor(_)) => (c"/sys/module/apparmor", c"/proc/self/attr/apparmor/exec"),
+            _ => (c"/sys/fs/selinux/enforce", c"/proc/self/attr/exec"),
+        };
+        host.label_file = (spec.label.is_some() && sys::process::exists(marker)).then_some(file);
         if !spec.resources.is_empty() {
             host.hierarchies = probe_hierarchies(uid, &spec.resources.controllers())?;
         }

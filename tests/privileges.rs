@@ -204,11 +204,13 @@ fn user_namespaces_can_be_forbidden_for_good() {
     let power = "mount -t proc none /srv && cd /srv/sys/user && echo 9 2>/dev/null >max_user_namespaces || echo kept; cat max_user_namespaces
         busybox unshare -U true && echo made";
     for inside in [inside, inside_as_user] {
-        let options = ["--userns", "new", "--disable-userns"];
+        // The filter forbids it by another way.
+        let open = ["--userns", "new", "--security-opt", "seccomp=unconfined"];
+        let options = [&open[..], &["--disable-userns"]].concat();
         let finished = inside(&rootfs, &options, script);
         assert_eq!(finished.out, "kept\n0\n", "{}", finished.err);
         assert!(finished.err.contains("unshare"), "{}", finished.err);
-        let finished = inside(&rootfs, &["--userns", "new"], script).expect(0);
+        let finished = inside(&rootfs, &open, script).expect(0);
         assert!(finished.out.starts_with("made\n"), "{}", finished.out);
         // Who may mount may have a /proc that can be written, and still may not go beyond the limit.
         let strong = [&options[..], &["--cap-add", "SYS_ADMIN", "--cap-add", "DAC_OVERRIDE"]].concat();
@@ -225,4 +227,91 @@ fn user_namespaces_can_be_forbidden_for_good() {
             ("--userns new --disable-userns --privileged", "--disable-userns is void"),
         ],
     );
+}
+
+#[test]
+fn only_the_files_that_are_named_can_be_used() {
+    require!(root, busybox, strace);
+    let rootfs = Rootfs::for_user();
+    let path = |name: &str| rootfs.path().join(name);
+    fs::create_dir(path("srv/rw")).unwrap();
+    fs::write(path("etc/secret"), "secret\n").unwrap();
+    fs::write(path("srv/read"), "read\n").unwrap();
+    std::os::unix::fs::symlink("bin", path("programs")).unwrap();
+    std::os::unix::fs::chown(path("srv/rw"), Some(common::USER), Some(common::USER)).unwrap();
+    let script = "cat /srv/read /etc/secret; echo x >/srv/new; echo x >>/srv/read; cd /srv/rw; echo y >new && mkdir sub && mv new sub/moved
+        cat sub/moved; cp /bin/busybox here 2>/dev/null || busybox cp /bin/busybox here; ./here true || echo no exec; ls / ; rm -r sub here; echo z >/dev/null && ls";
+    let options = [
+        "--landlock",
+        "rx:/programs",
+        "--landlock",
+        "ro:/srv",
+        "--landlock",
+        "rw:/srv/rw",
+        "--landlock",
+        "rw:/dev/null",
+    ];
+    for inside in [inside, inside_as_user] {
+        let finished = inside(&rootfs, &options, script);
+        assert_eq!(finished.out, "read\ny\nno exec\n", "{}", finished.err);
+        for name in ["/etc/secret", "/srv/new", "/srv/read", "./here", "ls: can't open '/'"] {
+            let line = finished.err.lines().find(|line| line.contains(name));
+            assert!(line.is_some_and(|line| line.contains("ermission denied")), "{name}: {}", finished.err);
+        }
+    }
+    refused(
+        false,
+        &[
+            (
+                "--landlock rx:/bin --landlock ro:/nowhere",
+                ": allow to read /nowhere: No such file or directory (ENOENT)\n",
+            ),
+            (
+                "--landlock ro:/ --security-opt no-new-privileges=false",
+                "launcher: --landlock needs no-new-privileges\n",
+            ),
+        ],
+    );
+    // What the program itself needs is not guessed.
+    assert_eq!(inside(&rootfs, &["--landlock", "ro:/"], "echo no").status, 126);
+    assert_eq!(
+        inside(&rootfs, &["--privileged", "--landlock", "rx:/"], "echo yes; echo x >/srv/new").out,
+        "yes\n"
+    );
+    let words = ["--rootfs", rootfs.arg(), "--landlock", "rx:/", "--", "echo", "no"];
+    for (errno, text) in [("ENOSYS", "Function not implemented"), ("EOPNOTSUPP", "")] {
+        let fault = format!("landlock_create_ruleset:error={errno}");
+        let finished = run(&mut common::launcher_with_faults(&[fault], &words)).expect(125);
+        let want = format!(": begin a Landlock ruleset: {text}");
+        assert!(finished.err.contains(&want), "{}", finished.err);
+        assert!(finished.err.contains("  hint: Landlock needs Linux 5.13 "), "{}", finished.err);
+    }
+}
+
+#[test]
+fn a_label_that_would_be_ignored_is_refused() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    let has = |path: &str| std::path::Path::new(path).exists();
+    assert!(
+        !has("/sys/module/apparmor") && !has("/sys/fs/selinux/enforce"),
+        "written for a machine without such modules"
+    );
+    refused(
+        false,
+        &[
+            (
+                "--security-opt apparmor=docker-default",
+                "launcher: --security-opt: AppArmor is not active on this machine\n",
+            ),
+            (
+                "--security-opt label=a:b:c:d",
+                "launcher: --security-opt: SELinux is not active on this machine\n",
+            ),
+            ("--security-opt label=type:x", "--security-opt label=type:x: known are "),
+        ],
+    );
+    for nothing in ["apparmor=unconfined", "apparmor:unconfined", "label=disable", "label:disable"] {
+        assert_eq!(inside(&rootfs, &["--security-opt", nothing], "echo yes").expect(0).out, "yes\n");
+    }
 }

@@ -166,6 +166,7 @@ options! {
     CapDrop     '-' "cap-drop"     "NAME"          Container "drop a capability, or ALL; repeatable";
     Ambient     '-' "ambient"      "NAME"          Container "keep a capability as another user than root; repeatable";
     SecurityOpt '-' "security-opt" "OPTION"        Container "seccomp=FILE or unconfined; no-new-privileges=false";
+    Landlock    '-' "landlock"     "HOW:PATH"      Container "allow only ro, rx or rw below these paths; repeatable";
     Privileged  '-' "privileged"   ""              Container "all capabilities, nothing masked";
     BestEffort  '-' "best-effort"  ""              Container "go without protections that are refused here, naming them";
     DryRun      '-' "dry-run"      ""              Container "print the plan, make nothing";

@@ -11,6 +11,7 @@ use crate::spec::caps::CapSet;
 use crate::spec::idmap::{self, Mapping};
 use crate::spec::mount::{Layers, Source};
 use crate::spec::namespaces::{self, Kind, Placement};
+use crate::spec::process::parse_file_rule;
 use crate::spec::{Spec, mount, mount_grammar, resources, size, sysctl, validate};
 
 /// `launcher run [OPTION]... [--] PROGRAM`.
@@ -141,6 +142,10 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
         }
         Id::ShmSize => spec.shm_size = Some(bytes(option, value)?),
         Id::Domainname => spec.domainname = Some(value.to_owned()),
+        Id::Landlock => {
+            let rule = parse_file_rule(value).map_err(|why| wrong(option, value, why))?;
+            spec.landlock.push(rule);
+        }
         Id::Sysctl => {
             spec.sysctls.push(sysctl::parse(value).map_err(|why| wrong(option, value, why))?);
         }
@@ -309,6 +314,7 @@ mod tests {
                 Id::RootfsPropagation => "rprivate",
                 Id::Mount => "src=/a,dst=/b",
                 Id::Tmpfs => "/b",
+                Id::Landlock => "ro:/",
                 Id::OomScoreAdj => "500",
                 Id::Sysctl => "net.ipv4.ip_forward=1",
                 Id::MemorySwap => "2m",
@@ -409,6 +415,11 @@ mod tests {
             ("--oom-score-adj 1001", "--oom-score-adj 1001: "),
             ("--oom-score-adj x", "--oom-score-adj x: "),
             ("--security-opt seccomp=", "--security-opt seccomp=: "),
+            ("--landlock rwx:/x", "--landlock rwx:/x: "),
+            ("--landlock ro:x", "--landlock ro:x: "),
+            ("--landlock ro:/ --security-opt no-new-privileges=false", "--landlock needs no-new-privileges"),
+            ("--security-opt label=type:x", "--security-opt label=type:x: "),
+            ("--security-opt apparmor=", "--security-opt apparmor=: "),
             ("-e =1", "--env =1: "),
             ("--read-only=1", "--read-only takes no value"),
             ("--memory-swap 1m", "--memory-swap needs --memory"),

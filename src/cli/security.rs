@@ -3,6 +3,7 @@
 use super::options::Opt;
 use super::wrong;
 use crate::error::Result;
+use crate::spec::process::Label;
 use crate::spec::{Spec, seccomp};
 
 /// Puts one `KEY=VALUE` into the spec; docker's older `KEY:VALUE` is the same, a lone key is true.
@@ -15,7 +16,19 @@ pub(super) fn set(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<
         ("no-new-privileges", "true") => spec.process.no_new_privs = true,
         ("no-new-privileges", "false") => spec.process.no_new_privs = false,
         ("seccomp", text) if !text.is_empty() => spec.process.seccomp = seccomp::parse(text),
-        _ => return Err(wrong(option, value, "wanted is seccomp=FILE or no-new-privileges=false")),
+        // Nothing is asked: a label is set only where one is named.
+        ("apparmor", "unconfined") | ("label", "disable") => spec.label = None,
+        ("apparmor", profile) if !profile.is_empty() => {
+            spec.label = Some(Label::AppArmor(profile.to_owned()));
+        }
+        // Docker's parts of a context would need the policy to be put together.
+        ("label", context) if context.split(':').count() > 2 => {
+            spec.label = Some(Label::SeLinux(context.to_owned()));
+        }
+        _ => {
+            let known = "known are no-new-privileges=false, seccomp=FILE, apparmor=PROFILE, label=CONTEXT";
+            return Err(wrong(option, value, known));
+        }
     }
     Ok(())
 }

@@ -127,13 +127,7 @@ impl Display for ChildStep {
             Self::BecomeRoot { ids: (uid, gid), .. } if (*uid, *gid) != (0, 0) => {
                 write!(f, "become {uid}:{gid} in the user namespace")
             }
-            Self::UnshareTime(offsets) => {
-                f.write_str("unshare the time namespace")?;
-                for (clock, seconds) in [("boottime", offsets.boottime), ("monotonic", offsets.monotonic)] {
-                    seconds.map_or(Ok(()), |seconds| write!(f, ", {clock} {seconds:+} s"))?;
-                }
-                Ok(())
-            }
+            Self::UnshareTime(offsets) => write!(f, "unshare the time namespace{offsets}"),
             Self::Join(kind) => write!(f, "join the {} namespace", kind.file()),
             Self::SetHostname(name) => write!(f, "set the hostname to {name}"),
             Self::SetDomainname(name) => write!(f, "set the domain name to {name}"),

@@ -38,6 +38,12 @@ pub(crate) fn for_last_step(step: &LastStep, errno: Errno) -> Option<&'static st
         (LastStep::Filter(_), Errno::EINVAL | Errno::ENOSYS) => Some(
             "the kernel lacks CONFIG_SECCOMP_FILTER; --security-opt seccomp=unconfined goes without this protection",
         ),
+        (LastStep::SetGroups { .. } | LastStep::SetGid(_) | LastStep::SetUid(_), Errno::EINVAL) => {
+            Some("the id is not mapped in the user namespace")
+        }
+        (LastStep::ForbidFiles, Errno::ENOSYS | Errno::EOPNOTSUPP) => Some(
+            "Landlock needs Linux 5.13 with CONFIG_SECURITY_LANDLOCK, and its name in lsm= of the kernel",
+        ),
         _ => None,
     }
 }

@@ -313,9 +313,11 @@ impl<'a> Planner<'a> {
         if !self.is_new(Kind::Pid) {
             steps.push(LastStep::DieWithInit); // after the change of ids, which clears it
         }
+        plan_user::label(self.spec, self.host, &mut steps)?; // before no_new_privs, which forbids most changes
         if process.no_new_privs && !self.spec.privileged {
             steps.push(LastStep::NoNewPrivs);
         }
+        plan_user::landlock(self.spec, &mut steps)?; // after it: the kernel wants that
         steps.extend(late);
         Ok(steps)
     }

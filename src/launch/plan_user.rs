@@ -5,10 +5,11 @@ use super::plan_idmap::Maps;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::primitives::last_step::LastStep;
+use crate::primitives::rootfs::c_path;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::namespaces::Placement;
-use crate::spec::process::Process;
+use crate::spec::process::{Label, Process};
 use crate::spec::user::{Identity, Principal};
 
 /// The number of a user or group that is given by its number.
@@ -75,6 +76,39 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
         steps.push(LastStep::SetUid(user.user.clone()));
     }
     Ok(steps)
+}
+
+/// The step that asks a security module for a label.
+///
+/// # Errors
+/// The module is not active: nothing would come of it.
+pub(super) fn label(spec: &Spec, host: &Host, steps: &mut Vec<LastStep>) -> Result<()> {
+    let (module, text) = match &spec.label {
+        None => return Ok(()),
+        Some(Label::AppArmor(profile)) => ("AppArmor", format!("exec {profile}")),
+        Some(Label::SeLinux(context)) => ("SELinux", context.clone()),
+    };
+    let Some(file) = host.label_file else {
+        return Err(Error::new(format_args!("--security-opt: {module} is not active on this machine")));
+    };
+    steps.push(LastStep::SetLabel(c_path(text)?, file));
+    Ok(())
+}
+
+/// The steps that leave the entrypoint only the files that are named.
+///
+/// # Errors
+/// A path cannot be one.
+pub(super) fn landlock(spec: &Spec, steps: &mut Vec<LastStep>) -> Result<()> {
+    if spec.landlock.is_empty() {
+        return Ok(());
+    }
+    steps.push(LastStep::ForbidFiles);
+    for rule in &spec.landlock {
+        steps.push(LastStep::AllowFile(c_path(&rule.path)?, rule.access));
+    }
+    steps.push(LastStep::RestrictFiles);
+    Ok(())
 }
 
 /// A limit of our user namespace holds for all in it but those who may go beyond limits.

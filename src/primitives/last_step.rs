@@ -1,6 +1,6 @@
 //! What the entrypoint does to itself, in the last mile: every step is a system call or two on memory prepared before.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt::{self, Display};
 
 use nix::errno::Errno;
@@ -45,6 +45,14 @@ pub(crate) enum LastStep {
     NoNewPrivs,
     /// Gives up system calls.
     Filter(Filter),
+    /// Tells a security module what the program is to run as; what is written, and to which file.
+    SetLabel(CString, &'static CStr),
+    /// Begins a Landlock ruleset, which forbids everything.
+    ForbidFiles,
+    /// Allows something in it.
+    AllowFile(CString, u64),
+    /// Puts it in force.
+    RestrictFiles,
 }
 
 impl Display for LastStep {
@@ -70,9 +78,20 @@ impl Display for LastStep {
             Self::DieWithInit => f.write_str("set the death signal"),
             Self::NoNewPrivs => f.write_str("set no_new_privs"),
             Self::Filter(filter) => filter.fmt(f),
+            Self::SetLabel(label, _) => write!(f, "be labelled {}", label.to_string_lossy()),
+            Self::ForbidFiles => f.write_str("begin a Landlock ruleset"),
+            Self::AllowFile(path, access) => {
+                let how = ["read", "read and execute", "read and write"];
+                let how = how.get(usize::from(*access == 13) + 2 * usize::from(*access > 13)).unwrap_or(&"");
+                write!(f, "allow to {how} {}", path.to_string_lossy())
+            }
+            Self::RestrictFiles => f.write_str("put the Landlock ruleset in force"),
         }
     }
 }
+
+/// The descriptor of the ruleset: of those that the entrypoint has from here on none is used any more.
+const RULESET: std::os::fd::RawFd = 3;
 
 impl LastStep {
     /// Does it; system calls only. `init` is our parent, `who` whom we become.
@@ -114,6 +133,10 @@ impl LastStep {
             }
             Self::NoNewPrivs => sys::process::set_no_new_privs(),
             Self::Filter(filter) => filter.install(),
+            Self::SetLabel(label, file) => sys::process::write_to(file, label.to_bytes()),
+            Self::ForbidFiles => sys::landlock::create(RULESET),
+            Self::AllowFile(path, access) => sys::landlock::allow(RULESET, path, *access),
+            Self::RestrictFiles => sys::landlock::restrict(RULESET),
         }
     }
 }

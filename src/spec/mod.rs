@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use idmap::Mapping;
 use mount::{Flags, Layers, Mount};
 use namespaces::{Namespaces, TimeOffsets};
-use process::Process;
+use process::{FileRule, Label, Process};
 use resources::Resources;
 use sysctl::Sysctl;
 
@@ -63,6 +63,10 @@ pub(crate) struct Spec {
     pub(crate) resources: Resources,
     /// What runs.
     pub(crate) process: Process,
+    /// What the program may do to which files; empty: all that others allow.
+    pub(crate) landlock: Vec<FileRule>,
+    /// The name by which a security module is to know it.
+    pub(crate) label: Option<Label>,
     /// Every capability, nothing masked.
     pub(crate) privileged: bool,
     /// Goes without what the machine refuses.

@@ -1,5 +1,6 @@
 //! The eight kinds of namespaces and what becomes of each.
 
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 /// A kind of namespace; namespaces(7).
@@ -114,6 +115,15 @@ impl TimeOffsets {
     /// Whether any clock is shifted.
     pub(crate) const fn is_some(self) -> bool {
         self.boottime.is_some() || self.monotonic.is_some()
+    }
+}
+
+impl Display for TimeOffsets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (clock, seconds) in [("boottime", self.boottime), ("monotonic", self.monotonic)] {
+            seconds.map_or(Ok(()), |seconds| write!(f, ", {clock} {seconds:+} s"))?;
+        }
+        Ok(())
     }
 }
 

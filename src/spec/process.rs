@@ -90,6 +90,38 @@ impl Process {
     }
 }
 
+/// One `--landlock`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FileRule {
+    /// A file or folder, as the container sees it.
+    pub(crate) path: PathBuf,
+    /// LANDLOCK_ACCESS_FS_* of landlock(7).
+    pub(crate) access: u64,
+}
+
+/// Parses `ro:/PATH`, `rx:/PATH` or `rw:/PATH`. Who may write may make, rename and remove, but not execute.
+pub(crate) fn parse_file_rule(text: &str) -> Result<FileRule, &'static str> {
+    let access = match text.split_once(':') {
+        Some(("ro", path)) => (path, 0b1100),
+        Some(("rx", path)) => (path, 0b1101),
+        Some(("rw", path)) => (path, !1),
+        _ => ("", 0),
+    };
+    match access {
+        (path, access) if path.starts_with('/') => Ok(FileRule { path: path.into(), access }),
+        _ => Err("wanted is ro:/PATH, rx:/PATH or rw:/PATH"),
+    }
+}
+
+/// A label of a security module.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Label {
+    /// The name of an AppArmor profile.
+    AppArmor(String),
+    /// An SELinux context.
+    SeLinux(String),
+}
+
 /// One `-e`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum EnvChange {
@@ -181,6 +213,23 @@ pub(crate) fn parse_rlimit(text: &str) -> Result<Rlimit, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_for_files_have_a_word_and_an_absolute_path() {
+        for (text, want) in [
+            ("ro:/a:b", Some(("/a:b", 12))),
+            ("rx:/", Some(("/", 13))),
+            ("rw:/x", Some(("/x", u64::MAX - 1))),
+            ("rw:x", None),
+            ("rwx:/x", None),
+            ("/x", None),
+            ("ro:", None),
+            ("", None),
+        ] {
+            let rule = parse_file_rule(text).ok();
+            assert_eq!(rule.as_ref().map(|rule| (rule.path.to_str().unwrap(), rule.access)), want, "{text}");
+        }
+    }
 
     #[test]
     fn variables_are_set_copied_and_replaced() {

@@ -28,6 +28,7 @@ const CHECKS: &[Check] = &[
     cgroup_parent_needs_a_limit,
     workdir_is_absolute,
     terminal_needs_known_dev,
+    landlock_needs_no_new_privs,
 ];
 
 /// All faults of a spec; empty is good.
@@ -195,6 +196,12 @@ fn terminal_needs_known_dev(spec: &Spec) -> Option<String> {
     let is_joined = matches!(spec.namespaces.get(Kind::Mount), Some(Placement::Join(_)));
     (spec.process.console.is_own && is_joined)
         .then(|| "--tty cannot be had in a joined mount namespace".into())
+}
+
+/// The kernel's rule: else a set-id program could be made to fail in ways that nobody expects.
+fn landlock_needs_no_new_privs(spec: &Spec) -> Option<String> {
+    let has_right = spec.process.no_new_privs || spec.privileged;
+    (!spec.landlock.is_empty() && !has_right).then(|| "--landlock needs no-new-privileges".into())
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub(crate) mod fd;
 pub(crate) mod file;
 #[cfg_attr(test, allow(dead_code, reason = "the test harness has threads"))]
 pub(crate) mod heap;
+#[cfg(feature = "container")]
+pub(crate) mod landlock;
 pub(crate) mod mount;
 pub(crate) mod ns;
 pub(crate) mod process;

@@ -305,6 +305,18 @@ pub(crate) fn current_dir() -> Result<PathBuf, Errno> {
     getcwd(&mut [0; _]).map(|path| OsStr::from_bytes(path).into())
 }
 
+/// `openat(2)`, `write(2)`, `close(2)`: all of it at once, to a file of the kernel's.
+pub(crate) fn write_to(path: &CStr, text: &[u8]) -> Result<(), Errno> {
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+    // SAFETY: the path is a live `CStr`; the kernel copies it.
+    let fd = cvt(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) })?;
+    // SAFETY: the kernel reads `len` bytes from the live slice.
+    let written = cvt(unsafe { libc::syscall(libc::SYS_write, fd, text.as_ptr(), text.len()) });
+    // SAFETY: the descriptor is the one opened above, and nobody else's.
+    unsafe { libc::syscall(libc::SYS_close, fd) };
+    written.map(drop)
+}
+
 /// `faccessat(2)` F_OK: whether there is anything at `path`.
 pub(crate) fn exists(path: &CStr) -> bool {
     // SAFETY: the path is a live `CStr`; the kernel copies it.
