@@ -669,3 +669,40 @@ fn the_root_has_the_propagation_that_is_asked_for() {
         assert_eq!(propagation(&finished.out, "/m"), "master", "{mode}: a mount has its own");
     }
 }
+
+/// Runs a script in a container with these words, on a host where DIR is a tmpfs with a file of root's and one of 1000's.
+fn with_owners(rootfs: &Rootfs, temp: &Temp, words: &[&str], script: &str) -> Finished {
+    let words = [&["--rootfs", rootfs.arg()][..], words, &["--", "sh", "-c", script]].concat();
+    let command = launcher(&words);
+    let mut host = on_a_shared_host(
+        "mount -t tmpfs x \"$DIR\"; cd \"$DIR\"; touch roots users; chown 1000:1000 users; cd /
+        \"$@\"; stat -c '%n %u' \"$DIR\"/*",
+    );
+    host.arg("sh").arg(command.get_program()).args(command.get_args()).env("DIR", &temp.0);
+    run(&mut host)
+}
+
+#[test]
+fn ids_of_a_mount_are_those_of_the_user_namespace() {
+    require!(root, busybox);
+    let (rootfs, temp) = (Rootfs::new(), Temp::new());
+    let at = |words: &str| format!("{}:/m{words}", temp.0.display());
+    fs::create_dir(rootfs.path().join("m")).unwrap(); // root inside may make nothing in what is root's outside
+    let map = ["--uidmap", "0:100000:65536", "-v"];
+    let script = "cd /m; stat -c '%n %u' *; touch new 2>/dev/null || echo no";
+    let outside = |names: &str| {
+        let line = |line: &str| format!("{}/{}\n", temp.0.display(), line.replace('=', " "));
+        names.split(' ').map(line).collect::<String>()
+    };
+    let out = with_owners(&rootfs, &temp, &[&map[..], &[&at(":idmap")]].concat(), script).expect(0).out;
+    assert_eq!(out, format!("roots 0\nusers 1000\n{}", outside("new=0 roots=0 users=1000")));
+    let out = with_owners(&rootfs, &temp, &[&map[..], &[&at("")]].concat(), script).expect(0).out;
+    assert_eq!(out, format!("roots 65534\nusers 65534\n{}", outside("new=100000 roots=0 users=1000")));
+    let out = with_owners(&rootfs, &temp, &[&map[..], &[&at(":idmap,ro")]].concat(), script).expect(0).out;
+    assert_eq!(out, format!("roots 0\nusers 1000\nno\n{}", outside("roots=0 users=1000")));
+    let finished = inside(&rootfs, &["-v", &at(":idmap")], "true").expect(125);
+    assert!(finished.err.contains("idmap is for a bind and a new user namespace"), "{}", finished.err);
+    let rootfs = Rootfs::for_user();
+    let finished = inside_as_user(&rootfs, &["-v", &at(":idmap")], "true").expect(125);
+    assert!(finished.err.contains("(EPERM)\n  hint: idmap needs root"), "{}", finished.err);
+}

@@ -130,15 +130,15 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
             );
         }
         Id::Volume | Id::Mount | Id::Tmpfs | Id::Device | Id::File | Id::Symlink => {
-            let parse = match option.id {
-                Id::Volume => mount_grammar::parse_volume,
-                Id::Mount => mount_grammar::parse_mount,
-                Id::Device => mount_grammar::parse_device,
-                Id::File => |text: &str| mount_grammar::parse_content(text, Source::Text),
-                Id::Symlink => |text: &str| mount_grammar::parse_content(text, Source::Link),
-                _ => mount_grammar::parse_tmpfs,
+            let parsed = match option.id {
+                Id::Volume => mount_grammar::parse_short("bind", value),
+                Id::Tmpfs => mount_grammar::parse_short("tmpfs", value),
+                Id::Device => mount_grammar::parse_short("device", value),
+                Id::File => mount_grammar::parse_content(value, Source::Text),
+                Id::Symlink => mount_grammar::parse_content(value, Source::Link),
+                _ => mount_grammar::parse_mount(value),
             };
-            mount::insert(&mut spec.mounts, parse(value).map_err(say)?);
+            mount::insert(&mut spec.mounts, parsed.map_err(say)?);
         }
         Id::ShmSize => spec.shm_size = Some(bytes(option, value)?),
         Id::Domainname => spec.domainname = Some(value.to_owned()),

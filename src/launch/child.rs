@@ -1,6 +1,6 @@
 //! The child: ordinary code in a copy of the parent's memory, until it becomes init.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::child_step::{ChildContext, set_death_signal};
 use super::plan::Plan;
@@ -9,6 +9,7 @@ use super::{hints, init};
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::log::warning;
 use crate::primitives::execve::{self, Failed, Inherited};
+use crate::primitives::mounts::Opened;
 use crate::spec::caps::CapSet;
 use crate::spec::init::Options;
 use crate::spec::namespaces::Kind;
@@ -26,6 +27,8 @@ pub(crate) struct Start<'a> {
     pub(crate) channel: OwnedFd,
     /// Namespaces to join, opened.
     pub(crate) namespaces: Vec<(Kind, OwnedFd)>,
+    /// What is shown of the host, as far as the parent had to open it.
+    pub(crate) sources: Vec<(String, Option<Opened>)>,
     /// What becomes of the terminal.
     pub(crate) terminal: Terminal,
 }
@@ -57,8 +60,16 @@ pub(crate) fn run(start: Start<'_>) -> ! {
 fn set_up(
     start: Start<'_>,
 ) -> std::result::Result<(nix::unistd::Pid, Options), (Option<usize>, Error, OwnedFd)> {
-    let Start { plan, channel, namespaces, terminal } = start;
-    let result = prepare(plan, channel.as_fd(), namespaces).and_then(|who| {
+    let Start { plan, channel, namespaces, sources, terminal } = start;
+    let context = ChildContext {
+        channel: channel.as_fd(),
+        namespaces,
+        root: None,
+        dev: None,
+        sources,
+        who: Identity::of(0, 0),
+    };
+    let result = prepare(plan, context).and_then(|who| {
         // What is left of the host's descriptors, before anybody inside can look at ours.
         sys::fd::close_all_but(channel.as_fd());
         // Before it is true: afterwards somebody could hear from the entrypoint sooner than our parent from us. What comes
@@ -76,11 +87,8 @@ fn set_up(
 }
 
 /// The steps of the plan; returns whom the entrypoint becomes.
-fn prepare(
-    plan: &Plan,
-    channel: BorrowedFd<'_>,
-    namespaces: Vec<(Kind, OwnedFd)>,
-) -> std::result::Result<Identity, Fault> {
+fn prepare(plan: &Plan, mut context: ChildContext<'_>) -> std::result::Result<Identity, Fault> {
+    let channel = context.channel;
     let begin = || -> Result<bool> {
         sys::entry::forget_arguments();
         tolerate(sys::process::set_name(c"launcher:init"), "it is for those who read ps");
@@ -107,14 +115,6 @@ fn prepare(
         );
     }
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-    let mut context = ChildContext {
-        channel,
-        namespaces,
-        root: None,
-        dev: None,
-        sources: Vec::new(),
-        who: Identity::of(0, 0),
-    };
     for (index, step) in plan.child.iter().enumerate() {
         step.apply(&mut context).map_err(|error| (Some(plan.first_child_step() + index), error))?;
     }

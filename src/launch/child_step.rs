@@ -225,7 +225,7 @@ impl ChildStep {
                 context.sources.push((mount.target.clone(), mounts::open_source(mount)?));
                 Ok(())
             }
-            Self::Mount(mount) => perform(context, mount),
+            Self::Mount(mount) => perform(mount, context),
             Self::SetPropagation(flags) => mounts::set_propagation_of(root(context)?, *flags),
             Self::PopulateDev => {
                 context.dev = Some(dev::populate(root(context)?)?);
@@ -256,27 +256,25 @@ fn overlay_words(f: &mut fmt::Formatter<'_>, layers: &Layers, in_memory: bool) -
     if layers.paths.is_empty() { Ok(()) } else { write!(f, " and below it {layers}") }
 }
 
+/// One mount, or what is made in its stead.
+fn perform(mount: &Mount, context: &mut ChildContext<'_>) -> Result<()> {
+    let is_its = |(target, _): &(String, _)| !mount.host_paths().is_empty() && *target == mount.target;
+    let index = context.sources.iter().position(is_its);
+    match (index.map(|index| context.sources.swap_remove(index).1), &mount.source) {
+        (Some(Some(source)), _) => mounts::show(root(context)?, mount, &source),
+        (Some(None), _) => Ok(()),
+        (None, Source::Text(text)) => {
+            mounts::show_text(root(context)?, opened(context.dev.as_ref())?, mount, text)
+        }
+        (None, Source::Link(to)) => target::make_link(root(context)?, &mount.target, to),
+        _ => mounts::perform(root(context)?, mount),
+    }
+}
+
 /// A folder and names in it.
 fn names(f: &mut fmt::Formatter<'_>, folder: &KernelFolder) -> fmt::Result {
     write!(f, " in {}:", folder.path)?;
     folder.names.iter().try_for_each(|name| write!(f, " {}", name.to_string_lossy()))
-}
-
-/// Performs a mount; what it shows of the host was opened before.
-fn perform(context: &mut ChildContext<'_>, mount: &Mount) -> Result<()> {
-    let is_its = |(target, _): &(String, _)| !mount.host_paths().is_empty() && *target == mount.target;
-    let index = context.sources.iter().position(is_its);
-    match index.map(|index| context.sources.swap_remove(index).1) {
-        Some(Some(source)) => mounts::show(root(context)?, mount, &source),
-        Some(None) => Ok(()),
-        None => match &mount.source {
-            Source::Text(text) => {
-                mounts::show_text(root(context)?, opened(context.dev.as_ref())?, mount, text)
-            }
-            Source::Link(to) => target::make_link(root(context)?, &mount.target, to),
-            _ => mounts::perform(root(context)?, mount),
-        },
-    }
 }
 
 /// Opens the terminal and hands its other end to the parent.

@@ -94,6 +94,7 @@ fn complete(plan: &Plan, context: &mut ParentContext, child: &Child) -> Result<(
     for (index, step) in plan.map.iter().enumerate() {
         step.apply(context).map_err(|error| at_step(plan, plan.host.len() + 2 + index, error))?;
     }
+    context.sources.clear();
     if plan.waits_for_go() { sync::send_go(child.channel.as_fd()) } else { Ok(()) }
 }
 
@@ -102,7 +103,8 @@ fn clone_child(plan: &Plan, context: &mut ParentContext, terminal: Terminal) -> 
     let number = plan.host.len() + 1;
     let (channel, childs_end) = sync::channel()?;
     let namespaces = std::mem::take(&mut context.namespaces);
-    let start = Start { plan, channel: childs_end, namespaces, terminal };
+    let sources = std::mem::take(&mut context.sources);
+    let start = Start { plan, channel: childs_end, namespaces, sources, terminal };
     if !plan.courier.is_empty() {
         let (pid, channel) =
             send_courier(plan, start, channel).map_err(|error| at_step(plan, number, error))?;
@@ -118,6 +120,7 @@ fn clone_child(plan: &Plan, context: &mut ParentContext, terminal: Terminal) -> 
         }
         Ok(Side::Parent(born)) => {
             context.child_in_cgroup = born.in_cgroup;
+            context.sources = start.sources; // the same mounts as the child's
             Ok(Child { pid: born.pid, pidfd: born.pidfd, channel })
         }
         Err(errno) => Err(at_step(plan, number, clone_error(plan.clone, errno))),

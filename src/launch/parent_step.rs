@@ -1,7 +1,7 @@
 //! What the parent does on the host: before there is a child, and while it waits.
 
 use std::fmt::{self, Display};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -11,8 +11,10 @@ use super::undo::{Stack, Undo};
 use crate::error::{Error, Result};
 use crate::primitives::cgroup::{self, Cgroup, Limit, v2};
 use crate::primitives::idmap::{self, Ids};
+use crate::primitives::mounts::{self, Opened};
 use crate::primitives::{namespaces, user};
 use crate::spec::idmap::IdMap;
+use crate::spec::mount::{Flags, Mount};
 use crate::spec::namespaces::Kind;
 use crate::spec::process::Rlimit;
 
@@ -58,6 +60,10 @@ pub(crate) enum ParentStep {
         /// By newuidmap or newgidmap: they are more than our own id.
         by_helper: bool,
     },
+    /// Opens what a mount with mapped ids shows: mapping needs rights of the host's.
+    OpenSource(Mount),
+    /// Maps the ids in it by the child's user namespace.
+    MapIds(Mount),
     /// Puts the child in a cgroup that the clone could not put it in.
     Attach(Cgroup),
 }
@@ -69,6 +75,8 @@ pub(crate) struct ParentContext {
     pub(crate) child: Option<Pid>,
     /// Namespaces to join, opened.
     pub(crate) namespaces: Vec<(Kind, OwnedFd)>,
+    /// As the child's, which inherits them.
+    pub(crate) sources: Vec<(String, Option<Opened>)>,
     /// Whether the clone has put the child in its v2 cgroup.
     pub(crate) child_in_cgroup: bool,
     /// What has to be undone.
@@ -104,6 +112,8 @@ impl Display for ParentStep {
                 let helper = if *by_helper { " by its helper" } else { "" };
                 write!(f, "write {} {}{helper}", ids.file(), maps.join(", "))
             }
+            Self::OpenSource(mount) => write!(f, "open for: {mount}"),
+            Self::MapIds(mount) => write!(f, "map the ids for: {mount}"),
             Self::Attach(cgroup) => write!(f, "attach to {}", cgroup.folder().display()),
         }
     }
@@ -147,6 +157,18 @@ impl ParentStep {
             Self::DenySetgroups => idmap::deny_setgroups(child()?),
             Self::WriteMap { ids, maps, by_helper: false } => idmap::write(child()?, *ids, maps),
             Self::WriteMap { ids, maps, by_helper: true } => idmap::write_by_helper(child()?, *ids, maps),
+            Self::OpenSource(mount) => {
+                context.sources.push((mount.target.clone(), mounts::open_source(mount)?));
+                Ok(())
+            }
+            Self::MapIds(mount) => {
+                let path = PathBuf::from(format!("/proc/{}/ns/user", child()?));
+                let userns = namespaces::open(Kind::User, &path)?;
+                let source = context.sources.iter().find(|(target, _)| *target == mount.target);
+                source.and_then(|(_, source)| source.as_ref()).map_or(Ok(()), |source| {
+                    mounts::map_ids(source, userns.as_fd(), !mount.flags.has(Flags::ALONE))
+                })
+            }
             Self::Attach(Cgroup::V2(_)) if context.child_in_cgroup => Ok(()),
             Self::Attach(cgroup) => cgroup.attach(child()?),
         }

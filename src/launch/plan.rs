@@ -22,6 +22,7 @@ use crate::primitives::rootfs::c_path;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
+use crate::spec::mount::{Flags, Mount};
 use crate::spec::namespaces::{Kind, Placement};
 use crate::spec::process::{Console, EnvChange, change_env, name_of};
 use crate::spec::sysctl::Sysctl;
@@ -65,12 +66,16 @@ impl Plan {
         let mut host_steps: Vec<_> = spec.rootfs.clone().map(ParentStep::EnterRootfs).into_iter().collect();
         host_steps.extend(cgroups.steps); // after the rootfs is known to be there: it is the likeliest fault
         host_steps.extend(plan.joined().map(|(kind, path)| ParentStep::OpenNamespace(kind, path.clone())));
+        let users = plan.users()?;
+        let mapped: Vec<_> = users.iter().filter(|mount| mount.flags.has(Flags::IDMAP)).cloned().collect();
+        host_steps.extend(mapped.iter().cloned().map(ParentStep::OpenSource));
         let mut map: Vec<_> = spec.process.rlimits.iter().copied().map(ParentStep::RaiseLimit).collect();
         if let Some(score) = spec.oom_score_adj {
             map.push(ParentStep::SetOomScore(score));
         }
         map.extend(cgroups.cgroups.iter().cloned().map(ParentStep::Attach));
         map.extend(map_steps);
+        map.extend(mapped.into_iter().map(ParentStep::MapIds)); // by the maps that are written now
         if let Some(sysctl) = spec.sysctls.iter().find(|sysctl| !plan.is_new(sysctl.kind)) {
             let (path, option) = (&sysctl.path, sysctl.kind.option());
             return Err(Error::new(format_args!(
@@ -84,7 +89,7 @@ impl Plan {
             clone: plan.clone_flags(),
             courier: plan.joined().map(|(kind, _)| kind).filter(|kind| is_born_in(*kind)).collect(),
             map,
-            child: plan.child(&maps, &cgroups.v1_controllers)?,
+            child: plan.child(&maps, &cgroups.v1_controllers, users),
             entrypoint: plan.entrypoint(&maps)?,
             program: Program::new(&spec.process.args, env)?,
             cgroups: cgroups.cgroups,
@@ -214,7 +219,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Steps of the child, in an order whose reasons stand beside them and are tested below.
-    fn child(&self, maps: &Maps, v1_controllers: &[String]) -> Result<Vec<ChildStep>> {
+    fn child(&self, maps: &Maps, v1_controllers: &[String], users: Vec<Mount>) -> Vec<ChildStep> {
         let mut steps = Vec::new();
         if self.in_userns() {
             let may_set_groups = maps.may_set_groups && !self.spec.process.groups.kept;
@@ -240,7 +245,7 @@ impl<'a> Planner<'a> {
             steps.push(ChildStep::SetDomainname(name));
         }
         if self.is_new(Kind::Mount) {
-            self.mounts(maps, v1_controllers, &mut steps)?;
+            self.mounts(maps, v1_controllers, users, &mut steps);
         } else {
             self.set_sysctls(&mut steps);
         }
@@ -254,7 +259,7 @@ impl<'a> Planner<'a> {
         if !self.spec.privileged {
             steps.push(ChildStep::DropBounding(self.spec.process.bounding)); // needs CAP_SETPCAP: before the ids change
         }
-        Ok(steps)
+        steps
     }
 
     /// The parameters of our namespaces.

@@ -46,22 +46,21 @@ const CGROUP: &str = "/sys/fs/cgroup";
 
 impl Planner<'_> {
     /// The mount namespace, from the cut to the host to the last read-only path.
-    ///
-    /// # Errors
-    /// A mount would undo what hides the host's secrets.
     pub(super) fn mounts(
         &self,
         maps: &Maps,
         v1_controllers: &[String],
+        users: Vec<Mount>,
         steps: &mut Vec<ChildStep>,
-    ) -> Result<()> {
-        let users = self.users()?;
+    ) {
         let is_shared = users.iter().any(|mount| mount.flags.has(Flags::SHARED));
         // rslave, not rprivate: a private copy would keep alive what the host unmounts while we set up.
         if !is_shared {
             steps.push(ChildStep::MakeSlave); // first: what is mounted later must not reach the host
         }
-        for mount in users.iter().filter(|mount| !mount.host_paths().is_empty()) {
+        for mount in
+            users.iter().filter(|mount| !mount.host_paths().is_empty() && !mount.flags.has(Flags::IDMAP))
+        {
             steps.push(ChildStep::OpenSource(mount.clone())); // before the rootfs is there, which may cover it
         }
         if is_shared {
@@ -73,7 +72,7 @@ impl Planner<'_> {
                 push_new(steps, "proc", "/proc", Flags::INERT, "");
             }
             self.set_sysctls(steps);
-            return Ok(());
+            return;
         }
         if self.host.root_is_ram {
             steps.push(ChildStep::MakeRootPivotable); // before anything else is mounted: it copies all mounts
@@ -107,7 +106,6 @@ impl Planner<'_> {
         }
         steps.push(ChildStep::PivotRoot); // after all mounts: their sources are the host's
         steps.extend(after); // what is shared cannot be pivoted
-        Ok(())
     }
 
     /// Ours and the users', whose mount on the place of one of ours comes instead of it; only /dev is laid over ours.
@@ -144,7 +142,10 @@ impl Planner<'_> {
     }
 
     /// The mounts that the user asked for, with what goes without saying.
-    fn users(&self) -> Result<Vec<Mount>> {
+    ///
+    /// # Errors
+    /// A mount would undo what hides the host's secrets, or cannot be had with these namespaces.
+    pub(super) fn users(&self) -> Result<Vec<Mount>> {
         let mut mounts = Vec::new();
         for mount in &self.spec.mounts {
             if let Some(why) = self.fault_of(mount) {
@@ -188,6 +189,17 @@ impl Planner<'_> {
             Source::New { kind: "cgroup2", .. } if !self.is_new(Kind::Cgroup) => {
                 return Some("without a cgroup namespace it would be the host's");
             }
+            _ if mount.flags.has(Flags::IDMAP) => {
+                // The child has to be ours, born in a user namespace of its own.
+                let is_joined = matches!(self.placement(Kind::Pid), Placement::Join(_));
+                let is_bind = matches!(mount.source, Source::Host(_));
+                if !is_bind || is_joined || !self.is_new(Kind::User) {
+                    return Some("idmap is for a bind and a new user namespace (--uidmap or --userns)");
+                }
+            }
+            _ => {}
+        }
+        match mount.source {
             _ if self.spec.privileged => return None,
             Source::New { kind: "sysfs", .. } if mount.target != "/sys" => {
                 return Some("only on /sys are the host's secrets in it masked");

@@ -60,9 +60,13 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
         }
         Err(Errno::EINVAL) => Err(Error::os("", Errno::EINVAL)
             .hint("an unbindable mount; or, in a user namespace, one that hides something below mounts")),
+        Err(errno) if mount.flags.has(Flags::IDMAP) => Err(Error::os("", errno).hint(IDMAP)),
         Err(errno) => Err(errno).doing(""),
     }
 }
+
+/// What mapped ids need.
+const IDMAP: &str = "idmap needs root, Linux 5.12 and a file system that can (ext4, xfs, btrfs; tmpfs: 6.3)";
 
 /// Opens a file or folder of the host as a mere handle.
 ///
@@ -79,6 +83,15 @@ pub(super) fn open_host(path: &Path) -> Result<OwnedFd> {
             _ => error,
         }
     })
+}
+
+/// Has the ids in what was opened be those of a user namespace, whose maps are written.
+///
+/// # Errors
+/// The kernel refuses: its own file systems can, since Linux 5.12 and later, and root only.
+pub(crate) fn map_ids(source: &Opened, userns: BorrowedFd<'_>, is_recursive: bool) -> Result<()> {
+    let Some(tree) = source.handles.first() else { return Ok(()) };
+    sys::mount::map_ids(tree.as_fd(), userns, is_recursive).map_err(|errno| Error::os("", errno).hint(IDMAP))
 }
 
 /// Shows inside what was opened outside.

@@ -116,6 +116,8 @@ impl Flags {
     /// Left out where its source is missing.
     pub(crate) const OPTIONAL: Self = Self(1 << 27);
 
+    /// Ids in it are those of the user namespace.
+    pub(crate) const IDMAP: Self = Self(1 << 29);
     /// Its place may be behind links of the rootfs.
     pub(crate) const FOLLOW: Self = Self(1 << 28);
 
@@ -137,10 +139,10 @@ impl Flags {
 
 /// The words for flags, in the order of [`BITS`].
 const WORDS: &str =
-    "ro nosuid nodev noexec unbindable private slave shared nothing-below writable-below optional";
+    "ro nosuid nodev noexec unbindable private slave shared nothing-below writable-below optional idmap";
 
 /// The numbers of their bits.
-const BITS: [u8; 11] = [0, 1, 2, 3, 17, 18, 19, 20, 25, 26, 27];
+const BITS: [u8; 12] = [0, 1, 2, 3, 17, 18, 19, 20, 25, 26, 27, 29];
 
 impl Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

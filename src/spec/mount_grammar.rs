@@ -42,6 +42,7 @@ impl Words {
                 "rbind" => (Flags::default(), Flags::ALONE),
                 "ro-shallow" => (Flags::SHALLOW, Flags::default()),
                 "optional" => (Flags::OPTIONAL, Flags::default()),
+                "idmap" => (Flags::IDMAP, Flags::default()),
                 _ => return false,
             }
         };
@@ -68,7 +69,7 @@ pub(crate) fn parse_propagation(word: &str) -> Option<Flags> {
 fn unknown(word: &str) -> Fault {
     let why = match word {
         "z" | "Z" => ": nothing is labelled for SELinux here",
-        "U" | "idmap" => ": owners stay as they are",
+        "U" => ": owners stay as they are, or see idmap",
         _ => "",
     };
     format!("no such option: {word}{why}")
@@ -93,44 +94,30 @@ fn clean(target: &str) -> Result<String, Fault> {
     Ok(clean)
 }
 
-/// `SRC:DST[:OPTION,...]`.
+/// What stands between colons: `SRC:DST[:OPTION,...]` of a bind, `DST[:OPTION,...]` of a tmpfs, `HOST[:DST[:rwm]]` of a device.
 ///
 /// # Errors
 /// Says what is wrong.
-pub(crate) fn parse_volume(text: &str) -> Result<Mount, Fault> {
-    let mut parts = text.splitn(3, ':');
-    let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
-        return Err("wanted is SOURCE:PLACE; a volume without a source is --tmpfs".into());
+pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount, Fault> {
+    let mut parts = text.splitn(if kind == "tmpfs" { 2 } else { 3 }, ':');
+    let source = if kind == "tmpfs" { "" } else { parts.next().unwrap_or_default() };
+    let target = match parts.next() {
+        None if kind == "device" => source,
+        None => return Err("wanted is SOURCE:PLACE; a volume without a source is --tmpfs".into()),
+        Some(target) => target,
     };
-    if !source.contains('/') && !source.starts_with('.') {
+    if kind == "bind" && !source.contains('/') && !source.starts_with('.') {
         return Err(format!("there are no volumes by name; for the folder of that name: ./{source}"));
     }
-    short(["bind", source, target], parts.next())
-}
-
-/// `DST[:OPTION,...]`.
-///
-/// # Errors
-/// Says what is wrong.
-pub(crate) fn parse_tmpfs(text: &str) -> Result<Mount, Fault> {
-    let mut parts = text.splitn(2, ':');
-    short(["tmpfs", "", parts.next().unwrap_or_default()], parts.next())
-}
-
-/// `HOST[:PLACE[:rwm]]`.
-///
-/// # Errors
-/// Says what is wrong.
-pub(crate) fn parse_device(text: &str) -> Result<Mount, Fault> {
-    let mut parts = text.splitn(3, ':');
-    let source = parts.next().unwrap_or_default();
-    let target = parts.next().unwrap_or(source);
-    if parts.any(|mode| mode != "rwm") {
-        return Err(
-            "devices are given whole (rwm): launcher keeps no list of what may be done with them".into()
-        );
+    let mut draft = Draft { texts: [kind, source, target, "", "", ""], ..Draft::default() };
+    for word in parts.next().into_iter().flat_map(|options| options.split(',')) {
+        if kind != "device" {
+            draft.take(word, "")?;
+        } else if word != "rwm" {
+            return Err("devices are given whole (rwm): launcher keeps no list of what may be done".into());
+        }
     }
-    short(["device", source, target], None)
+    draft.finish()
 }
 
 /// `PLACE=TEXT`: a file with that text, or a link to that place.
@@ -155,19 +142,10 @@ pub(crate) fn parse_mount(text: &str) -> Result<Mount, Fault> {
     draft.finish()
 }
 
-/// A mount of this kind, source and place, and words in the grammar of `--mount` but for those.
-fn short([kind, source, target]: [&str; 3], options: Option<&str>) -> Result<Mount, Fault> {
-    let mut draft = Draft { texts: [kind, source, target, "", "", ""], ..Draft::default() };
-    for word in options.into_iter().flat_map(|options| options.split(',')) {
-        draft.take(word, "")?;
-    }
-    draft.finish()
-}
-
 /// Podman's places that programs write to, each in memory unless something else is mounted there.
 pub(crate) fn add_writable(mounts: &mut Vec<Mount>) {
     for place in ["/run:exec,mode=755", "/tmp:exec", "/var/tmp:exec"] {
-        if let Ok(mount) = parse_tmpfs(place)
+        if let Ok(mount) = parse_short("tmpfs", place)
             && !mounts.iter().any(|other| other.target == mount.target)
         {
             mount::insert(mounts, mount);
@@ -267,31 +245,36 @@ impl<'a> Draft<'a> {
     /// The mount.
     fn finish(self) -> Result<Mount, Fault> {
         let [kind, source, target, lower, upper, work] = self.texts;
+        let target = clean(target)?;
         let is_bind = matches!(kind, "" | "bind" | "device");
-        let lower = if lower.is_empty() { Vec::new() } else { parse_layers(lower) };
-        let layers = Layers::new(lower, upper.into(), work.into())?;
+        let is_overlay = kind == "overlay";
         let fault = if is_bind == source.is_empty() && source != kind {
             "a bind needs source=, and nothing else has one"
         } else if !self.data.is_empty() && kind != "tmpfs" {
             "that is an option of a tmpfs"
-        } else if kind == "overlay" && (layers.lower_count() == 0 || layers.paths.len() == 1) {
+        } else if is_overlay && (lower.is_empty() || (upper.is_empty() && !lower.contains(':'))) {
             "wanted is lowerdir=, with two folders or upperdir= and workdir="
-        } else if kind != "overlay" && !layers.paths.is_empty() {
+        } else if !is_overlay && [lower, upper, work].iter().any(|text| !text.is_empty()) {
             "that is an option of an overlay"
         } else {
             ""
         };
+        if !fault.is_empty() {
+            return Err(format!("type={kind}: {fault}"));
+        }
         // Docker's word for what is mounted where there is one hierarchy.
         let new = if kind == "cgroup" { "cgroup2" } else { kind };
         let mut data = self.data;
         let (source, flags) = match (kind, NEW.split(' ').find(|known| *known == new)) {
-            _ if !fault.is_empty() => return Err(format!("type={kind}: {fault}")),
             ("device", _) => {
                 let flags =
                     Flags::NOSUID.with(Flags::NOEXEC).with(Flags::DEV).with(Flags::ALONE).with(PRIVATE);
                 (Source::Device(source.into()), flags)
             }
-            ("overlay", _) => (Source::Overlay(layers), Flags::default()),
+            ("overlay", _) => {
+                let layers = Layers::new(parse_layers(lower), upper.into(), work.into())?;
+                (Source::Overlay(layers), Flags::default())
+            }
             _ if is_bind => (Source::Host(source.into()), PRIVATE),
             (_, Some(kind)) => {
                 let flags = match kind {
@@ -307,7 +290,7 @@ impl<'a> Draft<'a> {
             _ => return Err(format!("type={kind}: wanted is bind, overlay or one of {NEW}")),
         };
         let flags = flags.without(self.words.cleared).with(self.words.set);
-        Ok(Mount { source, target: clean(target)?, flags })
+        Ok(Mount { source, target, flags })
     }
 }
 

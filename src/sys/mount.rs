@@ -86,7 +86,22 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()
 pub(crate) fn add_flags(mount: BorrowedFd<'_>, flags: MsFlags, recursive: bool) -> Result<(), Errno> {
     #[allow(clippy::unnecessary_cast, reason = "the flags of mount(2) are as wide as a register")]
     let attributes = flags.bits() as u64;
-    let attr = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    set_attributes(mount, attributes, 0, recursive)
+}
+
+/// The same call with MOUNT_ATTR_IDMAP: who owns a file in this detached mount is looked up in that user namespace.
+pub(crate) fn map_ids(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>, recursive: bool) -> Result<(), Errno> {
+    set_attributes(mount, libc::MOUNT_ATTR_IDMAP, userns.as_raw_fd() as u64, recursive)
+}
+
+/// See the two.
+fn set_attributes(
+    mount: BorrowedFd<'_>,
+    attr_set: u64,
+    userns_fd: u64,
+    recursive: bool,
+) -> Result<(), Errno> {
+    let attr = libc::mount_attr { attr_set, attr_clr: 0, propagation: 0, userns_fd };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     let (fd, size) = (mount.as_raw_fd(), size_of::<libc::mount_attr>());
     // SAFETY: the kernel reads `size` bytes of `attr`, which lives until the call returns.
