@@ -56,21 +56,29 @@ fn without_a_filter_it_runs_unfiltered() {
 }
 
 #[test]
-fn a_masked_proc_costs_an_ordinary_user_the_pid_namespace_alone() {
+fn what_is_masked_outside_costs_an_ordinary_user_that_alone() {
     require!(root, busybox);
     let rootfs = Rootfs::for_user();
-    let script = r#"mount --bind /dev/null /proc/keys &&
-        exec setpriv --reuid "$1" --regid "$1" --clear-groups "$0" $3 --rootfs "$2" -- sh -c 'hostname; id -u'"#;
-    let start = |option: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", script]).arg(launcher_path());
-        run(command.args([&common::USER.to_string(), rootfs.arg(), option]))
-    };
-    let refused = start("").expect(125);
-    assert!(refused.err.contains("mount proc on /proc"), "{refused:?}");
-    let finished = start("--best-effort").expect(0);
-    assert_eq!(losses(&finished), ["a pid namespace: Operation not permitted"]);
-    assert_eq!(finished.out, "launcher\n0\n");
+    let script = r#"eval "$4" && exec setpriv --reuid "$1" --regid "$1" --clear-groups "$0" $3 --rootfs "$2" -- \
+        sh -c 'hostname; id -u'"#;
+    for (cover, fault, loss) in [
+        ("mount --bind /dev/null /proc/keys", "mount proc on /proc", "a pid namespace"),
+        ("mount -t tmpfs none /sys/kernel", "mount sysfs on /sys", "a /sys of its own"),
+    ] {
+        let start = |option: &str| {
+            let mut command = Command::new("unshare");
+            command.args(["-m", "sh", "-c", script]).arg(launcher_path());
+            run(command.args([&common::USER.to_string(), rootfs.arg(), option, cover]))
+        };
+        let refused = start("").expect(125);
+        assert!(
+            refused.err.contains(fault) && refused.err.contains("\n  hint: parts of the host's"),
+            "{refused:?}"
+        );
+        let finished = start("--best-effort").expect(0);
+        assert_eq!(losses(&finished), [format!("{loss}: Operation not permitted")]);
+        assert_eq!(finished.out, "launcher\n0\n");
+    }
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl Doctor {
         self.note_trial(
             self.trials.sysfs(),
             State::Limited,
-            "fresh /sys\tit shows the host's devices\tunmask the one outside",
+            "fresh /sys\ta container with a network of its own\tunmask the one outside, or --best-effort",
         );
         self.note_trial(
             self.trials.overlay(),

@@ -65,6 +65,7 @@ fn attempt(trials: Trials, thing: Thing<'_>) -> Outcome {
             Kind::User | Kind::Mount | Kind::Time => CloneFlags::CLONE_NEWNS,
         }),
         Thing::Proc => trials.proc(),
+        Thing::Sysfs => trials.sysfs(),
         Thing::Filter => sys::trial::seccomp_filters(),
         Thing::Cgroup(folder) => nix::unistd::access(folder, AccessFlags::W_OK),
     }

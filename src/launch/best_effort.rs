@@ -24,6 +24,8 @@ pub(crate) enum Thing<'a> {
     Namespace(Kind),
     /// A fresh /proc.
     Proc,
+    /// A fresh /sys.
+    Sysfs,
     /// A seccomp filter.
     Filter,
     /// To make a cgroup in this folder.
@@ -98,6 +100,13 @@ impl Adapter<'_> {
             && let Err(errno) = (self.attempt)(Thing::Proc)
         {
             self.share(Kind::Pid, errno);
+        }
+        if self.spec.rootfs.is_some()
+            && self.is_new(Kind::Network)
+            && let Err(errno) = (self.attempt)(Thing::Sysfs)
+        {
+            self.spec.hosts_sys = true;
+            self.losses.push(format!("a /sys of its own: {}", describe(errno)));
         }
         if !self.is_new(Kind::Uts) {
             (self.spec.hostname, self.spec.domainname) = (None, None);
@@ -181,6 +190,14 @@ mod tests {
         let (losses, spec) = lost(1, Spec::default(), &[Thing::Proc]);
         assert_eq!(losses.unwrap(), ["a pid namespace: Operation not permitted"]);
         assert_eq!(spec.namespaces.get(Kind::Pid), Some(&Placement::Host));
+    }
+
+    #[test]
+    fn a_sys_that_is_refused_is_the_hosts() {
+        let wanted = Spec { rootfs: Some("/r".into()), ..Spec::default() };
+        let (losses, spec) = lost(1, wanted, &[Thing::Sysfs]);
+        assert_eq!(losses.unwrap(), ["a /sys of its own: Operation not permitted"]);
+        assert!(spec.hosts_sys);
     }
 
     #[test]

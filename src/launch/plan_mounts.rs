@@ -236,12 +236,11 @@ impl Planner<'_> {
 
     /// /sys, read-only: fresh for a network namespace of ours, else what the host shows.
     fn sys(&self, steps: &mut Vec<ChildStep>) {
-        let source = match (self.in_userns(), self.is_new(Kind::Network)) {
-            (false, _) => return push_new(steps, "sysfs", "/sys", INERT_READ_ONLY, ""),
-            (true, true) => Source::SysfsOrHosts,
-            (true, false) => Source::Host("/sys".into()),
-        };
-        push(steps, source, "/sys", INERT_READ_ONLY);
+        if self.spec.hosts_sys || (self.in_userns() && !self.is_new(Kind::Network)) {
+            push(steps, Source::Host("/sys".into()), "/sys", INERT_READ_ONLY);
+        } else {
+            push_new(steps, "sysfs", "/sys", INERT_READ_ONLY, "");
+        }
     }
 
     /// /sys/fs/cgroup, read-only. A fresh one shows our own part of the tree, and only inside a cgroup namespace: else

@@ -185,10 +185,6 @@ pub(crate) fn perform(root: BorrowedFd<'_>, mount: &Mount) -> Result<()> {
         Source::Host(path) => bind(target.as_fd(), path, mount.flags),
         // Only users have these; see the step.
         Source::Overlay(_) | Source::Device(_) | Source::Text(_) | Source::Link(_) => Ok(()),
-        Source::SysfsOrHosts => match mount_new(target.as_fd(), "sysfs", mount.flags, "") {
-            Err(Errno::EPERM) => bind(target.as_fd(), Path::new("/sys"), mount.flags),
-            result => result.doing(""),
-        },
     }
 }
 
@@ -199,6 +195,10 @@ fn explain(kind: &str, errno: Errno) -> Error {
         ("proc", Errno::EPERM) => error.hint(
             "parts of the host's /proc are covered, as inside a container, and the kernel gives no fresh one then; \
              uncover them (docker: --security-opt systempaths=unconfined) or use --pid host",
+        ),
+        ("sysfs", Errno::EPERM) => error.hint(
+            "parts of the host's /sys are covered, as inside a container, and the kernel gives no fresh one then; \
+             --best-effort shows the host's",
         ),
         (_, Errno::ENODEV) => error.hint("the kernel has no such file system"),
         _ => error,

@@ -71,4 +71,6 @@ pub(crate) struct Spec {
     pub(crate) privileged: bool,
     /// Goes without what the machine refuses.
     pub(crate) best_effort: bool,
+    /// Shows the host's /sys, where there is no other to be had.
+    pub(crate) hosts_sys: bool,
 }

@@ -23,9 +23,6 @@ pub(crate) enum Source {
     Link(String),
     /// An overlay of folders of the host.
     Overlay(Layers),
-    /// A new sysfs; where the kernel refuses one in a user namespace, because it would show more than the /sys that
-    /// is there, that one.
-    SysfsOrHosts,
 }
 
 /// Folders that an overlay is made of, the topmost first.
@@ -190,7 +187,6 @@ impl Display for Mount {
             Source::Text(text) => write!(f, "mount a file of {} bytes on {}", text.len(), self.target)?,
             Source::Link(to) => return write!(f, "make the link {} to {to}", self.target),
             Source::Overlay(layers) => write!(f, "mount overlay {layers} on {}", self.target)?,
-            Source::SysfsOrHosts => write!(f, "mount sysfs, or bind the host's, on {}", self.target)?,
         }
         let mut words = self.flags.to_string();
         if let Source::New { data, .. } = &self.source
