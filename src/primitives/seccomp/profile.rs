@@ -17,6 +17,8 @@ pub(crate) struct Group(u8, u8, u8);
 const EPERM: u8 = 1;
 /// ENOSYS.
 const ENOSYS: u8 = 38;
+/// What a kernel without this protocol says.
+const EPROTONOSUPPORT: u8 = 93;
 /// EAFNOSUPPORT: what a kernel without this kind of socket says.
 const EAFNOSUPPORT: u8 = 97;
 
@@ -91,19 +93,23 @@ struct Answer {
 }
 
 /// Where a group depends on arguments.
-const ANSWERS: [Answer; 10] = [
+const ANSWERS: [Answer; 11] = [
     // No namespace is asked for: CLONE_NEW*, of which NEWTIME (0x80) is a signal's number in clone. What is left of
     // unshare is what threads do among themselves.
     Answer { group: 17, arg: 0, errno: 0, mask: 0x7e02_0080, value: 0 },
     // AF_ALG (CVE-2026-31431) and AF_VSOCK, which has no namespace and speaks to the hypervisor.
     Answer { group: 19, arg: 0, errno: EAFNOSUPPORT, mask: u32::MAX, value: 38 },
     Answer { group: 19, arg: 0, errno: EAFNOSUPPORT, mask: u32::MAX, value: 40 },
-    // PER_LINUX, PER_LINUX32, both with UNAME26, and the question which one it is.
+    // AF_PACKET: the packets of all who share the network, headers included.
+    Answer { group: 19, arg: 0, errno: EAFNOSUPPORT, mask: u32::MAX, value: 17 },
+    // NETLINK_AUDIT, which has no namespace: libaudit knows this for a kernel without it. The same number is a protocol of
+    // routers in AF_INET, which no program in a container speaks.
+    Answer { group: 19, arg: 2, errno: EPROTONOSUPPORT, mask: u32::MAX, value: 9 },
+    // PER_LINUX, PER_LINUX32, both with UNAME26.
     Answer { group: 20, arg: 0, errno: 0, mask: u32::MAX, value: 0 },
     Answer { group: 20, arg: 0, errno: 0, mask: u32::MAX, value: 8 },
     Answer { group: 20, arg: 0, errno: 0, mask: u32::MAX, value: 0x2_0000 },
     Answer { group: 20, arg: 0, errno: 0, mask: u32::MAX, value: 0x2_0008 },
-    Answer { group: 20, arg: 0, errno: 0, mask: u32::MAX, value: u32::MAX },
     // TIOCSTI (CVE-2017-5226) and TIOCLINUX (CVE-2023-28100).
     Answer { group: 21, arg: 1, errno: EPERM, mask: u32::MAX, value: 0x5412 },
     Answer { group: 21, arg: 1, errno: EPERM, mask: u32::MAX, value: 0x541c },

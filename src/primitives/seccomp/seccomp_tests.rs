@@ -78,15 +78,16 @@ fn expected(name: &str, group: u16, args: [u64; 6], caps: u64) -> u32 {
     let allow_if = |allowed: bool| if allowed { ALLOW } else { REFUSED };
     match name {
         "clone" | "unshare" => allow_if(has(21) || args[0] & 0x7e02_0080 == 0),
-        "clone3" => {
+        "clone3" | "landlock_create_ruleset" | "landlock_add_rule" | "landlock_restrict_self" => {
             if has(21) {
                 ALLOW
             } else {
                 NO_SUCH_CALL
             }
         }
-        "socket" if matches!(args[0] as u32, 38 | 40) => ERRNO + 97,
-        "personality" => allow_if(matches!(args[0] as u32, 0 | 8 | 0x20000 | 0x20008 | u32::MAX)),
+        "socket" if matches!(args[0] as u32, 17 | 38 | 40) => ERRNO + 97,
+        "socket" if args[2] as u32 == 9 => ERRNO + 93,
+        "personality" => allow_if(matches!(args[0] as u32, 0 | 8 | 0x20000 | 0x20008)),
         "ioctl" => allow_if(!matches!(args[1] as u32, 0x5412 | 0x541c)),
         "bpf" => allow_if(has(21) || has(39)),
         "perf_event_open" => allow_if(has(21) || has(38)),
@@ -111,11 +112,13 @@ fn expected(name: &str, group: u16, args: [u64; 6], caps: u64) -> u32 {
 
 /// Arguments that matter to some call, and some that do not.
 fn interesting() -> Vec<[u64; 6]> {
-    let values: [u64; 18] = [
+    let values: [u64; 20] = [
         0,
         1,
         2,
         8,
+        9,
+        17,
         38,
         39,
         40,

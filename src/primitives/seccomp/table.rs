@@ -70,7 +70,7 @@ pub(crate) const CALLS: [&str; super::profile::GROUPS.len()] = [
      pkey_mprotect 329 288 394; pkey_alloc 330 289 395; pkey_free 331 290 396; statx 332 291 397; \
      io_pgetevents 333 292 399; rseq 334 293 398; uretprobe 335 - -; uprobe 336 - -; pidfd_send_signal 424; \
      pidfd_open 434; close_range 436; openat2 437; faccessat2 439; epoll_pwait2 441; \
-     landlock_create_ruleset 444; landlock_add_rule 445; landlock_restrict_self 446; memfd_secret 447; \
+     memfd_secret 447; \
      process_mrelease 448; futex_waitv 449; cachestat 451; fchmodat2 452; map_shadow_stack 453; \
      futex_wake 454; futex_wait 455; futex_requeue 456; statmount 457; listmount 458; mseal 462; \
      setxattrat 463; getxattrat 464; listxattrat 465; removexattrat 466; riscv_hwprobe - 258 -; \
@@ -132,8 +132,9 @@ pub(crate) const CALLS: [&str; super::profile::GROUPS.len()] = [
     "mbind 237 235 319; set_mempolicy 238 237 321; get_mempolicy 239 236 320; set_mempolicy_home_node 450",
     // New processes, but no new namespaces.
     "clone 56 220 120; unshare 272 97 337",
-    // The same with its flags in memory, where a filter cannot see them: the libraries fall back on clone.
-    "clone3 435",
+    // The same with its flags in memory, where a filter cannot see them: the libraries fall back on clone. And Landlock,
+    // which programs do without where it is not there: what the container may touch is --landlock's business.
+    "clone3 435; landlock_create_ruleset 444; landlock_add_rule 445; landlock_restrict_self 446",
     // Sockets, but of the kinds in ANSWERS.
     "socket 41 198 281",
     // The personalities of ANSWERS.
