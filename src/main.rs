@@ -52,7 +52,7 @@ extern "C" fn main(argc: std::ffi::c_int, argv: sys::entry::Argv) -> std::ffi::c
 
 /// Does what the words say; the one place where an error is printed.
 fn run(args: Vec<OsString>, env: &[OsString]) -> u8 {
-    let result = cli::parse(args, env).and_then(|command| execute(&command));
+    let result = cli::parse(args, env).and_then(|command| execute(command));
     result.unwrap_or_else(|error| {
         log::say_as(error.said_by, format_args!("{error}"));
         error.status
@@ -60,20 +60,20 @@ fn run(args: Vec<OsString>, env: &[OsString]) -> u8 {
 }
 
 /// Carries out a command and returns the exit status.
-fn execute(command: &Command) -> Result<u8> {
+fn execute(command: Command) -> Result<u8> {
     match command {
         Command::Help(None) => commands::print(1, &cli::help::Help).map(|()| 0),
-        Command::Help(Some(model)) => commands::print(model.stream(), model).map(|()| 0),
+        Command::Help(Some(model)) => commands::print(model.stream(), &model).map(|()| 0),
         Command::Version(None) => commands::print(1, &VERSION).map(|()| 0),
         Command::Version(Some(model)) => commands::print(model.stream(), &model.version()).map(|()| 0),
         Command::License => commands::print(1, &LICENSE).map(|()| 0),
-        Command::Init(command) => commands::init::run(command),
+        Command::Init(command) => commands::init::run(&command),
         #[cfg(feature = "container")]
-        Command::Run(command) => commands::run::run(command),
+        Command::Run(command) => commands::run::run(*command),
         #[cfg(feature = "container")]
-        Command::Delete(command) => commands::delete::run(command),
+        Command::Delete(command) => commands::delete::run(&command),
         #[cfg(feature = "container")]
-        Command::Doctor(json) => commands::doctor::run(*json),
+        Command::Doctor(json) => commands::doctor::run(json),
     }
 }
 

@@ -22,33 +22,33 @@ use crate::sys::signal::Disposition;
 ///
 /// # Errors
 /// Something that was asked for cannot be had here, or a step failed.
-pub(crate) fn run(command: &RunCommand) -> Result<u8> {
-    let host = Host::probe(&command.spec)?;
-    let mut spec = command.spec.clone();
+pub(crate) fn run(command: RunCommand) -> Result<u8> {
+    let RunCommand { mut spec, dry_run } = command;
+    let host = Host::probe(&spec)?;
     if spec.mapping == Mapping::KeepId && spec.process.user.is_none() {
         spec.process.user =
             Some(User { user: Principal::Id(host.uid), group: Some(Principal::Id(host.gid)) });
     }
     if spec.best_effort {
-        spec = adapted(spec, &host)?;
+        adapt(&mut spec, &host)?;
     }
     let plan = Plan::new(&spec, &host)?;
-    if command.dry_run {
+    if dry_run {
         super::print(1, &plan)?;
         return Ok(0);
     }
     parent::launch(&plan)
 }
 
-/// The spec without what cannot be had here; says what that is.
-fn adapted(mut spec: Spec, host: &Host) -> Result<Spec> {
+/// Takes out of the spec what cannot be had here, and says what that is.
+fn adapt(spec: &mut Spec, host: &Host) -> Result<()> {
     // Ignored, the ends of the trials would not be told.
     sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
     let trials = Trials { uid: host.uid, gid: host.gid };
-    for loss in best_effort::adapt(&mut spec, host, &|thing| attempt(trials, thing))? {
+    for loss in best_effort::adapt(spec, host, &|thing| attempt(trials, thing))? {
         warning!("without {loss}");
     }
-    Ok(spec)
+    Ok(())
 }
 
 /// Tries a thing out.
