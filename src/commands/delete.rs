@@ -13,8 +13,10 @@ use crate::primitives::cgroup;
 pub(crate) fn run(command: &DeleteCommand) -> Result<u8> {
     let hierarchies = host::probe_hierarchies(nix::unistd::geteuid().as_raw(), &[])?;
     let folder = folder_name(&command.name);
-    let found: Vec<_> =
-        hierarchies.iter().flat_map(|one| cgroup::find(one.version, &one.mountpoint, &folder)).collect();
+    let mut found = Vec::new();
+    for one in &hierarchies {
+        cgroup::find(one.version, &one.mountpoint, &folder, &mut found);
+    }
     if found.is_empty() && !command.force {
         return Err(Error::new(format_args!("delete {}: there is no container of that name", command.name)));
     }

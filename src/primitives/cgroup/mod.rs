@@ -204,8 +204,13 @@ impl Cgroup {
         }
         // Frozen processes of v1 would not see the signal.
         tolerate(write(&self.folder().join("freezer.state"), "THAWED"), "most hierarchies have no freezer");
-        for pid in folders(self.folder()).iter().flat_map(|folder| processes(folder)) {
-            tolerate(sys::process::kill(Pid::from_raw(pid), libc::SIGKILL), "ESRCH: it has gone by itself");
+        for folder in folders(self.folder()) {
+            for pid in processes(&folder) {
+                tolerate(
+                    sys::process::kill(Pid::from_raw(pid), libc::SIGKILL),
+                    "ESRCH: it has gone by itself",
+                );
+            }
         }
     }
 }
@@ -213,7 +218,9 @@ impl Cgroup {
 /// A cgroup and all below it.
 fn folders(top: &Path) -> Vec<PathBuf> {
     let mut found = vec![top.to_path_buf()];
-    found.extend(folders_in(top).iter().flat_map(|folder| folders(folder)));
+    for folder in folders_in(top) {
+        found.append(&mut folders(&folder));
+    }
     found
 }
 
@@ -251,9 +258,8 @@ fn remove_tree(folder: &Path) -> std::result::Result<(), Errno> {
     remove()
 }
 
-/// The folders of a container's name below a hierarchy, wherever they are: the name alone finds it again.
-pub(crate) fn find(version: Version, mountpoint: &Path, name: &str) -> Vec<Cgroup> {
-    let mut found = Vec::new();
+/// Adds the folders of a container's name below a hierarchy, wherever they are: the name alone finds it again.
+pub(crate) fn find(version: Version, mountpoint: &Path, name: &str, found: &mut Vec<Cgroup>) {
     let mut left = vec![mountpoint.to_path_buf()];
     while let Some(folder) = left.pop() {
         for folder in folders_in(&folder) {
@@ -264,7 +270,6 @@ pub(crate) fn find(version: Version, mountpoint: &Path, name: &str) -> Vec<Cgrou
             }
         }
     }
-    found
 }
 
 #[cfg(test)]
@@ -277,8 +282,9 @@ mod tests {
         for folder in ["launcher-a", "x/y/launcher-a", "x/launcher-ab"] {
             std::fs::create_dir_all(top.join(folder)).unwrap();
         }
-        let mut found: Vec<_> =
-            find(Version::V1, &top, "launcher-a").into_iter().map(|one| one.folder().to_owned()).collect();
+        let mut cgroups = Vec::new();
+        find(Version::V1, &top, "launcher-a", &mut cgroups);
+        let mut found: Vec<_> = cgroups.iter().map(Cgroup::folder).collect();
         found.sort();
         assert_eq!(found, [top.join("launcher-a"), top.join("x/y/launcher-a")]);
         std::fs::remove_dir_all(top).unwrap();
