@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::path::PathBuf;
 
 use nix::sched::CloneFlags;
 
@@ -63,19 +62,9 @@ impl Plan {
         let name = spec.name.clone().unwrap_or_else(|| host.pid.to_string());
         let cgroups = plan_cgroup::plan(spec, host, &name)?;
         let (maps, map_steps) = plan_idmap::plan(spec, host, plan.is_new(Kind::User))?;
-        let mut host_steps: Vec<_> = spec.rootfs.clone().map(ParentStep::EnterRootfs).into_iter().collect();
-        host_steps.extend(cgroups.steps); // after the rootfs is known to be there: it is the likeliest fault
-        host_steps.extend(plan.joined().map(|(kind, path)| ParentStep::OpenNamespace(kind, path.clone())));
         let users = plan.users()?;
-        let mapped: Vec<_> = users.iter().filter(|mount| mount.flags.has(Flags::IDMAP)).cloned().collect();
-        host_steps.extend(mapped.iter().cloned().map(ParentStep::OpenSource));
-        let mut map: Vec<_> = spec.process.rlimits.iter().copied().map(ParentStep::RaiseLimit).collect();
-        if let Some(score) = spec.oom_score_adj {
-            map.push(ParentStep::SetOomScore(score));
-        }
-        map.extend(cgroups.cgroups.iter().cloned().map(ParentStep::Attach));
-        map.extend(map_steps);
-        map.extend(mapped.into_iter().map(ParentStep::MapIds)); // by the maps that are written now
+        let (host_steps, courier) = plan.host(cgroups.steps, &users);
+        let map = plan.map(&cgroups.cgroups, map_steps, &users);
         if let Some(sysctl) = spec.sysctls.iter().find(|sysctl| !plan.is_new(sysctl.kind)) {
             let (path, option) = (&sysctl.path, sysctl.kind.option());
             return Err(Error::new(format_args!(
@@ -87,7 +76,7 @@ impl Plan {
         Ok(Self {
             host: host_steps,
             clone: plan.clone_flags(),
-            courier: plan.joined().map(|(kind, _)| kind).filter(|kind| is_born_in(*kind)).collect(),
+            courier,
             map,
             child: plan.child(&maps, &cgroups.v1_controllers, users),
             entrypoint: plan.entrypoint(&maps)?,
@@ -117,31 +106,35 @@ impl Plan {
     /// The clone as a line.
     fn clone_line(&self) -> String {
         let mut words = vec!["clone".to_owned()];
-        for (flag, word) in [
-            (CloneFlags::CLONE_NEWUSER, "user"),
-            (CloneFlags::CLONE_NEWNS, "mount"),
-            (CloneFlags::CLONE_NEWPID, "pid"),
-            (CloneFlags::CLONE_NEWNET, "network"),
-            (CloneFlags::CLONE_NEWUTS, "uts"),
-            (CloneFlags::CLONE_NEWIPC, "ipc"),
-        ] {
+        for (_, flag, word) in CLONED {
             if self.clone.contains(flag) {
                 words.push(format!("new-{word}"));
             }
         }
-        words.extend(self.courier.iter().map(|kind| format!("inside the joined {} namespace", kind.file())));
+        for kind in &self.courier {
+            words.push(format!("inside the joined {} namespace", kind.file()));
+        }
         words.join(" ")
     }
 
     /// Every line of the plan in order, with who does it.
     pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
-        let mut lines: Vec<(&'static str, String)> = Vec::new();
-        lines.extend(self.host.iter().map(|step| ("host", step.to_string())));
-        lines.push(("host", self.clone_line()));
-        lines.extend(self.map.iter().map(|step| ("host", step.to_string())));
-        lines.extend(self.child.iter().map(|step| ("init", step.to_string())));
-        lines.extend(self.entrypoint.iter().map(|step| ("entrypoint", step.to_string())));
-        lines.push(("entrypoint", format!("execute {}", self.program.name())));
+        let mut lines = Vec::new();
+        let mut add = |who, step: &dyn Display| lines.push((who, step.to_string()));
+        for step in &self.host {
+            add("host", step);
+        }
+        add("host", &self.clone_line());
+        for step in &self.map {
+            add("host", step);
+        }
+        for step in &self.child {
+            add("init", step);
+        }
+        for step in &self.entrypoint {
+            add("entrypoint", step);
+        }
+        add("entrypoint", &format_args!("execute {}", self.program.name()));
         lines
     }
 
@@ -160,9 +153,25 @@ impl Display for Plan {
     }
 }
 
+/// What the clone makes, with its name in words. The cgroup namespace waits until we are in the cgroup that becomes its
+/// root; the time namespace until its offsets are written, which a child born in it would be too late for.
+const CLONED: [(Kind, CloneFlags, &str); 6] = [
+    (Kind::User, CloneFlags::CLONE_NEWUSER, "user"),
+    (Kind::Mount, CloneFlags::CLONE_NEWNS, "mount"),
+    (Kind::Pid, CloneFlags::CLONE_NEWPID, "pid"),
+    (Kind::Network, CloneFlags::CLONE_NEWNET, "network"),
+    (Kind::Uts, CloneFlags::CLONE_NEWUTS, "uts"),
+    (Kind::Ipc, CloneFlags::CLONE_NEWIPC, "ipc"),
+];
+
 /// Whether a process can only be born in such a namespace (pid), or joining it decides what else it may do (user).
 const fn is_born_in(kind: Kind) -> bool {
     matches!(kind, Kind::User | Kind::Pid)
+}
+
+/// The mounts whose ids are those of the user namespace.
+fn mapped(users: &[Mount]) -> impl Iterator<Item = &Mount> {
+    users.iter().filter(|mount| mount.flags.has(Flags::IDMAP))
 }
 
 /// The two inputs, and the questions that several parts of the plan ask of them.
@@ -176,46 +185,74 @@ pub(super) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     /// What becomes of a namespace: the wish, or the default of its kind.
-    pub(super) fn placement(&self, kind: Kind) -> Placement {
-        let new_if = |new| if new { Placement::New } else { Placement::Host };
-        self.spec.namespaces.get(kind).cloned().unwrap_or_else(|| match kind {
+    pub(super) fn placement(&self, kind: Kind) -> &'a Placement {
+        let new_if = |new| if new { &Placement::New } else { &Placement::Host };
+        self.spec.namespaces.get(kind).unwrap_or_else(|| match kind {
             Kind::User => new_if(self.host.uid != 0 || self.spec.mapping != Mapping::Own),
             Kind::Time => new_if(self.spec.time_offsets.is_some() || self.host.has_time_namespaces),
-            _ => Placement::New,
+            _ => &Placement::New,
         })
     }
 
     /// Whether a namespace of this kind is made.
     pub(super) fn is_new(&self, kind: Kind) -> bool {
-        self.placement(kind) == Placement::New
+        matches!(self.placement(kind), Placement::New)
     }
 
     /// Whether the container is in another user namespace than we.
     pub(super) fn in_userns(&self) -> bool {
-        self.placement(Kind::User) != Placement::Host
+        !matches!(self.placement(Kind::User), Placement::Host)
     }
 
-    /// The namespaces to join, in the order in which that is allowed.
-    fn joined(&self) -> impl Iterator<Item = (Kind, &'a PathBuf)> + use<'a> {
-        let spec = self.spec;
-        Kind::ALL.into_iter().filter_map(move |kind| match spec.namespaces.get(kind) {
-            Some(Placement::Join(path)) => Some((kind, path)),
-            _ => None,
-        })
+    /// The parent's steps before the clone, and the namespaces in which the child has to be born.
+    fn host(&self, mut cgroup_steps: Vec<ParentStep>, users: &[Mount]) -> (Vec<ParentStep>, Vec<Kind>) {
+        let (mut steps, mut courier) = (Vec::new(), Vec::new());
+        if let Some(rootfs) = &self.spec.rootfs {
+            steps.push(ParentStep::EnterRootfs(rootfs.clone()));
+        }
+        steps.append(&mut cgroup_steps); // after the rootfs is known to be there: it is the likeliest fault
+        for kind in Kind::ALL {
+            if let Placement::Join(path) = self.placement(kind) {
+                steps.push(ParentStep::OpenNamespace(kind, path.clone()));
+                if is_born_in(kind) {
+                    courier.push(kind);
+                }
+            }
+        }
+        for mount in mapped(users) {
+            steps.push(ParentStep::OpenSource(mount.clone()));
+        }
+        (steps, courier)
     }
 
-    /// What the clone makes. The cgroup namespace waits until we are in the cgroup that becomes its root; the time
-    /// namespace until its offsets are written, which a child born in it would be too late for.
+    /// The parent's steps while the child waits; those that need the maps come after those that write them.
+    fn map(&self, cgroups: &[Cgroup], mut map_steps: Vec<ParentStep>, users: &[Mount]) -> Vec<ParentStep> {
+        let mut steps = Vec::new();
+        for limit in &self.spec.process.rlimits {
+            steps.push(ParentStep::RaiseLimit(*limit));
+        }
+        if let Some(score) = self.spec.oom_score_adj {
+            steps.push(ParentStep::SetOomScore(score));
+        }
+        for cgroup in cgroups {
+            steps.push(ParentStep::Attach(cgroup.clone()));
+        }
+        steps.append(&mut map_steps);
+        for mount in mapped(users) {
+            steps.push(ParentStep::MapIds(mount.clone()));
+        }
+        steps
+    }
+
+    /// What the clone makes.
     fn clone_flags(&self) -> CloneFlags {
-        let kinds = [
-            (Kind::User, CloneFlags::CLONE_NEWUSER),
-            (Kind::Mount, CloneFlags::CLONE_NEWNS),
-            (Kind::Pid, CloneFlags::CLONE_NEWPID),
-            (Kind::Network, CloneFlags::CLONE_NEWNET),
-            (Kind::Uts, CloneFlags::CLONE_NEWUTS),
-            (Kind::Ipc, CloneFlags::CLONE_NEWIPC),
-        ];
-        kinds.into_iter().filter(|(kind, _)| self.is_new(*kind)).map(|(_, flag)| flag).collect()
+        let mut flags = CloneFlags::empty();
+        for (kind, flag, _) in CLONED {
+            if self.is_new(kind) {
+                flags |= flag;
+            }
+        }
+        flags
     }
 
     /// Steps of the child, in an order whose reasons stand beside them and are tested below.
@@ -233,8 +270,11 @@ impl<'a> Planner<'a> {
             steps.push(ChildStep::UnshareTime(self.spec.time_offsets)); // while the host's /proc is there
         }
         steps.push(ChildStep::HideFromPtrace); // before the first join: those inside could look into us (CVE-2016-9962)
-        let joined = self.joined().map(|(kind, _)| kind).filter(|kind| !is_born_in(*kind));
-        steps.extend(joined.map(ChildStep::Join));
+        for kind in Kind::ALL {
+            if matches!(self.placement(kind), Placement::Join(_)) && !is_born_in(kind) {
+                steps.push(ChildStep::Join(kind));
+            }
+        }
         if self.is_new(Kind::Network) {
             steps.push(ChildStep::RaiseLoopback);
         }
@@ -289,10 +329,15 @@ impl<'a> Planner<'a> {
     /// What the entrypoint does to itself.
     fn entrypoint(&self, maps: &Maps) -> Result<Vec<LastStep>> {
         let process = &self.spec.process;
-        let user_steps = plan_user::plan(self.spec, self.host, maps, &self.placement(Kind::User))?;
+        let mut user_steps = plan_user::plan(self.spec, self.host, maps, self.placement(Kind::User))?;
         let user = &process.user().user;
-        let mut steps: Vec<_> = process.rlimits.iter().copied().map(LastStep::Limit).collect();
-        steps.extend(process.umask.map(LastStep::SetUmask));
+        let mut steps = Vec::new();
+        for limit in &process.rlimits {
+            steps.push(LastStep::Limit(*limit));
+        }
+        if let Some(mask) = process.umask {
+            steps.push(LastStep::SetUmask(mask));
+        }
         // `/` is where the change of root has left us.
         let cwd = match (&process.cwd, &self.spec.rootfs) {
             (Some(cwd), _) => Some(c_path(cwd)?),
@@ -303,11 +348,15 @@ impl<'a> Planner<'a> {
         };
         let (early, late) = plan_filter::plan(self.spec, self.host)?;
         steps.extend(early);
-        if *user != Principal::Id(0) {
-            steps.extend(cwd.clone().map(LastStep::ChangeDir)); // root may enter what the user may not
+        if let Some(cwd) = &cwd
+            && *user != Principal::Id(0)
+        {
+            steps.push(LastStep::ChangeDir(cwd.clone())); // root may enter what the user may not
         }
-        steps.extend(user_steps);
-        steps.extend(cwd.map(LastStep::ConfirmDir)); // again as the user, and it must be inside (CVE-2024-21626)
+        steps.append(&mut user_steps);
+        if let Some(cwd) = cwd {
+            steps.push(LastStep::ConfirmDir(cwd)); // again as the user, and it must be inside (CVE-2024-21626)
+        }
         if !self.spec.privileged {
             // A name may yet turn out to be root's.
             let is_other = matches!(user, Principal::Id(1..));
@@ -331,9 +380,13 @@ impl<'a> Planner<'a> {
     fn environment(&self) -> Vec<OsString> {
         let process = &self.spec.process;
         let callers = &self.host.env;
-        let mut env: Vec<OsString>;
+        let mut env = Vec::new();
         if process.env_host || self.spec.rootfs.is_none() {
-            env = callers.iter().filter(|entry| name_of(entry).is_some()).cloned().collect();
+            for entry in callers {
+                if name_of(entry).is_some() {
+                    env.push(entry.clone());
+                }
+            }
             if process.user.is_some()
                 && !process.names_home()
                 && !env.iter().any(|entry| name_of(entry) == Some(b"HOME"))
@@ -342,11 +395,9 @@ impl<'a> Planner<'a> {
             }
         } else {
             let home = if process.user().user == Principal::Id(0) { "/root" } else { "/" };
-            env = vec![
-                format!("PATH={DEFAULT_PATH}").into(),
-                format!("HOME={home}").into(),
-                "container=launcher".into(),
-            ];
+            env.push(format!("PATH={DEFAULT_PATH}").into());
+            env.push(format!("HOME={home}").into());
+            env.push("container=launcher".into());
             if self.is_new(Kind::Uts) {
                 env.push(format!("HOSTNAME={}", self.hostname()).into());
             }

@@ -61,7 +61,9 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
             Version::V1 => v1::limits(&spec.resources, &controllers),
             Version::V2 => v2::limits(&spec.resources, &controllers),
         };
-        plan.steps.extend(limits.into_iter().map(|limit| ParentStep::SetLimit(cgroup.clone(), limit)));
+        for limit in limits {
+            plan.steps.push(ParentStep::SetLimit(cgroup.clone(), limit));
+        }
         if hierarchy.version == Version::V1 {
             plan.v1_controllers.push(hierarchy.controllers.join(","));
         }
