@@ -52,7 +52,7 @@ extern "C" fn main(argc: std::ffi::c_int, argv: sys::entry::Argv) -> std::ffi::c
 
 /// Does what the words say; the one place where an error is printed.
 fn run(args: Vec<OsString>, env: &[OsString]) -> u8 {
-    let result = cli::parse(args, env).and_then(|command| execute(command));
+    let result = cli::parse(args, env).and_then(execute);
     result.unwrap_or_else(|error| {
         log::say_as(error.said_by, format_args!("{error}"));
         error.status

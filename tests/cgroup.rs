@@ -143,10 +143,11 @@ fn a_fork_bomb_ends_at_the_limit_of_processes() {
 fn a_share_of_a_processor_is_not_exceeded() {
     require!(root, busybox, memory_v1);
     let rootfs = Rootfs::new();
-    let script = "i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done; cat /sys/fs/cgroup/cpu/cpu.stat";
-    let out = limited(&rootfs, "cg-cpus", &["--cpus", "0.2"], script).expect(0).out;
-    let throttled = out.lines().find_map(|line| line.strip_prefix("nr_throttled ")).unwrap();
-    assert!(throttled.parse::<u32>().unwrap() > 0, "{out}");
+    // A busy machine may give it less than its share for a while: it goes on until it got that, and was stopped at it.
+    let script = "until grep '^nr_throttled [1-9]' /sys/fs/cgroup/cpu/cpu.stat; do
+        i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); done; done";
+    let finished = limited(&rootfs, "cg-cpus", &["--cpus", "0.05"], script).expect(0);
+    assert!(finished.out.starts_with("nr_throttled "), "{finished:?}");
 }
 
 #[test]
