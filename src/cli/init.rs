@@ -147,7 +147,7 @@ impl InitCommand {
         match (value, option.value()) {
             ([] | b"=" | b"=0", "") | ([] | b"=", _) => Ok(()),
             ([b'=', level @ b'1'..=b'9'], "") if option.id == Id::Verbose => {
-                self.options.verbosity += level - b'0';
+                self.options.verbosity = self.options.verbosity.saturating_add(level - b'0');
                 Ok(())
             }
             (b"=1", "") => self.set(option, None),
@@ -301,5 +301,17 @@ fn seconds(option: &'static Opt, value: &str) -> Result<Option<Duration>> {
     match size::parse_thousandths(value) {
         None => Err(wrong(option, value, "wanted is a number of seconds")),
         milliseconds => Ok(milliseconds.map(Duration::from_millis)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_variables_together_are_never_quieter_than_one() {
+        let env = ["TINI_VERBOSITY=250", "LAUNCHER_VERBOSE=9"].map(OsString::from);
+        let Ok(Command::Init(command)) = parse(vec!["true".into()], &env, None) else { panic!("init") };
+        assert_eq!(command.options.verbosity, u8::MAX);
     }
 }
