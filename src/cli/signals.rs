@@ -18,9 +18,9 @@ pub(crate) fn parse(text: &str) -> Option<i32> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let real_time = |rest: &str, sign: char, base: i32, factor: i32| {
-        let offset = if rest.is_empty() { 0 } else { rest.strip_prefix(sign)?.parse::<i32>().ok()? };
+        let offset = if rest.is_empty() { 0 } else { rest.strip_prefix(sign)?.parse::<u8>().ok()?.into() };
         let number = base + factor * offset;
-        (offset >= 0 && (REAL_TIME.0..=REAL_TIME.1).contains(&number)).then_some(number)
+        (REAL_TIME.0..=REAL_TIME.1).contains(&number).then_some(number)
     };
     if let Some(rest) = name.strip_prefix("RTMIN") {
         return real_time(rest, '+', REAL_TIME.0, 1);
@@ -63,6 +63,7 @@ mod tests {
             ("RTMIN+31", None),
             ("RTMIN-1", None),
             ("RTMIN+-1", None),
+            ("RTMIN+2147483647", None),
             ("0", None),
             ("65", None),
             ("-1", None),
