@@ -39,7 +39,8 @@ pub(crate) enum Mapping {
     },
 }
 
-/// Parses `CONTAINER:HOST:SIZE`; three decimal numbers, none of the ranges may wrap, size at least 1.
+/// Parses `CONTAINER:HOST:SIZE`; three decimal numbers, size at least 1. The last id is at most 4294967294: -1 is
+/// "no id" to the kernel, and a map with it EINVAL.
 pub(crate) fn parse(text: &str) -> Result<IdMap, &'static str> {
     let mut numbers = text.split(':').map(str::parse::<u32>);
     let (Some(Ok(container_id)), Some(Ok(host_id)), Some(Ok(size)), None) =
@@ -50,8 +51,8 @@ pub(crate) fn parse(text: &str) -> Result<IdMap, &'static str> {
     if size == 0 {
         return Err("a map of no ids");
     }
-    if container_id.checked_add(size - 1).is_none() || host_id.checked_add(size - 1).is_none() {
-        return Err("the range ends above 4294967295");
+    if container_id.checked_add(size).is_none() || host_id.checked_add(size).is_none() {
+        return Err("the range ends above 4294967294");
     }
     Ok(IdMap { container_id, host_id, size })
 }
@@ -70,15 +71,17 @@ mod tests {
     fn maps_are_three_numbers() {
         for (text, want) in [
             ("0:100000:65536", Ok((0, 100_000, 65_536))),
-            ("4294967295:0:1", Ok((4_294_967_295, 0, 1))),
+            ("4294967294:0:1", Ok((4_294_967_294, 0, 1))),
+            ("4294967295:0:1", Err("the range ends above 4294967294")),
+            ("0:4294967295:1", Err("the range ends above 4294967294")),
             ("0:1", Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")),
             ("0:1:2:3", Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")),
             ("0:-1:2", Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")),
             ("0:4294967296:1", Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")),
             ("", Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")),
             ("0:0:0", Err("a map of no ids")),
-            ("1:0:4294967295", Ok((1, 0, 4_294_967_295))),
-            ("2:0:4294967295", Err("the range ends above 4294967295")),
+            ("0:0:4294967295", Ok((0, 0, 4_294_967_295))),
+            ("1:0:4294967295", Err("the range ends above 4294967294")),
         ] {
             let got = parse(text).map(|map| (map.container_id, map.host_id, map.size));
             assert_eq!(got, want, "{text}");
