@@ -291,7 +291,7 @@ fn user_name(uid: u32, passwd: &str) -> String {
     name.unwrap_or(uid)
 }
 
-/// The ranges of a user in subuid(5), by name or by number.
+/// The ranges of a user in subuid(5), by name or by number; without those that go beyond 4294967294, the last id.
 fn parse_subids(text: &str, user: &str, uid: u32) -> Vec<SubRange> {
     let ranges = text.lines().filter_map(|line| {
         let mut fields = line.trim_ascii().split(':');
@@ -299,7 +299,9 @@ fn parse_subids(text: &str, user: &str, uid: u32) -> Vec<SubRange> {
         let (start, size) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
         (owner == user || owner.parse() == Ok(uid)).then_some(SubRange { start, size })
     });
-    ranges.filter(|range| range.size > 0).collect()
+    ranges
+        .filter(|range: &SubRange| range.size > 0 && range.start.checked_add(range.size).is_some())
+        .collect()
 }
 
 #[cfg(test)]
@@ -361,7 +363,8 @@ mod tests {
 
     #[test]
     fn ranges_belong_to_a_name_or_a_number() {
-        let text = "root:1:2\nuser:100000:65536\n1000:300000:10\nuser:x:1\nuser:5:0\nother:7:7\n";
+        let text =
+            "root:1:2\nuser:100000:65536\n1000:300000:10\nuser:x:1\nuser:5:0\nother:7:7\nuser:2:4294967294\n";
         let got: Vec<_> =
             parse_subids(text, "user", 1000).iter().map(|range| (range.start, range.size)).collect();
         assert_eq!(got, [(100_000, 65_536), (300_000, 10)]);

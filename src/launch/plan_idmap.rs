@@ -51,6 +51,7 @@ pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<
         return Ok((Maps::default(), Vec::new()));
     }
     let own = |host_id| vec![IdMap { container_id: 0, host_id, size: 1 }];
+    let keep = |id| Some(IdMap { container_id: id, host_id: id, size: 1 });
     let (uids, gids) = match &spec.mapping {
         Mapping::Own => (own(host.uid), own(host.gid)),
         Mapping::Subordinate => (
@@ -63,9 +64,9 @@ pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<
             ));
         }
         Mapping::KeepId if host.subuids.is_empty() || host.subgids.is_empty() => {
-            (keep(host.uid, &[]), keep(host.gid, &[]))
+            (around(keep(host.uid), &[]), around(keep(host.gid), &[]))
         }
-        Mapping::KeepId => (keep(host.uid, &host.subuids), keep(host.gid, &host.subgids)),
+        Mapping::KeepId => (around(keep(host.uid), &host.subuids), around(keep(host.gid), &host.subgids)),
         Mapping::Explicit { uids, gids } if gids.is_empty() => (uids.clone(), uids.clone()),
         Mapping::Explicit { uids, gids } => (uids.clone(), gids.clone()),
     };
@@ -87,19 +88,21 @@ pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<
     Ok((Maps { uids, gids, may_set_groups, init, is_new: true }, steps))
 }
 
-/// A map in which an id stays what it is, and those around it are from ranges.
-fn keep(own: u32, ranges: &[SubRange]) -> Vec<IdMap> {
-    let mut maps = vec![IdMap { container_id: own, host_id: own, size: 1 }];
-    let mut next = 0u32;
+/// The map of one id of the caller's, if any, and around it inside what there is in ranges, as far as ids go.
+fn around(own: Option<IdMap>, ranges: &[SubRange]) -> Vec<IdMap> {
+    let taken = own.map_or(u32::MAX, |own| own.container_id);
+    let (mut maps, mut next) = (Vec::from_iter(own), 0u32);
     for SubRange { mut start, mut size } in ranges.iter().copied() {
         while size > 0 {
-            let part = if next < own { size.min(own - next) } else { size };
-            maps.push(IdMap { container_id: next, host_id: start, size: part });
-            (start, size) = (start.saturating_add(part), size - part);
-            next = next.saturating_add(part);
-            if next == own {
-                next += 1; // it is there already
+            if next == taken {
+                next = next.saturating_add(1); // it is there already
             }
+            let part = size.min(if next < taken { taken } else { u32::MAX } - next);
+            if part == 0 {
+                break; // more would spoil the whole map
+            }
+            maps.push(IdMap { container_id: next, host_id: start, size: part });
+            (start, size, next) = (start.saturating_add(part), size - part, next + part);
         }
     }
     maps
@@ -112,15 +115,6 @@ fn subordinate(host: &Host, ranges: &[SubRange], own: u32, file: &str) -> Result
         return Err(Error::new(format_args!("--userns auto: {file} has no range for {user}"))
             .hint(format_args!("add the line {user}:100000:65536 to {file}, or leave --userns auto out")));
     }
-    let mut maps = Vec::new();
-    let mut next = 0u32;
-    if host.uid != 0 {
-        maps.push(IdMap { container_id: 0, host_id: own, size: 1 });
-        next = 1;
-    }
-    for range in ranges {
-        maps.push(IdMap { container_id: next, host_id: range.start, size: range.size });
-        next = next.saturating_add(range.size);
-    }
-    Ok(maps)
+    let own = IdMap { container_id: 0, host_id: own, size: 1 };
+    Ok(around((host.uid != 0).then_some(own), ranges))
 }

@@ -1,7 +1,7 @@
 //! The order rules of a launch: each says what must come before what, and fails as well if one of the two is missing.
 
 use super::*;
-use crate::host::{Hierarchy, Version};
+use crate::host::{Hierarchy, SubRange, Version};
 use crate::spec::idmap::IdMap;
 use crate::spec::namespaces::TimeOffsets;
 use crate::spec::process::{Process, Rlimit};
@@ -243,6 +243,28 @@ fn ids_that_do_not_exist_are_told_before_anything_is_made() {
     let no_root =
         Mapping::Explicit { uids: vec![IdMap { container_id: 1, host_id: 1, size: 1 }], gids: Vec::new() };
     assert!(Plan::new(&Spec { mapping: no_root, ..no_limits }, &host).is_err());
+}
+
+#[test]
+fn no_id_inside_is_mapped_twice_or_beyond_the_last() {
+    let (few, all) = (SubRange { start: 5000, size: 9 }, SubRange { start: 0, size: u32::MAX });
+    let everything = "0 0 4294967295";
+    for (uid, gid, mapping, ranges, want) in [
+        (1000, 1000, Mapping::Subordinate, vec![few, few], ["0 1000 1, 1 5000 9, 10 5000 9"; 2]),
+        (1000, 1000, Mapping::Subordinate, vec![all, few], ["0 1000 1, 1 0 4294967294"; 2]),
+        (0, 0, Mapping::Subordinate, vec![all, few], [everything; 2]),
+        (3, 0, Mapping::KeepId, vec![few], ["3 3 1, 0 5000 3, 4 5003 6", "0 0 1, 1 5000 9"]),
+        (8, 9, Mapping::KeepId, vec![few], ["8 8 1, 0 5000 8, 9 5008 1", "9 9 1, 0 5000 9"]),
+        (8, 8, Mapping::KeepId, vec![all, few], ["8 8 1, 0 0 8, 9 8 4294967286"; 2]),
+    ] {
+        let host = Host { uid, gid, subuids: ranges.clone(), subgids: ranges, ..Host::default() };
+        let spec = Spec { mapping, process: Process { user: None, ..full().process }, ..Spec::default() };
+        let plan = Plan::new(&spec, &host).unwrap().to_string();
+        let helper = if uid == 0 { "" } else { " by its helper" };
+        for (file, want) in ["uid_map", "gid_map"].iter().zip(want) {
+            assert!(plan.contains(&format!("write {file} {want}{helper}\n")), "{plan}");
+        }
+    }
 }
 
 #[test]
