@@ -271,13 +271,15 @@ fn own_path(own: &str, controllers: &[String], root: &str, mountpoint: &Path) ->
         };
         same.then_some(path)
     });
-    let root = root.strip_suffix('/').unwrap_or(root);
+    let root = sys::mount::unescape(root);
+    let root = root.strip_suffix('/').unwrap_or(&root);
     let below = inside.and_then(|path| path.strip_prefix(root));
-    let below = below.filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    below.map_or_else(
-        || mountpoint.to_path_buf(),
-        |rest| mountpoint.join(rest.strip_prefix('/').unwrap_or(rest)),
-    )
+    // What lies outside of our cgroup namespace begins with `/..` here, and there is no such folder below the mount.
+    let is_below =
+        |rest: &&str| rest.is_empty() || rest.starts_with('/') && !rest.split('/').any(|part| part == "..");
+    below
+        .filter(is_below)
+        .map_or_else(|| mountpoint.to_path_buf(), |rest| mountpoint.join(rest.trim_start_matches('/')))
 }
 
 /// The name of a user in passwd(5); its number if it has none there.
@@ -350,14 +352,17 @@ mod tests {
 
     #[test]
     fn a_mount_that_shows_a_part_is_taken_into_account() {
-        let mountinfo = "30 25 0:27 /docker/1 /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n";
-        for (own, want) in [
-            ("0::/docker/1/sub\n", "/sys/fs/cgroup/sub"),
-            ("0::/docker/1\n", "/sys/fs/cgroup/"),
-            ("0::/elsewhere\n", "/sys/fs/cgroup"),
-            ("", "/sys/fs/cgroup"),
+        for (root, own, want) in [
+            ("/docker/1", "0::/docker/1/sub\n", "/sys/fs/cgroup/sub"),
+            ("/docker/1", "0::/docker/1\n", "/sys/fs/cgroup/"),
+            ("/docker/1", "0::/elsewhere\n", "/sys/fs/cgroup"),
+            ("/docker/1", "", "/sys/fs/cgroup"),
+            ("/a\\040b", "0::/a b/sub\n", "/sys/fs/cgroup/sub"),
+            ("/", "0::/../sub\n", "/sys/fs/cgroup"),
+            ("/..", "0::/../sub\n", "/sys/fs/cgroup/sub"),
         ] {
-            assert_eq!(parse_hierarchies(mountinfo, own)[0].own, Path::new(want), "{own}");
+            let mountinfo = format!("30 25 0:27 {root} /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n");
+            assert_eq!(parse_hierarchies(&mountinfo, own)[0].own, Path::new(want), "{root} {own}");
         }
     }
 
