@@ -37,14 +37,17 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// All of them; an empty path is none.
+    /// All of them; an empty `upper` and `work` are none.
     ///
     /// # Errors
-    /// One of the two is missing.
+    /// One of the two is missing, or a name among the others: made absolute it would be the current directory.
     pub(crate) fn new(mut paths: Vec<PathBuf>, upper: PathBuf, work: PathBuf) -> Result<Self, &'static str> {
         let has_upper = !upper.as_os_str().is_empty();
         if has_upper == work.as_os_str().is_empty() {
             return Err("an upper folder needs a work folder beside it, and the reverse");
+        }
+        if paths.iter().any(|path| path.as_os_str().is_empty()) {
+            return Err("a folder without a name");
         }
         if has_upper {
             paths.push(upper);

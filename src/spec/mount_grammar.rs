@@ -248,11 +248,11 @@ impl<'a> Draft<'a> {
         let target = clean(target)?;
         let is_bind = matches!(kind, "" | "bind" | "device");
         let is_overlay = kind == "overlay";
-        let fault = if is_bind == source.is_empty() && source != kind {
+        let fault = if is_bind == source.is_empty() && (is_bind || source != kind) {
             "a bind needs source=, and nothing else has one"
         } else if !self.data.is_empty() && kind != "tmpfs" {
             "that is an option of a tmpfs"
-        } else if is_overlay && (lower.is_empty() || (upper.is_empty() && !lower.contains(':'))) {
+        } else if is_overlay && (lower.is_empty() || (upper.is_empty() && parse_layers(lower).len() < 2)) {
             "wanted is lowerdir=, with two folders or upperdir= and workdir="
         } else if !is_overlay && [lower, upper, work].iter().any(|text| !text.is_empty()) {
             "that is an option of an overlay"

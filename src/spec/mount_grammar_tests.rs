@@ -136,6 +136,12 @@ fn overlays() {
             "type=overlay,lowerdir=/a,upperdir=/b,dst=/c",
             "an upper folder needs a work folder beside it, and the reverse",
         ),
+        (
+            "type=overlay,lowerdir=/a\\:b,dst=/c",
+            "type=overlay: wanted is lowerdir=, with two folders or upperdir= and workdir=",
+        ),
+        ("type=overlay,lowerdir=/a::/b,dst=/c", "a folder without a name"),
+        ("type=overlay,lowerdir=/a:,dst=/c", "a folder without a name"),
         ("type=tmpfs,lowerdir=/a,dst=/c", "type=tmpfs: that is an option of an overlay"),
     ] {
         assert_eq!(shown(parse_mount(text)), want, "{text}");
@@ -145,6 +151,7 @@ fn overlays() {
 #[test]
 fn what_makes_no_mount_is_told() {
     for (text, want) in [
+        ("dst=/b", "type=: a bind needs source=, and nothing else has one"),
         ("type=bind,dst=/b", "type=bind: a bind needs source=, and nothing else has one"),
         ("src=/a,dst=/b,tmpfs-size=1", "type=: that is an option of a tmpfs"),
         ("type=proc,dst=/p,tmpfs-size=1", "type=proc: that is an option of a tmpfs"),
