@@ -30,7 +30,7 @@ test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ON
 	LAUNCHER_AARCH64=$(1)/launcher-aarch64 LAUNCHER_DOCS=$(1)
 TEST_ENV = $(call test_env,$(CURDIR)/$(DIST))
 
-.PHONY: release init-only probe docs aarch64 all-builds test engines lint size bench compare run soak clean help
+.PHONY: release init-only probe docs aarch64 all-builds test fuzz engines lint size bench compare run soak clean help
 .NOTPARALLEL: # release and init-only come out of cargo under one name
 .DEFAULT_GOAL = release
 
@@ -64,6 +64,10 @@ test: all-builds ## every test, on the shipped files (TESTS="--test cli" for som
 	@if [ -x tests/bench/compare.py ]; then $(TEST_ENV) tests/bench/compare.py --behaviour --quiet --check README.md; fi
 	@if [ -x tests/vm/run-all ]; then .ci/install.sh vm && $(TEST_ENV) tests/vm/run-all; fi
 	@if [ -x tests/engines/run-all ]; then .ci/install.sh engines && $(TEST_ENV) tests/engines/run-all; fi
+
+fuzz: ## libFuzzer on each parser for FUZZ_SECONDS (600); TARGETS="mounts" for some, see tests/fuzz/fuzz_targets
+	@.ci/install.sh fuzz
+	@tests/fuzz/run $(TARGETS)
 
 engines: release probe ## of the tests: docker and podman with launcher as their init
 	@.ci/install.sh engines

@@ -16,6 +16,7 @@ packages() { # GROUP
     test) echo busybox-static strace qemu-user-static uidmap gcc libc6-dev util-linux mandoc bash zsh fish python3 tini \
         dumb-init catatonit ;;
     bench) echo tini dumb-init catatonit bubblewrap crun runc strace python3 gcc libc6-dev musl-tools util-linux ;;
+    fuzz) echo gcc g++ libc6-dev ;;
     vm) echo qemu-system-x86 busybox-static uidmap python3 ;;
     engines) echo docker.io podman runc busybox-static python3 util-linux mount ;;
     *) die "no group $1" ;;

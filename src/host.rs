@@ -211,7 +211,7 @@ fn delegated(hierarchy: &Hierarchy, wanted: &[&str]) -> Option<PathBuf> {
 }
 
 /// Finds the hierarchies in /proc/self/mountinfo and our place in them in /proc/self/cgroup; proc(5), cgroups(7).
-fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
+pub(crate) fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
     let mut found: Vec<Hierarchy> = Vec::new();
     for line in mountinfo.lines() {
         let mut fields = line.split(' ').skip(3);
@@ -283,7 +283,7 @@ fn own_path(own: &str, controllers: &[String], root: &str, mountpoint: &Path) ->
 }
 
 /// The name of a user in passwd(5); its number if it has none there.
-fn user_name(uid: u32, passwd: &str) -> String {
+pub(crate) fn user_name(uid: u32, passwd: &str) -> String {
     let uid = uid.to_string();
     let name = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -294,7 +294,7 @@ fn user_name(uid: u32, passwd: &str) -> String {
 }
 
 /// The ranges of a user in subuid(5), by name or by number; without those that go beyond 4294967294, the last id.
-fn parse_subids(text: &str, user: &str, uid: u32) -> Vec<SubRange> {
+pub(crate) fn parse_subids(text: &str, user: &str, uid: u32) -> Vec<SubRange> {
     let ranges = text.lines().filter_map(|line| {
         let mut fields = line.trim_ascii().split(':');
         let owner = fields.next()?;

@@ -77,8 +77,30 @@ fn execute(command: Command) -> Result<u8> {
     }
 }
 
+/// What has to hold for every input of the parsers.
+#[cfg(all(test, feature = "container"))]
+#[path = "../tests/fuzz/checks.rs"]
+mod checks;
+
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "container")]
+    #[test]
+    fn what_the_fuzz_targets_began_with_or_found_passes() {
+        let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
+        let files = |folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(files(corpus.clone()).count(), super::checks::ALL.len(), "a folder for each target");
+        for (name, check) in super::checks::ALL {
+            let mut count = 0;
+            for file in files(corpus.join(name)) {
+                println!("{}", file.display());
+                check(&std::fs::read(&file).unwrap());
+                count += 1;
+            }
+            assert!(count > 0, "{name}");
+        }
+    }
+
     #[test]
     fn nonsense_is_our_own_failure() {
         assert_eq!(super::run(vec!["launcher".into(), "--nonsense".into()], &[]), 125);

@@ -137,7 +137,7 @@ pub(crate) fn receive(end: BorrowedFd<'_>) -> Result<Option<Message>> {
 }
 
 /// A message as bytes: kind, step, errno, exit status, then text and hint with a NUL between them.
-fn encode(message: &Message) -> Vec<u8> {
+pub(crate) fn encode(message: &Message) -> Vec<u8> {
     match message {
         Message::Born(pid) => [&b"b"[..], &pid.to_ne_bytes()].concat(),
         Message::Ready => b"r".to_vec(),
@@ -152,7 +152,7 @@ fn encode(message: &Message) -> Vec<u8> {
 }
 
 /// The reverse; `None` for anything else.
-fn decode(bytes: &[u8]) -> Option<Message> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Message> {
     match bytes {
         [b'b', rest @ ..] => Some(Message::Born(i32::from_ne_bytes(rest.try_into().ok()?))),
         [b'r'] => Some(Message::Ready),

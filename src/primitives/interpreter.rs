@@ -10,7 +10,11 @@ pub(super) fn interpreter_of(path: &str) -> Option<String> {
         .ok()?;
     let mut head = [0; 4096];
     let length = nix::unistd::read(&file, &mut head).ok()?;
-    let head = head.get(..length)?;
+    asked_by(head.get(..length)?)
+}
+
+/// The same of a file whose first bytes these are.
+pub(crate) fn asked_by(head: &[u8]) -> Option<String> {
     if let Some(line) = head.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next()?;
         let words = line.split(|byte| *byte == b' ' || *byte == b'\t');

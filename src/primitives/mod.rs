@@ -2,7 +2,7 @@
 
 pub(crate) mod descendants;
 pub(crate) mod execve;
-mod interpreter;
+pub(crate) mod interpreter;
 #[cfg_attr(not(feature = "container"), path = "no_last_step.rs")]
 pub(crate) mod last_step;
 

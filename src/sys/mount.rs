@@ -122,7 +122,11 @@ pub(crate) fn detach(target: &CStr) -> Result<(), Errno> {
 
 /// The mount points below `folder`, from /proc/self/mountinfo.
 pub(crate) fn points_below(folder: &Path) -> Result<Vec<PathBuf>, Errno> {
-    let text = super::file::read(Path::new("/proc/self/mountinfo"))?;
+    Ok(parse_points(&super::file::read(Path::new("/proc/self/mountinfo"))?, folder))
+}
+
+/// The same of a text.
+pub(crate) fn parse_points(text: &str, folder: &Path) -> Vec<PathBuf> {
     let points =
         text.lines().filter_map(|line| line.split(' ').nth(4)).map(|point| PathBuf::from(unescape(point)));
     // as text, which is enough: neither side has a `.` or a `//`, and only `/` ends with a slash
@@ -132,7 +136,7 @@ pub(crate) fn points_below(folder: &Path) -> Result<Vec<PathBuf>, Errno> {
         let rest = point.as_os_str().as_bytes().strip_prefix(above);
         rest.is_some_and(|rest| rest.starts_with(b"/") && rest.len() > 1)
     };
-    Ok(points.filter(is_below).collect())
+    points.filter(is_below).collect()
 }
 
 /// Paths in mountinfo have blank, tab, newline and backslash as three octal digits; proc(5).

@@ -168,7 +168,7 @@ impl Cgroup {
             Self::V2(_) => "memory.events",
         };
         let text = sys::file::read(&self.folder().join(file)).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+        parse_oom_kills(&text)
     }
 
     /// Kills what is left in it and removes the folder with everything below.
@@ -240,8 +240,17 @@ pub(crate) fn folders_between(top: &Path, parent: &Path) -> Vec<PathBuf> {
 
 /// The processes of one cgroup.
 fn processes(folder: &Path) -> Vec<i32> {
-    let text = sys::file::read(&folder.join("cgroup.procs")).unwrap_or_default();
+    parse_processes(&sys::file::read(&folder.join("cgroup.procs")).unwrap_or_default())
+}
+
+/// The lines of cgroup.procs; 0 is a process outside of our PID namespace.
+pub(crate) fn parse_processes(text: &str) -> Vec<i32> {
     text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
+}
+
+/// The count in memory.events, or memory.oom_control of v1 (Linux 4.13).
+pub(crate) fn parse_oom_kills(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }
 
 /// Removes a folder of cgroupfs: its sub-cgroups first, the files in it go by themselves.

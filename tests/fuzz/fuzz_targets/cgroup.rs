@@ -1,0 +1,4 @@
+//! Files of cgroupfs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| launcher_fuzz::check("cgroup", data));

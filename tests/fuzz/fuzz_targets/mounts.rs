@@ -1,0 +1,4 @@
+//! Mounts as users write them.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| launcher_fuzz::check("mounts", data));

@@ -1,0 +1,4 @@
+//! /etc/passwd.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| launcher_fuzz::check("passwd", data));

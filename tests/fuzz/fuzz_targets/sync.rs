@@ -1,0 +1,4 @@
+//! Messages of the child.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| launcher_fuzz::check("sync", data));
