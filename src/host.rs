@@ -151,7 +151,7 @@ pub(crate) fn subordinate_ids(uid: u32) -> (String, Vec<SubRange>, Vec<SubRange>
 /// would come in silence.
 fn has_time_namespaces() -> Result<bool> {
     const OWN: &str = "/proc/self/ns/time";
-    match nix::fcntl::readlink(OWN) {
+    match sys::path::target_of(Path::new(OWN)) {
         Ok(_) => Ok(true),
         Err(Errno::ENOENT) => Ok(false),
         Err(errno) => Err(errno).doing(format_args!("look at {OWN}")),
@@ -161,7 +161,7 @@ fn has_time_namespaces() -> Result<bool> {
 /// The file system type at `path`, 0 if it cannot be told.
 fn magic(path: &Path) -> i64 {
     #[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the field is as wide as a register")]
-    nix::sys::statfs::statfs(path).map_or(0, |found| found.filesystem_type().0 as i64)
+    sys::path::filesystem_type(path).map_or(0, |found| found.0 as i64)
 }
 
 /// A file of the machine as text; what is not UTF-8 in it is replaced.
@@ -198,7 +198,7 @@ fn words(path: &Path) -> Vec<String> {
 /// Where an ordinary user may make a cgroup: beside its own, if the controllers reach that far, else below it.
 fn delegated(hierarchy: &Hierarchy, wanted: &[&str]) -> Option<PathBuf> {
     let may_write = |folder: &Path| {
-        let writable = |path: &Path| nix::unistd::access(path, AccessFlags::W_OK).is_ok();
+        let writable = |path: &Path| sys::path::may(path, AccessFlags::W_OK).is_ok();
         ["", "cgroup.procs", "cgroup.subtree_control"].iter().all(|file| writable(&folder.join(file)))
     };
     let reached = |folder: &Path| {

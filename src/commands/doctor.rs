@@ -1,8 +1,10 @@
 //! `launcher doctor`: what this machine lets launcher do, for the user who asks; what is missing, what that costs, and how
 //! to mend it. Changes nothing.
 
+use std::ffi::OsStr;
 use std::fmt::{Display, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
@@ -295,7 +297,7 @@ fn may_make_cgroups(hierarchy: &Hierarchy) -> bool {
         Version::V2 => &hierarchy.mountpoint,
         Version::V1 => &hierarchy.own,
     };
-    nix::unistd::access(folder, AccessFlags::W_OK).is_ok()
+    sys::path::may(folder, AccessFlags::W_OK).is_ok()
 }
 
 /// Whether there is a program of this name.
@@ -305,7 +307,7 @@ fn is_in_path(name: &str) -> bool {
     let mut folders = path.split(|byte| *byte == b':');
     folders.any(|folder| {
         let file = [folder, b"/", name.as_bytes()].concat();
-        nix::unistd::access(&*file, AccessFlags::X_OK).is_ok()
+        sys::path::may(Path::new(OsStr::from_bytes(&file)), AccessFlags::X_OK).is_ok()
     })
 }
 

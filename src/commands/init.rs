@@ -106,7 +106,7 @@ fn supervise(command: &InitCommand, report: Option<&Report>) -> Result<Ended> {
         Some(report) => sys::fd::close_all_but(report.file()),
         None => sys::fd::close_from(3, Closing::Now),
     }
-    tolerate(nix::unistd::chdir("/"), "EACCES: where we are we cannot do harm either");
+    tolerate(nix::unistd::chdir(c"/"), "EACCES: where we are we cannot do harm either");
     let ended = init::supervise(entrypoint, options, terminal);
     // Still the program's group: a script that goes on after us could not read. Anybody else's is not ours to take.
     if terminal == Terminal::Give && sys::terminal::foreground().ok() == entrypoint {

@@ -67,6 +67,6 @@ fn attempt(trials: Trials, thing: Thing<'_>) -> Outcome {
         Thing::Proc => trials.proc(),
         Thing::Sysfs => trials.sysfs(),
         Thing::Filter => sys::trial::seccomp_filters(),
-        Thing::Cgroup(folder) => nix::unistd::access(folder, AccessFlags::W_OK),
+        Thing::Cgroup(folder) => sys::path::may(folder, AccessFlags::W_OK),
     }
 }

@@ -88,7 +88,7 @@ fn start(plan: &Plan, context: &mut ParentContext, terminal: Terminal) -> Result
 /// What the child waits for.
 fn complete(plan: &Plan, context: &mut ParentContext, child: &Child) -> Result<()> {
     // The rootfs must not be kept busy by us.
-    nix::unistd::chdir("/").doing("enter /")?;
+    nix::unistd::chdir(c"/").doing("enter /")?;
     context.namespaces.clear();
     context.child = Some(child.pid);
     for (index, step) in plan.map.iter().enumerate() {

@@ -148,7 +148,7 @@ impl ParentStep {
                 context.namespaces.push((*kind, namespaces::open(*kind, path)?));
                 Ok(())
             }
-            Self::EnterRootfs(path) => nix::unistd::chdir(path).map_err(|errno| match errno {
+            Self::EnterRootfs(path) => crate::sys::path::enter(path).map_err(|errno| match errno {
                 Errno::ENOTDIR => Error::os("", errno).hint("--rootfs takes an unpacked folder"),
                 _ => Error::os("", errno),
             }),

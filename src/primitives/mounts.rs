@@ -327,7 +327,7 @@ pub(crate) fn make_names_read_only(root: BorrowedFd<'_>, folder: &KernelFolder) 
 /// The kernel refuses.
 pub(crate) fn mask(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, folders: &[KernelFolder]) -> Result<()> {
     // Missing, it would look below as if the file to hide were; a file of the host's must not be shown, nor written to.
-    let null = nix::sys::stat::stat("/dev/null").doing("look at the host's /dev/null")?;
+    let null = nix::sys::stat::stat(c"/dev/null").doing("look at the host's /dev/null")?;
     if null.st_rdev != nix::sys::stat::makedev(1, 3) {
         return Err(Error::new("the host's /dev/null is not the device of that name"));
     }

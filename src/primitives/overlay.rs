@@ -165,12 +165,10 @@ fn overlay_at(path: &Path, number: usize, in_userns: bool) -> std::result::Resul
     // Short words of ours instead of the path, which might hold `:` or `,`: lower layers are reached by a link.
     let (upper, work, below) =
         (format!("upper/{number}"), format!("work/{number}"), format!("work/{number}.lower"));
-    let mode = Mode::from_bits_truncate(0o755);
-    nix::unistd::mkdir(upper.as_str(), mode)?;
-    nix::unistd::mkdir(work.as_str(), mode)?;
+    sys::path::make_folder(Path::new(&upper))?;
+    sys::path::make_folder(Path::new(&work))?;
     copy_owner(&Path::new("lower").join(path), Path::new(&upper));
-    let lower = Path::new("../lower").join(path);
-    nix::unistd::symlinkat(lower.as_path(), nix::fcntl::AT_FDCWD, Path::new(&below))?;
+    sys::path::make_link(&Path::new("../lower").join(path), Path::new(&below))?;
     let options = finish(format!("lowerdir={below},upperdir={upper},workdir={work}"), in_userns)?;
     let target = c_path(Path::new("merged").join(path)).map_err(|_| Errno::EINVAL)?;
     sys::mount::new_filesystem(c"overlay", &target, MsFlags::empty(), &options)
@@ -178,14 +176,13 @@ fn overlay_at(path: &Path, number: usize, in_userns: bool) -> std::result::Resul
 
 /// Gives a new folder the mode and, where that is allowed, the owner of another.
 fn copy_owner(from: &Path, to: &Path) {
-    let Ok(found) = nix::sys::stat::stat(from) else { return };
+    let Ok(found) = sys::path::stat(from) else { return };
     let mode = Mode::from_bits_truncate(found.st_mode & 0o7777);
-    let owner = (Some(found.st_uid.into()), Some(found.st_gid.into()));
     tolerate(
-        nix::unistd::chown(to, owner.0, owner.1),
+        sys::path::set_owner(to, found.st_uid, found.st_gid),
         "an id without a map cannot be given away; it stays ours",
     );
-    tolerate(sys::dir::set_mode(to, mode), "it is as readable as it can be");
+    tolerate(sys::path::set_mode(to, mode), "it is as readable as it can be");
 }
 
 /// Fills `merged/PATH` with an overlay for each folder of `lower/PATH` that can have one, its links, and its files.
@@ -202,20 +199,18 @@ fn compose(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
         let (from, to) = (folder.join(&entry.name), Path::new("merged").join(&below));
         match entry.kind {
             Kind::Link => {
-                let target = nix::fcntl::readlink(from.as_path())
-                    .doing(format_args!("read the link {}", below.display()))?;
-                nix::unistd::symlinkat(Path::new(&target), nix::fcntl::AT_FDCWD, to.as_path())
+                let target =
+                    sys::path::target_of(&from).doing(format_args!("read the link {}", below.display()))?;
+                sys::path::make_link(Path::new(&target), &to)
                     .doing(format_args!("make the link {}", below.display()))?;
             }
             Kind::Folder => {
-                nix::unistd::mkdir(to.as_path(), Mode::from_bits_truncate(0o755))
-                    .doing(format_args!("make the folder {}", below.display()))?;
+                sys::path::make_folder(&to).doing(format_args!("make the folder {}", below.display()))?;
                 copy_owner(&from, &to);
                 compose_folder(&below, number, depth)?;
             }
             Kind::File => {
-                let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC;
-                nix::fcntl::open(to.as_path(), flags, Mode::S_IRUSR)
+                sys::path::open(&to, OFlag::O_WRONLY | OFlag::O_CREAT)
                     .doing(format_args!("make the file {}", below.display()))?;
                 show_read_only(&from, &to)?;
             }
@@ -253,12 +248,12 @@ fn show_read_only(from: &Path, to: &Path) -> Result<()> {
 
 /// Makes a folder of that name in another.
 fn make_folder(dir: BorrowedFd<'_>, name: &str, mode: libc::mode_t) -> Result<()> {
-    nix::sys::stat::mkdirat(dir, name, Mode::from_bits_truncate(mode)).doing(format_args!("make {name}"))
+    let path = c_path(name)?;
+    nix::sys::stat::mkdirat(dir, &*path, Mode::from_bits_truncate(mode)).doing(format_args!("make {name}"))
 }
 
 /// Opens what is at that name in a folder, mounts included.
 fn open_folder(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
-    let path = CString::new(name.as_bytes()).unwrap_or_default();
-    debug_assert!(!Path::new(name).as_os_str().as_bytes().is_empty(), "a name");
-    sys::fd::open_at(dir, &path, OFlag::O_PATH | OFlag::O_DIRECTORY).doing(format_args!("open {name}"))
+    sys::fd::open_at(dir, &*c_path(name)?, OFlag::O_PATH | OFlag::O_DIRECTORY)
+        .doing(format_args!("open {name}"))
 }

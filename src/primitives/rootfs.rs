@@ -81,7 +81,8 @@ pub(crate) fn ensure_folder(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd
         return Err(refused(path, Errno::ENOENT));
     };
     let parent = ensure_folder(root, parent)?;
-    match nix::sys::stat::mkdirat(&parent, name, Mode::from_bits_truncate(0o755)) {
+    let name = c_path(name)?;
+    match nix::sys::stat::mkdirat(&parent, &*name, Mode::from_bits_truncate(0o755)) {
         Ok(()) | Err(Errno::EEXIST) => open().map_err(|errno| refused(path, errno)),
         Err(errno) => Err(Error::os(format_args!("make the mount point {}", path.display()), errno)
             .hint("the rootfs lacks this folder, and launcher cannot make it there")),
@@ -162,7 +163,7 @@ pub(crate) fn make_root_pivotable() -> Result<()> {
     let cwd = sys::process::current_dir().doing("find the rootfs")?;
     nix::unistd::fchdir(&copy).doing("enter the copy")?;
     enter_as_root()?;
-    nix::unistd::chdir(&cwd).doing(format_args!("enter {} in the copy", cwd.display()))
+    sys::path::enter(&cwd).doing(format_args!("enter {} in the copy", cwd.display()))
 }
 
 /// Makes `root` our `/` and throws the old one away. pivot_root(2): with "." for both, the old root ends up on top
@@ -182,7 +183,7 @@ pub(crate) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
         }
         Err(errno) => return Err(errno).doing("pivot_root"),
     }
-    nix::unistd::chdir("/").doing("enter /")
+    nix::unistd::chdir(c"/").doing("enter /")
 }
 
 /// Detaches the old root and all that is stacked on it, from the top: where the rootfs is `/`, the layers of an overlay

@@ -63,8 +63,8 @@ impl Trials {
             self.enter(CloneFlags::empty())?;
             // Any folder will do that is there for sure.
             sys::mount::new_filesystem(c"tmpfs", c"/proc", MsFlags::empty(), c"")?;
-            nix::unistd::chdir("/proc")?;
-            for folder in ["l", "u", "w", "m"] {
+            nix::unistd::chdir(c"/proc")?;
+            for folder in [c"l", c"u", c"w", c"m"] {
                 nix::unistd::mkdir(folder, nix::sys::stat::Mode::S_IRWXU)?;
             }
             sys::mount::new_filesystem(c"overlay", c"m", MsFlags::empty(), data)

@@ -5,10 +5,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use nix::sys::stat::{FileStat, SFlag, fstatat};
 
 use super::cvt;
 
@@ -36,8 +35,7 @@ pub(crate) struct Entry {
 
 /// `getdents64(2)` until nothing is left: all entries but `.` and `..`, in the order of the file system.
 pub(crate) fn list(path: &Path) -> Result<Vec<Entry>, Errno> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let folder = nix::fcntl::open(path, flags, Mode::empty())?;
+    let folder = super::path::open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
     let mut bytes = [0u8; 4096];
     let mut found = Vec::new();
     loop {
@@ -49,8 +47,9 @@ pub(crate) fn list(path: &Path) -> Result<Vec<Entry>, Errno> {
             return Ok(found);
         }
         while let Some((name, kind, rest)) = split(left) {
-            if name != "." && name != ".." {
-                found.push(Entry { name: name.to_owned(), kind: kind_of(kind, folder.as_fd(), name)? });
+            if name != c"." && name != c".." {
+                let kind = kind_of(kind, folder.as_fd(), name)?;
+                found.push(Entry { name: OsStr::from_bytes(name.to_bytes()).to_owned(), kind });
             }
             left = rest;
         }
@@ -59,15 +58,15 @@ pub(crate) fn list(path: &Path) -> Result<Vec<Entry>, Errno> {
 
 /// The first `struct linux_dirent64`: inode and offset, 16 bytes that do not matter here, then its length, the type, and
 /// the name up to a NUL. With what follows it.
-fn split(bytes: &[u8]) -> Option<(&OsStr, u8, &[u8])> {
+fn split(bytes: &[u8]) -> Option<(&CStr, u8, &[u8])> {
     let length = u16::from_ne_bytes([*bytes.get(16)?, *bytes.get(17)?]);
     let (record, rest) = bytes.split_at_checked(length.into())?;
     let name = CStr::from_bytes_until_nul(record.get(19..)?).ok()?;
-    Some((OsStr::from_bytes(name.to_bytes()), *record.get(18)?, rest))
+    Some((name, *record.get(18)?, rest))
 }
 
 /// The kind that the folder tells, or else the file itself: some file systems tell none.
-fn kind_of(told: u8, folder: BorrowedFd<'_>, name: &OsStr) -> Result<Kind, Errno> {
+fn kind_of(told: u8, folder: BorrowedFd<'_>, name: &CStr) -> Result<Kind, Errno> {
     Ok(match told {
         libc::DT_DIR => Kind::Folder,
         libc::DT_REG => Kind::File,
@@ -79,19 +78,7 @@ fn kind_of(told: u8, folder: BorrowedFd<'_>, name: &OsStr) -> Result<Kind, Errno
 
 /// Whether a folder is there, or a link to one.
 pub(crate) fn is_folder(path: &Path) -> bool {
-    nix::sys::stat::stat(path).is_ok_and(|found| kind_of_mode(&found) == Kind::Folder)
-}
-
-/// `rmdir(2)`.
-pub(crate) fn remove(path: &Path) -> Result<(), Errno> {
-    nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, path, nix::unistd::UnlinkatFlags::RemoveDir)
-}
-
-/// `chmod(2)`. Not nix's fchmodat: libc emulates what its flag may ask for.
-pub(crate) fn set_mode(path: &Path, mode: Mode) -> Result<(), Errno> {
-    // SAFETY: the path is a live `CStr`; the kernel copies it.
-    let done = path.with_nix_path(|path| unsafe { libc::chmod(path.as_ptr(), mode.bits()) })?;
-    cvt(done.into()).map(drop)
+    super::path::stat(path).is_ok_and(|found| kind_of_mode(&found) == Kind::Folder)
 }
 
 /// The kind by the mode of a file.
@@ -122,13 +109,12 @@ mod tests {
         assert_eq!(kind("a folder"), Some(Kind::Folder));
         assert_eq!(kind("link"), Some(Kind::Link));
         assert_eq!(kind("a rather long name of a file 499"), Some(Kind::File));
-        let by_mode =
-            |name| kind_of(libc::DT_UNKNOWN, std::fs::File::open(&folder).unwrap().as_fd(), OsStr::new(name));
-        assert_eq!(by_mode("link"), Ok(Kind::Link));
-        assert_eq!(by_mode("missing"), Err(Errno::ENOENT));
+        let by_mode = |name| kind_of(libc::DT_UNKNOWN, std::fs::File::open(&folder).unwrap().as_fd(), name);
+        assert_eq!(by_mode(c"link"), Ok(Kind::Link));
+        assert_eq!(by_mode(c"missing"), Err(Errno::ENOENT));
         std::fs::remove_dir_all(folder).unwrap();
         assert_eq!(
-            kind_of(libc::DT_CHR, std::fs::File::open("/dev").unwrap().as_fd(), OsStr::new("x")),
+            kind_of(libc::DT_CHR, std::fs::File::open("/dev").unwrap().as_fd(), c"x"),
             Ok(Kind::Other)
         );
     }

@@ -7,14 +7,13 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
 
 /// No file that we read has so many bytes; a device may have no end.
 const MOST: usize = 1 << 24;
 
 /// `open(2)` and `read(2)` to the end; what is not UTF-8 is replaced. EFBIG: it has more than 16 MiB.
 pub(crate) fn read(path: &Path) -> Result<String, Errno> {
-    read_from(nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?.as_fd())
+    read_from(super::path::open(path, OFlag::O_RDONLY)?.as_fd())
 }
 
 /// The same from an open file or pipe.
@@ -33,6 +32,6 @@ pub(crate) fn read_from(file: BorrowedFd<'_>) -> Result<String, Errno> {
 
 /// `open(2)` of a file that is there, and one `write(2)`, as these file systems want it.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Errno> {
-    let file = nix::fcntl::open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let file = super::path::open(path, OFlag::O_WRONLY)?;
     nix::unistd::write(file, text.as_bytes()).map(drop)
 }

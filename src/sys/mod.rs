@@ -28,6 +28,7 @@ pub(crate) mod heap;
 pub(crate) mod landlock;
 pub(crate) mod mount;
 pub(crate) mod ns;
+pub(crate) mod path;
 pub(crate) mod process;
 #[cfg(target_arch = "x86_64")]
 mod relocate;

@@ -112,20 +112,19 @@ impl Cgroup {
     /// # Errors
     /// EEXIST: a container of that name is running, or was killed together with its launcher.
     pub(crate) fn make(&self) -> Result<()> {
-        nix::unistd::mkdir(self.folder(), nix::sys::stat::Mode::from_bits_truncate(0o755)).map_err(
-            |errno| {
-                let error = Error::os("", errno);
-                match errno {
-                    Errno::EEXIST => error
-                        .hint("a container of that name exists; if it is dead: launcher delete --force NAME"),
-                    Errno::EROFS => {
-                        error.hint("the cgroup file system is mounted read-only, as inside a container")
-                    }
-                    Errno::EACCES | Errno::EPERM => error.hint(v2::DELEGATION),
-                    _ => error,
+        sys::path::make_folder(self.folder()).map_err(|errno| {
+            let error = Error::os("", errno);
+            match errno {
+                Errno::EEXIST => {
+                    error.hint("a container of that name exists; if it is dead: launcher delete --force NAME")
                 }
-            },
-        )?;
+                Errno::EROFS => {
+                    error.hint("the cgroup file system is mounted read-only, as inside a container")
+                }
+                Errno::EACCES | Errno::EPERM => error.hint(v2::DELEGATION),
+                _ => error,
+            }
+        })?;
         match self {
             Self::V1(folder) => v1::inherit_cpuset(folder),
             Self::V2(_) => Ok(()),
@@ -255,7 +254,7 @@ pub(crate) fn parse_oom_kills(text: &str) -> Option<u64> {
 
 /// Removes a folder of cgroupfs: its sub-cgroups first, the files in it go by themselves.
 fn remove_tree(folder: &Path) -> std::result::Result<(), Errno> {
-    let remove = || match sys::dir::remove(folder) {
+    let remove = || match sys::path::remove_folder(folder) {
         Err(Errno::ENOENT) => Ok(()),
         result => result,
     };

@@ -60,7 +60,7 @@ pub(crate) fn prepare_parent(
 ) -> Result<()> {
     enable(top, controllers, top == parent, changed)?;
     for folder in super::folders_between(top, parent) {
-        match nix::unistd::mkdir(&folder, nix::sys::stat::Mode::from_bits_truncate(0o755)) {
+        match crate::sys::path::make_folder(&folder) {
             Ok(()) => changed(Change::Made(folder.clone())),
             Err(Errno::EEXIST) => {}
             // Somebody else's, and there: what we may do in it will show.
@@ -105,8 +105,7 @@ fn enable(
         // Processes in it, perhaps just ourselves.
         Err(Errno::EBUSY) if is_parent => {
             let leaf = folder.join(format!("launcher-self-{}", std::process::id()));
-            nix::unistd::mkdir(&leaf, nix::sys::stat::Mode::from_bits_truncate(0o755))
-                .doing(format_args!("make {}", leaf.display()))?;
+            crate::sys::path::make_folder(&leaf).doing(format_args!("make {}", leaf.display()))?;
             changed(Change::Moved { leaf: leaf.clone(), parent: folder.to_path_buf(), disable: words('-') });
             write(&leaf.join("cgroup.procs"), "0").doing(format_args!("move to {}", leaf.display()))?;
             write(&file, &words('+')).map_err(|errno| refused(&file, &words('+'), errno))
@@ -132,7 +131,7 @@ fn refused(file: &Path, words: &str, errno: Errno) -> Error {
 /// # Errors
 /// The kernel refuses; a folder that others use by now is left to them without a word.
 pub(crate) fn revert(change: &Change) -> Result<()> {
-    let remove = |folder: &Path| match crate::sys::dir::remove(folder) {
+    let remove = |folder: &Path| match crate::sys::path::remove_folder(folder) {
         Ok(()) | Err(Errno::EBUSY | Errno::ENOTEMPTY | Errno::ENOENT) => Ok(()),
         Err(errno) => Err(errno).doing(format_args!("remove {}", folder.display())),
     };

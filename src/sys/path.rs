@@ -1,0 +1,77 @@
+//! Calls by the path of a file. nix makes a C string of it anew for every call and every type of path; here is one place
+//! for all. EINVAL: there is a NUL byte in the path.
+
+use std::ffi::{CString, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::sys::stat::{FileStat, Mode};
+use nix::unistd::AccessFlags;
+
+use super::cvt;
+
+/// The path as the kernel wants it.
+#[inline(never)]
+fn c(path: &Path) -> Result<CString, Errno> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
+}
+
+/// `open(2)`, close-on-exec. A file that it makes can be read by its owner.
+pub(crate) fn open(path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    nix::fcntl::open(&*c(path)?, flags | OFlag::O_CLOEXEC, Mode::S_IRUSR)
+}
+
+/// `mkdir(2)`, for all to look into.
+pub(crate) fn make_folder(path: &Path) -> Result<(), Errno> {
+    nix::unistd::mkdir(&*c(path)?, Mode::from_bits_truncate(0o755))
+}
+
+/// `rmdir(2)`.
+pub(crate) fn remove_folder(path: &Path) -> Result<(), Errno> {
+    nix::unistd::unlinkat(AT_FDCWD, &*c(path)?, nix::unistd::UnlinkatFlags::RemoveDir)
+}
+
+/// `symlink(2)`: makes the link `path`, which leads to `to`.
+pub(crate) fn make_link(to: &Path, path: &Path) -> Result<(), Errno> {
+    nix::unistd::symlinkat(&*c(to)?, AT_FDCWD, &*c(path)?)
+}
+
+/// `readlink(2)`: where a link leads.
+pub(crate) fn target_of(path: &Path) -> Result<OsString, Errno> {
+    super::fd::target_of(AT_FDCWD, &c(path)?)
+}
+
+/// `chdir(2)`.
+pub(crate) fn enter(path: &Path) -> Result<(), Errno> {
+    nix::unistd::chdir(&*c(path)?)
+}
+
+/// `access(2)`: whether we may do this there.
+pub(crate) fn may(path: &Path, what: AccessFlags) -> Result<(), Errno> {
+    nix::unistd::access(&*c(path)?, what)
+}
+
+/// `stat(2)`.
+pub(crate) fn stat(path: &Path) -> Result<FileStat, Errno> {
+    nix::sys::stat::stat(&*c(path)?)
+}
+
+/// `statfs(2)`: the type of the file system.
+pub(crate) fn filesystem_type(path: &Path) -> Result<nix::sys::statfs::FsType, Errno> {
+    nix::sys::statfs::statfs(&*c(path)?).map(|found| found.filesystem_type())
+}
+
+/// `chown(2)`.
+pub(crate) fn set_owner(path: &Path, uid: u32, gid: u32) -> Result<(), Errno> {
+    nix::unistd::chown(&*c(path)?, Some(uid.into()), Some(gid.into()))
+}
+
+/// `chmod(2)`. Not nix's fchmodat: libc emulates what its flag may ask for.
+pub(crate) fn set_mode(path: &Path, mode: Mode) -> Result<(), Errno> {
+    let path = c(path)?;
+    // SAFETY: the path is a live `CStr`; the kernel copies it.
+    cvt(unsafe { libc::chmod(path.as_ptr(), mode.bits()) }.into()).map(drop)
+}
