@@ -192,7 +192,11 @@ pub(crate) fn probe_hierarchies(uid: u32, wanted: &[&str]) -> Result<Vec<Hierarc
 /// The words of a one-line file, none if it cannot be read.
 fn words(path: &Path) -> Vec<String> {
     let text = sys::file::read(path).unwrap_or_default();
-    text.split_ascii_whitespace().map(str::to_owned).collect()
+    let mut words = Vec::new();
+    for word in text.split_ascii_whitespace() {
+        words.push(word.to_owned());
+    }
+    words
 }
 
 /// Where an ordinary user may make a cgroup: beside its own, if the controllers reach that far, else below it.
@@ -216,17 +220,19 @@ pub(crate) fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
     for line in mountinfo.lines() {
         let mut fields = line.split(' ').skip(3);
         let (Some(root), Some(mountpoint)) = (fields.next(), fields.next()) else { continue };
-        let mut fields = fields.skip_while(|field| *field != "-").skip(1);
+        while fields.next().is_some_and(|field| field != "-") {}
         let version = match fields.next() {
             Some("cgroup") => Version::V1,
             Some("cgroup2") => Version::V2,
             _ => continue,
         };
         let options = fields.nth(1).unwrap_or_default();
-        let controllers: Vec<_> = match version {
-            Version::V2 => Vec::new(),
-            Version::V1 => options.split(',').filter(|word| is_controller(word)).map(str::to_owned).collect(),
-        };
+        let mut controllers = Vec::new();
+        for word in options.split(',') {
+            if version == Version::V1 && is_controller(word) {
+                controllers.push(word.to_owned());
+            }
+        }
         let is_same = |other: &Hierarchy| other.version == version && other.controllers == controllers;
         if (version == Version::V1 && controllers.is_empty()) || found.iter().any(is_same) {
             continue;
@@ -240,23 +246,9 @@ pub(crate) fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
 
 /// Whether an option of a v1 mount is the name of a controller and not `rw` or `xattr`.
 fn is_controller(word: &str) -> bool {
-    const CONTROLLERS: [&str; 14] = [
-        "cpu",
-        "cpuacct",
-        "cpuset",
-        "memory",
-        "devices",
-        "freezer",
-        "net_cls",
-        "blkio",
-        "perf_event",
-        "net_prio",
-        "hugetlb",
-        "pids",
-        "rdma",
-        "misc",
-    ];
-    CONTROLLERS.contains(&word)
+    const CONTROLLERS: &str =
+        "cpu cpuacct cpuset memory devices freezer net_cls blkio perf_event net_prio hugetlb pids rdma misc";
+    CONTROLLERS.split(' ').any(|name| name == word)
 }
 
 /// Our cgroup in the hierarchy of these controllers, as a path; the mount may show only a part of the tree.
@@ -295,15 +287,18 @@ pub(crate) fn user_name(uid: u32, passwd: &str) -> String {
 
 /// The ranges of a user in subuid(5), by name or by number; without those that go beyond 4294967294, the last id.
 pub(crate) fn parse_subids(text: &str, user: &str, uid: u32) -> Vec<SubRange> {
-    let ranges = text.lines().filter_map(|line| {
+    let mut ranges = Vec::new();
+    for line in text.lines() {
         let mut fields = line.trim_ascii().split(':');
-        let owner = fields.next()?;
-        let (start, size) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        (owner == user || owner.parse() == Ok(uid)).then_some(SubRange { start, size })
-    });
+        let owner = fields.next().unwrap_or_default();
+        let mut number = || fields.next()?.parse().ok();
+        let (Some(start), Some(size)) = (number(), number()) else { continue };
+        if size > 0 && u32::checked_add(start, size).is_some() && (owner == user || owner.parse() == Ok(uid))
+        {
+            ranges.push(SubRange { start, size });
+        }
+    }
     ranges
-        .filter(|range: &SubRange| range.size > 0 && range.start.checked_add(range.size).is_some())
-        .collect()
 }
 
 #[cfg(test)]

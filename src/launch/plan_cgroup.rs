@@ -36,7 +36,7 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
     let mut chosen: Vec<(&Hierarchy, Vec<&str>)> = Vec::new();
     for controller in wanted {
         let hierarchy = choose(&host.hierarchies, controller)?;
-        match chosen.iter_mut().find(|(other, _)| *other == hierarchy) {
+        match chosen.iter_mut().find(|(other, _)| std::ptr::eq(*other, hierarchy)) {
             Some((_, controllers)) => controllers.push(controller),
             None => chosen.push((hierarchy, vec![controller])),
         }

@@ -26,9 +26,14 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// Whether anything needs a cgroup.
+    /// Whether nothing needs a cgroup.
     pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.has_no_limit() && self.parent.is_none()
+    }
+
+    /// Whether no limit is wanted.
+    pub(crate) fn has_no_limit(&self) -> bool {
+        self.controllers().is_empty() && self.raw.is_empty()
     }
 
     /// The controllers that the limits need, each once.

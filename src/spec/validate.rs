@@ -179,9 +179,7 @@ fn cgroup_parent_is_absolute(spec: &Spec) -> Option<String> {
 
 /// Without a limit there is no cgroup to make there.
 fn cgroup_parent_needs_a_limit(spec: &Spec) -> Option<String> {
-    let only_parent =
-        crate::spec::resources::Resources { parent: spec.resources.parent.clone(), ..Default::default() };
-    (spec.resources.parent.is_some() && spec.resources == only_parent)
+    (spec.resources.parent.is_some() && spec.resources.has_no_limit())
         .then(|| "--cgroup-parent needs a limit, such as --memory".into())
 }
 

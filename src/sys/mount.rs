@@ -127,16 +127,17 @@ pub(crate) fn points_below(folder: &Path) -> Result<Vec<PathBuf>, Errno> {
 
 /// The same of a text.
 pub(crate) fn parse_points(text: &str, folder: &Path) -> Vec<PathBuf> {
-    let points =
-        text.lines().filter_map(|line| line.split(' ').nth(4)).map(|point| PathBuf::from(unescape(point)));
     // as text, which is enough: neither side has a `.` or a `//`, and only `/` ends with a slash
     let above = folder.as_os_str().as_bytes();
     let above = above.strip_suffix(b"/").unwrap_or(above);
-    let is_below = |point: &PathBuf| {
-        let rest = point.as_os_str().as_bytes().strip_prefix(above);
-        rest.is_some_and(|rest| rest.starts_with(b"/") && rest.len() > 1)
-    };
-    points.filter(is_below).collect()
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let point = unescape(line.split(' ').nth(4).unwrap_or_default());
+        if matches!(point.as_bytes().strip_prefix(above), Some([b'/', _, ..])) {
+            found.push(PathBuf::from(point));
+        }
+    }
+    found
 }
 
 /// Paths in mountinfo have blank, tab, newline and backslash as three octal digits; proc(5).

@@ -225,14 +225,21 @@ fn folders(top: &Path) -> Vec<PathBuf> {
 
 /// The cgroups right below one; none if it has gone.
 fn folders_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = sys::dir::list(folder).unwrap_or_default().into_iter();
-    entries.filter(|entry| entry.kind == Kind::Folder).map(|entry| folder.join(entry.name)).collect()
+    let mut found = Vec::new();
+    for entry in sys::dir::list(folder).unwrap_or_default() {
+        if entry.kind == Kind::Folder {
+            found.push(folder.join(entry.name));
+        }
+    }
+    found
 }
 
 /// The folders on the way from `top`, itself left out, to `parent` somewhere below it, which is the last.
 pub(crate) fn folders_between(top: &Path, parent: &Path) -> Vec<PathBuf> {
-    let upwards = parent.ancestors().take_while(|folder| *folder != top);
-    let mut found: Vec<_> = upwards.map(Path::to_path_buf).collect();
+    let mut found = Vec::new();
+    for folder in parent.ancestors().take_while(|folder| *folder != top) {
+        found.push(folder.to_path_buf());
+    }
     found.reverse();
     found
 }
@@ -244,7 +251,13 @@ fn processes(folder: &Path) -> Vec<i32> {
 
 /// The lines of cgroup.procs; 0 is a process outside of our PID namespace.
 pub(crate) fn parse_processes(text: &str) -> Vec<i32> {
-    text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if let Ok(pid @ 1..) = line.parse() {
+            found.push(pid);
+        }
+    }
+    found
 }
 
 /// The count in memory.events, or memory.oom_control of v1 (Linux 4.13).

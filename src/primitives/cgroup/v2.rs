@@ -81,17 +81,19 @@ fn enable(
 ) -> Result<()> {
     let file = folder.join("cgroup.subtree_control");
     let enabled = read(&file).doing(format_args!("read {}", file.display()))?;
-    let missing: Vec<_> = controllers
-        .iter()
-        .filter(|name| !enabled.split_ascii_whitespace().any(|one| one == **name))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let offered = read(&folder.join("cgroup.controllers")).unwrap_or_default();
-    if let Some(name) =
-        missing.iter().find(|name| !offered.split_ascii_whitespace().any(|one| one == ***name))
-    {
+    let has = |text: &str, name: &str| text.split_ascii_whitespace().any(|one| one == name);
+    // What is written to enable what is missing, and to disable it again.
+    let (mut enabling, mut disabling) = (String::new(), String::new());
+    for name in controllers {
+        if has(&enabled, name) {
+            continue;
+        }
+        let separator = if enabling.is_empty() { "" } else { " " };
+        enabling = enabling + separator + "+" + name;
+        disabling = disabling + separator + "-" + name;
+        if has(&read(&folder.join("cgroup.controllers")).unwrap_or_default(), name) {
+            continue;
+        }
         let above = folder.parent().unwrap_or(folder).join("cgroup.subtree_control");
         return Err(Error::new(format_args!(
             "the {name} controller is not handed down to {}",
@@ -99,18 +101,20 @@ fn enable(
         ))
         .hint(format_args!("enable it above: echo +{name} > {}", above.display())));
     }
-    let words = |sign: char| missing.iter().map(|name| format!("{sign}{name}")).collect::<Vec<_>>().join(" ");
-    match write(&file, &words('+')) {
+    if enabling.is_empty() {
+        return Ok(());
+    }
+    match write(&file, &enabling) {
         Ok(()) => Ok(()),
         // Processes in it, perhaps just ourselves.
         Err(Errno::EBUSY) if is_parent => {
             let leaf = folder.join(format!("launcher-self-{}", std::process::id()));
             crate::sys::path::make_folder(&leaf).doing(format_args!("make {}", leaf.display()))?;
-            changed(Change::Moved { leaf: leaf.clone(), parent: folder.to_path_buf(), disable: words('-') });
+            changed(Change::Moved { leaf: leaf.clone(), parent: folder.to_path_buf(), disable: disabling });
             write(&leaf.join("cgroup.procs"), "0").doing(format_args!("move to {}", leaf.display()))?;
-            write(&file, &words('+')).map_err(|errno| refused(&file, &words('+'), errno))
+            write(&file, &enabling).map_err(|errno| refused(&file, &enabling, errno))
         }
-        Err(errno) => Err(refused(&file, &words('+'), errno)),
+        Err(errno) => Err(refused(&file, &enabling, errno)),
     }
 }
 
