@@ -6,7 +6,10 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::{Finished, Rootfs, Temp, inside, inside_as_user, launcher, launcher_path, run};
+use common::{
+    Finished, Rootfs, Temp, inside, inside_as_user, launcher, launcher_path, launcher_with_faults,
+    probe_path, run,
+};
 
 /// A file of the host's.
 fn host(path: &str) -> String {
@@ -314,4 +317,26 @@ fn a_label_that_would_be_ignored_is_refused() {
     for nothing in ["apparmor=unconfined", "apparmor:unconfined", "label=disable", "label:disable"] {
         assert_eq!(inside(&rootfs, &["--security-opt", nothing], "echo yes").expect(0).out, "yes\n");
     }
+}
+
+#[test]
+fn the_keys_of_the_caller_are_out_of_reach() {
+    require!(root, strace);
+    let rootfs = Rootfs::new();
+    let keyring = |options: &[&str]| {
+        let words = [&["--rootfs", rootfs.arg()], options, &["--", "/probe", "keyring"]].concat();
+        run(&mut launcher(words)).expect(0).out
+    };
+    // Asking for it makes one where there is none: all of us here have the same from now on.
+    let callers = run(Command::new(probe_path()).arg("keyring")).expect(0).out;
+    assert_eq!(keyring(&[]), "-1\n", "by the filter");
+    for options in [&["--privileged"][..], &["--security-opt", "seccomp=unconfined"]] {
+        assert_ne!(keyring(options), callers, "{options:?}");
+    }
+    // What would be seen: an init leaves them as they are.
+    let program = probe_path();
+    assert_eq!(run(launcher(["--"]).arg(&program).arg("keyring")).expect(0).out, callers);
+    let words = ["--privileged", "--rootfs", rootfs.arg(), "--", "/probe", "keyring"];
+    let full = run(&mut launcher_with_faults(&["keyctl:error=EDQUOT:when=1"], &words)).expect(125);
+    assert!(full.err.contains("join a new session keyring: Disk quota exceeded (EDQUOT)"), "{full:?}");
 }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
@@ -35,6 +36,8 @@ pub(crate) enum ChildStep {
     UnshareTime(TimeOffsets),
     /// No core, no ptrace, no look at our memory and descriptors from inside.
     HideFromPtrace,
+    /// Leaves the keys of the caller's session behind: keyrings have no namespace.
+    LeaveKeyring,
     /// Joins a namespace that the parent opened.
     Join(Kind),
     /// Cuts propagation to the host.
@@ -172,6 +175,7 @@ impl ChildStep {
             Self::SetDeathSignal => "set the death signal",
             Self::UnshareCgroup => "unshare the cgroup namespace",
             Self::HideFromPtrace => "become undumpable",
+            Self::LeaveKeyring => "join a new session keyring",
             Self::MakeSlave => "make / rslave",
             Self::MakeRootPivotable => "lay a copy of all mounts over the initramfs",
             Self::RaiseLoopback => "bring lo up",
@@ -199,6 +203,11 @@ impl ChildStep {
             Self::UnshareCgroup => nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).doing(""),
             Self::UnshareTime(offsets) => namespaces::unshare_time(*offsets),
             Self::HideFromPtrace => sys::process::hide_from_ptrace().doing(""),
+            Self::LeaveKeyring => match sys::process::new_session_keyring() {
+                // A kernel without keyrings, or a filter as docker's that lets nobody at them.
+                Err(Errno::ENOSYS | Errno::EPERM) => Ok(()),
+                result => result.doing(""),
+            },
             Self::Join(kind) => join(*kind, &mut context.namespaces),
             Self::MakeSlave => {
                 sys::mount::set_propagation(c"/", MsFlags::MS_SLAVE | MsFlags::MS_REC).doing("")

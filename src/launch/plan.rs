@@ -24,6 +24,7 @@ use crate::spec::idmap::Mapping;
 use crate::spec::mount::{Flags, Mount};
 use crate::spec::namespaces::{Kind, Placement};
 use crate::spec::process::{Console, EnvChange, change_env, name_of};
+use crate::spec::seccomp::Seccomp;
 use crate::spec::sysctl::Sysctl;
 use crate::spec::user::Principal;
 
@@ -270,6 +271,9 @@ impl<'a> Planner<'a> {
             steps.push(ChildStep::UnshareTime(self.spec.time_offsets)); // while the host's /proc is there
         }
         steps.push(ChildStep::HideFromPtrace); // before the first join: those inside could look into us (CVE-2016-9962)
+        if self.spec.privileged || self.spec.process.seccomp != Seccomp::Standard {
+            steps.push(ChildStep::LeaveKeyring); // the default filter lets nobody at the keys, and a user may have 200
+        }
         for kind in Kind::ALL {
             if matches!(self.placement(kind), Placement::Join(_)) && !is_born_in(kind) {
                 steps.push(ChildStep::Join(kind));

@@ -254,6 +254,6 @@ fn make_folder(dir: BorrowedFd<'_>, name: &str, mode: libc::mode_t) -> Result<()
 
 /// Opens what is at that name in a folder, mounts included.
 fn open_folder(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
-    sys::fd::open_at(dir, &*c_path(name)?, OFlag::O_PATH | OFlag::O_DIRECTORY)
+    sys::fd::open_at(dir, &c_path(name)?, OFlag::O_PATH | OFlag::O_DIRECTORY)
         .doing(format_args!("open {name}"))
 }

@@ -153,6 +153,12 @@ pub(crate) fn hide_from_ptrace() -> Result<(), Errno> {
     prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
 }
 
+/// `keyctl(2)` KEYCTL_JOIN_SESSION_KEYRING, Linux 2.6.10: a new session keyring without a name. EDQUOT: too many keys.
+pub(crate) fn new_session_keyring() -> Result<(), Errno> {
+    // SAFETY: no name is given; takes integers only.
+    cvt(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, 0usize) }).map(drop)
+}
+
 /// PR_SET_CHILD_SUBREAPER, Linux 3.4: orphans below us come to us instead of PID 1.
 pub(crate) fn become_subreaper() -> Result<(), Errno> {
     prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map(drop)

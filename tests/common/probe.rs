@@ -239,6 +239,16 @@ fn inject() -> i32 {
     0
 }
 
+/// The number of our session keyring.
+fn keyring() -> i32 {
+    // SAFETY: takes integers only.
+    let id = unsafe {
+        libc::syscall(libc::SYS_keyctl, libc::KEYCTL_GET_KEYRING_ID, libc::KEY_SPEC_SESSION_KEYRING, 0)
+    };
+    say(&id.to_string());
+    0
+}
+
 /// Waits for a signal that kills.
 fn pause() -> i32 {
     say("ready");
@@ -260,6 +270,7 @@ fn main() {
         Some("fds") => fds(),
         Some("value") => value(),
         Some("inject") => inject(),
+        Some("keyring") => keyring(),
         Some("pause") => pause(),
         Some("calls") => calls::calls(),
         Some("foreign") => calls::foreign(number),
