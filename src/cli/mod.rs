@@ -201,12 +201,13 @@ fn unknown(word: &str) -> Error {
             _ => format!("{word} belongs to launcher init"),
         });
     }
-    if !cfg!(feature = "container") {
+    // A longer one is near to none.
+    if !cfg!(feature = "container") || !(2..40).contains(&name.len()) {
         return error.hint(SEE_LIST);
     }
     let near = options::all().map(|option| (distance(name, option.long()), option.long())).min();
     match near {
-        Some((distance, long)) if distance <= 1 + name.len() / 4 && name.len() > 1 => {
+        Some((distance, long)) if distance <= 1 + name.len() / 4 => {
             error.hint(format_args!("did you mean --{long}?"))
         }
         _ => error.hint(SEE_LIST),
@@ -215,25 +216,26 @@ fn unknown(word: &str) -> Error {
 
 /// How many letters have to be changed, added, left out or swapped with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<_> = b.chars().collect();
-    let (mut before, mut last): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..=b.len()).collect());
-    let mut previous = None;
-    for (row, letter) in a.chars().enumerate() {
-        let mut line = vec![row + 1];
-        for (column, other) in b.iter().enumerate() {
-            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX / 2);
-            let changed = at(&last, column) + usize::from(letter != *other);
-            let mut best = changed.min(at(&last, column + 1) + 1).min(at(&line, column) + 1);
-            let swapped = column > 0 && b.get(column - 1) == Some(&letter) && previous == Some(*other);
-            if swapped {
-                best = best.min(at(&before, column - 1) + 1);
-            }
-            line.push(best);
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let width = b.len() + 1;
+    // What it takes to make the first letters of one the first letters of the other, row by row.
+    let mut table = Vec::new();
+    for row in 0..=a.len() {
+        for column in 0..width {
+            let before =
+                |rows, columns| table.iter().rev().nth(rows * width + columns - 1).copied().unwrap_or(0);
+            let is_same = |back| a.get(row - 1) == b.get(column - back);
+            table.push(if row == 0 || column == 0 {
+                row + column
+            } else {
+                let changed = before(1, 1) + usize::from(!is_same(1));
+                let best = changed.min(before(1, 0) + 1).min(before(0, 1) + 1);
+                let is_swapped = row > 1 && column > 1 && is_same(2) && a.get(row - 2) == b.get(column - 1);
+                if is_swapped { best.min(before(2, 2) + 1) } else { best }
+            });
         }
-        previous = Some(letter);
-        before = std::mem::replace(&mut last, line);
     }
-    last.last().copied().unwrap_or(0)
+    table.last().copied().unwrap_or(0)
 }
 
 /// A value as text.

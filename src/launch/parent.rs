@@ -50,12 +50,12 @@ pub(crate) fn launch(plan: &Plan) -> Result<u8> {
     sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
     sys::signal::set_mask(Set::ALL).doing("block signals")?;
     // Blocked, they reach us even if our caller ignores them (nohup): then they are not meant for us.
-    let ignored: Vec<i32> = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]
-        .into_iter()
-        .filter(|signal| {
-            sys::signal::set_disposition(*signal, Disposition::Default) == Ok(Disposition::Ignored)
-        })
-        .collect();
+    let mut ignored = Vec::new();
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        if sys::signal::set_disposition(signal, Disposition::Default) == Ok(Disposition::Ignored) {
+            ignored.push(signal);
+        }
+    }
     // With a terminal of its own the program leads a session there, and ours stays with us.
     let terminal = if plan.console.is_own { Terminal::Move } else { Terminal::probe() };
     let mut context = ParentContext::default();

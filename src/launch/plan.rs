@@ -351,7 +351,9 @@ impl<'a> Planner<'a> {
             (None, None) => Some(c_path(&self.host.cwd)?),
         };
         let (early, late) = plan_filter::plan(self.spec, self.host)?;
-        steps.extend(early);
+        if let Some(filter) = early {
+            steps.push(filter);
+        }
         if let Some(cwd) = &cwd
             && *user != Principal::Id(0)
         {
@@ -376,7 +378,9 @@ impl<'a> Planner<'a> {
             steps.push(LastStep::NoNewPrivs);
         }
         plan_user::landlock(self.spec, &mut steps)?; // after it: the kernel wants that
-        steps.extend(late);
+        if let Some(filter) = late {
+            steps.push(filter);
+        }
         Ok(steps)
     }
 

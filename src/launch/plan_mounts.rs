@@ -93,7 +93,9 @@ impl Planner<'_> {
         } else {
             (propagation, None)
         };
-        steps.extend(before); // before the mounts, which have their own
+        if let Some(before) = before {
+            steps.push(before); // before the mounts, which have their own
+        }
         self.mount_all(users, maps, v1_controllers, steps);
         if self.spec.read_only {
             steps.push(ChildStep::MakeRootReadOnly); // after the mounts: their folders may have to be made
@@ -105,7 +107,9 @@ impl Planner<'_> {
             steps.push(ChildStep::Mask(&MASKED));
         }
         steps.push(ChildStep::PivotRoot); // after all mounts: their sources are the host's
-        steps.extend(after); // what is shared cannot be pivoted
+        if let Some(after) = after {
+            steps.push(after); // what is shared cannot be pivoted
+        }
     }
 
     /// Ours and the users', whose mount on the place of one of ours comes instead of it; only /dev is laid over ours.

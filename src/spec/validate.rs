@@ -33,7 +33,13 @@ const CHECKS: &[Check] = &[
 
 /// All faults of a spec; empty is good.
 pub(crate) fn validate(spec: &Spec) -> Vec<String> {
-    CHECKS.iter().filter_map(|check| check(spec)).collect()
+    let mut faults = Vec::new();
+    for check in CHECKS {
+        if let Some(fault) = check(spec) {
+            faults.push(fault);
+        }
+    }
+    faults
 }
 
 /// Whether `kind` is to be shared with the host or joined.
