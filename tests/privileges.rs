@@ -284,7 +284,7 @@ fn only_the_files_that_are_named_can_be_used() {
     let words = ["--rootfs", rootfs.arg(), "--landlock", "rx:/", "--", "echo", "no"];
     for (errno, text) in [("ENOSYS", "Function not implemented"), ("EOPNOTSUPP", "")] {
         let fault = format!("landlock_create_ruleset:error={errno}");
-        let finished = run(&mut common::launcher_with_faults(&[fault], &words)).expect(125);
+        let finished = run(&mut launcher_with_faults(&[fault], &words)).expect(125);
         let want = format!(": begin a Landlock ruleset: {text}");
         assert!(finished.err.contains(&want), "{}", finished.err);
         assert!(finished.err.contains("  hint: Landlock needs Linux 5.13 "), "{}", finished.err);
