@@ -57,6 +57,8 @@ def checks():
     yield "image: docker/prebuilt.Dockerfile", prebuilt_image
     yield "image: docker/example", example_image
     yield "LAUNCHER_STOP_TIMEOUT ends what ignores TERM", stop_timeout
+    yield "inside: doctor names what the engine forbids", doctor_inside
+    yield "inside: a container is refused with the cure, or made with what there is", container_inside
 
 
 def first_process(engine):
@@ -217,3 +219,24 @@ def stop_timeout(engine):
         container.ready()
         container.stop(3600)
         same("status", container.finish(), 137)
+
+
+def doctor_inside(engine):
+    status, output = engine.run(["launcher", "doctor"])
+    same("status", status, 1)
+    for line in ["limited  seccomp filter on launcher: set", "missing  mount namespace: Operation not permitted",
+                 "mend:  CAP_SYS_ADMIN"]:
+        if line not in output:
+            raise Failed(f"no {line!r} in:\n{output}")
+
+
+def container_inside(engine):
+    status, output = engine.run(["launcher", "run", "--", "true"])
+    same("status without --best-effort", status, 125)
+    if "Operation not permitted (EPERM)\n  hint: making namespaces needs CAP_SYS_ADMIN" not in output:
+        raise Failed(output)
+    status, output = engine.run(["launcher", "--best-effort", "--", "grep", "-c", "Seccomp_filters:.2", "/proc/self/status"])
+    same("status and last line", (status, output.splitlines()[-1]), (0, "1"))
+    for loss in ("mnt", "pid", "net", "uts", "ipc", "cgroup"):
+        if f"warning: without a {loss} namespace: Operation not permitted" not in output:
+            raise Failed(f"{loss} is not named in:\n{output}")

@@ -47,6 +47,7 @@ class World:
         for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
             if applet != "busybox":
                 (self.rootfs / "bin" / applet).symlink_to("busybox")
+        shutil.copy(self.launcher, self.rootfs / "bin/launcher")
         (self.rootfs / "tmp").mkdir(mode=0o1777)
         (self.rootfs / "data").write_text("not a program\n")
 
