@@ -58,6 +58,12 @@ pub(crate) fn says(level: u8) -> bool {
 pub(crate) fn say_as(name: &str, message: fmt::Arguments<'_>) {
     let mut line = Line::new();
     crate::error::tolerate(writeln!(line, "{name}: {message}"), "write_str above never fails");
+    for byte in &mut line.bytes {
+        // What a rootfs names (an interpreter) must not command the terminal of whoever reads this.
+        if byte.is_ascii_control() && *byte != b'\n' {
+            *byte = b'?';
+        }
+    }
     if let Some(end) = line.bytes.get_mut(line.len.saturating_sub(1)) {
         *end = b'\n';
     }

@@ -80,6 +80,7 @@ fn programs_that_cannot_be_executed_are_told_apart() {
     file(&temp.0, "empty", b"", 0o755);
     file(&temp.0, "no-x", b"#!/bin/sh\n", 0o644);
     file(&temp.0, "no-interpreter", b"#!/no/such/interpreter -x\n", 0o755);
+    file(&temp.0, "escape", b"#!/no\x1b[2J/such\n", 0o755);
     file(&temp.0, "crlf", b"#!/bin/sh\r\nexit 0\r\n", 0o755);
     file(&temp.0, "damaged", b"\x7fELF\x02\x01\x01 this is no program", 0o755);
     file(&temp.0, "no-linker", &program_without_linker().expect("/bin/sh is dynamic"), 0o755);
@@ -93,6 +94,7 @@ fn programs_that_cannot_be_executed_are_told_apart() {
         ("missing", 127, &["execute @/missing: No such file or directory (ENOENT)"]),
         ("plain/x", 127, &["execute @/plain/x: Not a directory (ENOTDIR)"]),
         ("no-interpreter", 127, &["@/no-interpreter: its interpreter /no/such/interpreter: No such file"]),
+        ("escape", 127, &["@/escape: its interpreter /no?[2J/such: No such file"]),
         ("no-linker", 127, &["@/no-linker: its interpreter /", "xd-lin", "  hint: install the interpreter"]),
         (
             "crlf",
