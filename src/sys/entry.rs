@@ -67,6 +67,14 @@ pub(crate) fn variable(name: &[u8]) -> Option<OsString> {
     environment().into_iter().find(|entry| entry.as_encoded_bytes().starts_with(name))
 }
 
+/// Whether execve(2) gave us rights that our caller lacks: the ids that the kernel passed to us, getauxval(3), differ.
+/// `AT_SECURE` would not do: a transition between SELinux domains sets it too.
+pub(crate) fn is_set_id() -> bool {
+    // SAFETY: reads the vector that the kernel laid above our stack for good; an entry that is not there is 0.
+    let of = |name| unsafe { libc::getauxval(name) };
+    of(libc::AT_UID) != of(libc::AT_EUID) || of(libc::AT_GID) != of(libc::AT_EGID)
+}
+
 /// The `argv` of a C `main`. Only the C runtime makes one: the field is private and there is no constructor.
 #[repr(transparent)]
 pub(crate) struct Argv(*const *const c_char);
