@@ -1,7 +1,7 @@
 //! System calls by name, each with arguments that can harm nobody, and what the kernel or a filter answers.
 
 /// What a call returned: 0 if it worked, else the error number.
-fn errno(result: libc::c_long) -> i32 {
+pub(crate) fn errno(result: libc::c_long) -> i32 {
     if result == -1 { std::io::Error::last_os_error().raw_os_error().unwrap_or(-1) } else { 0 }
 }
 

@@ -9,7 +9,7 @@
 //! with a child that leads a session of its own. `probe value`: prints `ready`, then of the next signal its number and
 //! the value that was queued with it. `probe storm SEED`: storm.rs. `probe inject`: types an `x` on
 //! each terminal that it can get at, prints `injected K`. `probe calls`,
-//! `probe foreign DOOR`: calls.rs.
+//! `probe foreign DOOR`: calls.rs. `probe attack`, `probe hold`, `probe watch`: attack.rs.
 #![allow(
     unsafe_code,
     clippy::print_stdout,
@@ -18,6 +18,7 @@
     reason = "a test program"
 )]
 
+mod attack;
 mod calls;
 mod siginfo;
 mod storm;
@@ -274,6 +275,9 @@ fn main() {
         Some("pause") => pause(),
         Some("calls") => calls::calls(),
         Some("foreign") => calls::foreign(number),
+        Some("attack") => attack::attack(),
+        Some("hold") => attack::hold(),
+        Some("watch") => attack::watch(),
         Some("storm") => storm::storm(number),
         _ => 2,
     };

@@ -1,0 +1,179 @@
+//! Handles of the host that a container may get at: our executable, descriptors, processes.
+#![allow(unsafe_code, reason = "what a caller may do to launcher before it starts")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use crate::common::{Finished, Rootfs, Running, Temp, as_user, children_of, launcher_path, run};
+use crate::{launcher_of, require};
+
+/// A copy of launcher that may be spoilt, where everybody can reach it.
+struct Copy(Temp);
+
+impl Copy {
+    fn new() -> Self {
+        let temp = Temp::new();
+        fs::copy(launcher_path(), temp.0.join("launcher")).unwrap();
+        Self(temp)
+    }
+
+    /// A command that runs it with a rootfs, these options and the probe.
+    fn command(&self, is_user: bool, rootfs: &Rootfs, options: &[&str], probe: &[&str]) -> Command {
+        let mut command = Command::new(self.0.0.join("launcher"));
+        command.args(["--rootfs", rootfs.arg()]).args(options).args(["--", "/probe"]).args(probe);
+        command.stdin(Stdio::null());
+        if is_user { as_user(command) } else { command }
+    }
+
+    /// Fails unless it is what it was.
+    #[track_caller]
+    fn assert_same(&self, what: &str) {
+        let is_same = fs::read(self.0.0.join("launcher")).unwrap() == fs::read(launcher_path()).unwrap();
+        assert!(is_same, "{what}: the file on the host is another");
+    }
+}
+
+/// What each attempt of `probe attack` was answered.
+fn answers(finished: Finished) -> BTreeMap<String, String> {
+    let out = finished.expect(0).out;
+    let pair = |line: &str| line.split_once(' ').map(|(name, answer)| (name.to_owned(), answer.to_owned()));
+    out.lines().filter_map(pair).collect()
+}
+
+/// Who runs the container, with which options, and whether it may look into PID 1, where that is the user's wish.
+const HOW: [(bool, &[&str], bool); 6] = [
+    (false, &[], false),
+    (false, &["--cap-add", "SYS_PTRACE"], true),
+    (false, &["--privileged"], true),
+    (true, &[], false),
+    (true, &["--cap-add", "SYS_PTRACE"], false),
+    (true, &["--privileged"], false),
+];
+
+#[test]
+fn cve_2019_5736_our_binary_cannot_be_written_from_inside() {
+    require!(root, busybox);
+    let (rootfs, copy) = (Rootfs::for_user(), Copy::new());
+    for (is_user, options, may_look) in HOW {
+        let found = answers(run(&mut copy.command(is_user, &rootfs, options, &["attack"])));
+        // A file that runs cannot be written by anybody; and most cannot even name it.
+        let want = if may_look { libc::ETXTBSY } else { libc::EACCES }.to_string();
+        assert_eq!(found["exe-write"], want, "{is_user} {options:?}");
+        assert_eq!(found["exe-append"], want, "{is_user} {options:?}");
+        let want = if may_look { libc::ETXTBSY } else { libc::ENOENT }.to_string();
+        assert_eq!(found["exe-handle-write"], want, "{is_user} {options:?}");
+        copy.assert_same(&format!("{is_user} {options:?}"));
+    }
+}
+
+#[test]
+fn pid_1_is_neither_traced_nor_read_nor_killed_from_inside() {
+    require!(root, busybox);
+    let (rootfs, copy) = (Rootfs::for_user(), Copy::new());
+    for (is_user, options, may_look) in HOW {
+        let found = answers(run(&mut copy.command(is_user, &rootfs, options, &["attack"])));
+        for (name, open) in [("seize", "0"), ("memory", "14"), ("mem", "0"), ("descriptor", "0")] {
+            let refused = if name == "mem" { "13" } else { "1" };
+            let want = if may_look { open } else { refused };
+            assert_eq!(found[name], want, "{name} {is_user} {options:?}");
+        }
+        assert!(["S", "R"].contains(&&*found["state"]), "{found:?} {is_user} {options:?}");
+    }
+}
+
+#[test]
+fn cve_2019_12499_our_binary_outlives_a_handle_that_is_held_at_the_end() {
+    require!(root, busybox);
+    let (rootfs, copy) = (Rootfs::new(), Copy::new());
+    // The one who may have such a handle writes at the moment at which our file runs no more.
+    for signal in [libc::SIGTERM, libc::SIGTERM, libc::SIGTERM] {
+        let options = ["--cap-add", "SYS_PTRACE"];
+        let mut running = Running::start(&mut copy.command(false, &rootfs, &options, &["hold"]));
+        running.wait_for("ready");
+        running.signal(signal);
+        running.finish().expect(128 + signal);
+        copy.assert_same("after the end");
+    }
+}
+
+#[test]
+fn cve_2016_9962_those_who_join_are_not_looked_into() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    let mut words = launcher_of(false, ["--rootfs", rootfs.arg(), "--", "/probe", "watch"]);
+    let mut running = Running::start(&mut words);
+    running.wait_for("ready");
+    let container = format!("container:{}", children_of(running.child.id())[0]);
+    for _ in 0..100 {
+        let words = ["--rootfs", rootfs.arg(), "--pid", &container, "--", "/bin/busybox", "true"];
+        run(&mut launcher_of(false, words)).expect(0);
+    }
+    fs::write(rootfs.path().join("stop"), "").unwrap();
+    let out = running.finish().expect(0).out;
+    let saw = out.lines().find_map(|line| line.strip_prefix("saw ")).unwrap();
+    assert_ne!(saw, "0", "it was too slow to see any, which says nothing");
+    assert_eq!(out.lines().count(), 1, "{out}");
+}
+
+/// Opens `/` and a pipe as descriptors without close-on-exec, as a careless caller does.
+fn leak() -> std::io::Result<()> {
+    // SAFETY: the path is a C string.
+    let root = unsafe { libc::open(c"/".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY) };
+    // SAFETY: takes two integers.
+    unsafe { libc::dup2(root, 9) };
+    let mut ends = [0; 2];
+    // SAFETY: the kernel writes two integers.
+    if unsafe { libc::pipe(ends.as_mut_ptr()) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// launcher by a caller that leaks.
+fn leaking(is_user: bool, rootfs: &Rootfs, options: &[&str], program: &[&str]) -> Command {
+    let mut command = launcher_of(is_user, ["--rootfs", rootfs.arg()]);
+    command.args(options).arg("--").args(program);
+    // SAFETY: system calls only, in a child that has one thread.
+    unsafe { command.pre_exec(leak) };
+    command
+}
+
+#[test]
+fn cve_2024_21626_descriptors_of_the_caller_stay_outside_of_a_users_container_too() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    symlink("/proc/self/fd/9", rootfs.path().join("nine")).unwrap();
+    // Such a caller: the probe itself would tell.
+    let mut told = Command::new(crate::common::probe_path());
+    // SAFETY: as above.
+    unsafe { told.arg("fds").pre_exec(leak) };
+    assert!(run(&mut told).expect(0).out.contains(" 9"), "the caller does not leak");
+    for is_user in [false, true] {
+        let finished = run(&mut leaking(is_user, &rootfs, &[], &["/probe", "fds"])).expect(0);
+        assert_eq!(finished.out, "0 1 2\n", "{is_user}");
+        for place in ["/proc/self/fd/9", "/proc/thread-self/fd/9", "/proc/1/fd/9", "/nine", "/nine/etc"] {
+            let finished =
+                run(&mut leaking(is_user, &rootfs, &["-w", place], &["busybox", "ls"])).expect(125);
+            assert_eq!(finished.out, "", "{is_user} {place}");
+        }
+        let mount = ["--tmpfs", "/proc/self/fd/9/srv"];
+        run(&mut leaking(is_user, &rootfs, &mount, &["busybox", "true"])).expect(125);
+    }
+}
+
+#[test]
+fn cve_2020_15257_no_socket_of_ours_is_in_the_hosts_network() {
+    require!(root, busybox, unshare);
+    let rootfs = Rootfs::new();
+    // A network in which nobody else has sockets; --network host shares it.
+    let script = "\"$0\" \"$@\" --network host -- sh -c 'wc -l </proc/net/unix'; exit $?";
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", script]).arg(launcher_path()).args(["--rootfs", rootfs.arg()]);
+    // The header, and the pair without a name over which child and parent talk.
+    let lines: u32 = run(&mut command).expect(0).out.trim().parse().unwrap();
+    assert!(lines <= 3, "{lines}");
+    let names = "\"$0\" \"$@\" --network host -- sh -c 'cut -d : -f 2 /proc/net/unix | grep -c /; grep -c @ /proc/net/unix'; exit 0";
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", names]).arg(launcher_path()).args(["--rootfs", rootfs.arg()]);
+    assert_eq!(run(&mut command).expect(0).out, "0\n0\n");
+}

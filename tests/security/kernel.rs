@@ -1,0 +1,160 @@
+//! What the kernel is asked to keep: masks, maps of ids, cgroups; and who may ask launcher for it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::common::{Rootfs, Temp, as_user, inside, inside_as_user, launcher, launcher_path, run};
+use crate::require;
+
+/// Tries to take away every mount below /proc and /sys, and to make writable those that are not; says where that worked.
+const UNLOCK: &str = "grep -E ' /(proc|sys)/[^ ]* ' /proc/self/mountinfo | cut -d ' ' -f 5,6 | sort -r >/tmp/list; wc -l </tmp/list
+    while read at flags; do umount $at 2>/dev/null && echo took $at; umount -l $at 2>/dev/null && echo took $at lazily
+        case $flags in ro*) mount -o remount,bind,rw $at 2>/dev/null && echo opened $at; esac; done </tmp/list
+    mount -o remount,bind,rw /sys 2>/dev/null && echo opened /sys
+    mount -t tmpfs x /srv && echo may mount";
+
+#[test]
+fn cve_2014_9717_no_mask_can_be_taken_away_in_a_user_namespace() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    fs::write(rootfs.path().join("unlock"), UNLOCK).unwrap();
+    // The filter would forbid the namespace, and no_new_privs does not matter for it.
+    let options = ["--security-opt", "seccomp=unconfined", "--tmpfs", "/tmp"];
+    let script = "busybox unshare -U -r -m sh /unlock";
+    let of_root = [&["--uidmap", "0:100000:65536"], &options[..]].concat();
+    for finished in [
+        inside_as_user(&rootfs, &options, script),
+        inside(&rootfs, &options, script),
+        inside(&rootfs, &of_root, script),
+    ] {
+        let lines: Vec<_> = finished.out.lines().collect();
+        assert!(lines.first().is_some_and(|count| count.parse::<u32>().unwrap() >= 9), "{finished:?}");
+        assert_eq!(lines[1..], ["may mount"], "{finished:?}");
+    }
+    // Who gives SYS_ADMIN to the container itself gives it the masks too.
+    let given = inside(&rootfs, &["--cap-add", "SYS_ADMIN"], "sh /unlock");
+    assert!(given.out.contains("took /proc/sys\n") && given.out.contains("opened /sys\n"), "{given:?}");
+}
+
+#[test]
+fn cve_2018_18955_maps_of_many_lines_are_what_was_asked_for() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    // Five are kept in the kernel's first cache line; 340 is its limit, if they fit into a page.
+    for count in [1, 2, 5, 6, 340] {
+        let maps: Vec<_> = (0..count).map(|at| format!("{}:{}:1", at * 2, 1000 + at * 3)).collect();
+        let mut command = launcher(["--rootfs", rootfs.arg()]);
+        for map in &maps {
+            command.args(["--uidmap", map]);
+        }
+        let script = "cat /proc/self/uid_map | tr -s ' ' : | cut -c 2-; cmp /proc/self/uid_map /proc/self/gid_map && echo same";
+        let out = run(command.args(["--", "busybox", "sh", "-c", script])).expect(0).out;
+        assert_eq!(out.lines().collect::<Vec<_>>(), [&maps[..], &["same".to_owned()]].concat(), "{count}");
+    }
+}
+
+#[test]
+fn cve_2022_31214_launcher_with_the_set_user_id_bit_is_refused() {
+    require!(root, busybox);
+    let (rootfs, temp) = (Rootfs::for_user(), Temp::new());
+    let copy = temp.0.join("launcher");
+    fs::copy(launcher_path(), &copy).unwrap();
+    let secret = temp.0.join("secret");
+    fs::write(&secret, "secret\n").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let secret = secret.to_str().unwrap();
+    let lines: [&[&str]; 6] = [
+        &["--rootfs", rootfs.arg(), "--", "sh", "-c", "id -u"],
+        &["run", "--rootfs", "/", "--", "cat", secret],
+        &["run", "--mntns", "host", "--", "cat", secret],
+        &["--", "cat", secret],
+        &["delete", "--force", "no-such-container"],
+        &["doctor"],
+    ];
+    for (mode, is_refused) in [(0o4755, true), (0o2755, true), (0o6755, true), (0o755, false)] {
+        fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).unwrap();
+        for line in lines {
+            let finished = run(&mut as_user({
+                let mut command = Command::new(&copy);
+                command.args(line).env("LD_PRELOAD", "/nowhere").env("LAUNCHER_VERBOSE", "1");
+                command
+            }));
+            assert!(!finished.out.contains("secret"), "{mode:o} {line:?}");
+            let refused = "launcher: it must not have the set-user-ID or set-group-ID bit\n";
+            assert_eq!(finished.err == refused, is_refused, "{mode:o} {line:?}: {}", finished.err);
+            assert!(!is_refused || (finished.status, &*finished.out) == (125, ""), "{mode:o} {line:?}");
+        }
+    }
+}
+
+#[test]
+fn cve_2024_32462_words_of_the_program_are_no_options() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    for name in ["--privileged", "--rootfs", "-v", "delete", "@file"] {
+        let path = rootfs.path().join("bin").join(name);
+        fs::write(&path, "#!/bin/sh\necho program \"$@\"\ngrep CapBnd /proc/self/status\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let words = ["--rootfs", rootfs.arg(), "--", name, "--privileged", "--", "--rootfs=/"];
+        let out = run(&mut launcher(words)).expect(0).out;
+        assert_eq!(out, "program --privileged -- --rootfs=/\nCapBnd:\t00000000a00425fb\n", "{name}");
+    }
+    // Nor are those behind the first word that is none.
+    let words = ["--rootfs", rootfs.arg(), "echo", "--privileged", "-v", "/:/host"];
+    assert_eq!(run(&mut launcher(words)).expect(0).out, "--privileged -v /:/host\n");
+}
+
+#[test]
+fn cve_2019_12439_no_folder_of_everybodys_is_used() {
+    require!(root, busybox, unshare);
+    let rootfs = Rootfs::new();
+    // No place to write to but the container's: whatever was made in /tmp, or read from there, would be missed.
+    let script = "mount -t tmpfs x /mnt && mkdir /mnt/root && mount --rbind \"$ROOTFS\" /mnt/root && cp \"$LAUNCHER\" /mnt/launcher
+        for at in /tmp /run /var/tmp /dev/shm; do mount -t tmpfs -o ro,mode=777 x $at || exit 9; done
+        cd /mnt && for more in '' --ephemeral '--tmpfs /srv' '--pids-limit 20' -t; do
+            env -i /mnt/launcher --rootfs /mnt/root $more -- sh -c 'echo ran' </dev/null || exit 8; done";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", script]);
+    command.env("ROOTFS", rootfs.arg()).env("LAUNCHER", launcher_path());
+    assert_eq!(run(&mut command).expect(0).out.replace('\r', ""), "ran\n".repeat(5));
+}
+
+#[test]
+fn cve_2023_25809_no_cgroup_is_writable_without_a_cgroup_namespace() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    let script = "busybox find /sys/fs/cgroup -type d >/tmp/all; wc -l </tmp/all
+        while read at; do mkdir $at/new 2>/tmp/why && echo made $at; grep -qE 'Read-only|denied' /tmp/why || cat /tmp/why
+            echo $$ 2>/dev/null >$at/cgroup.procs && echo moved to $at; done </tmp/all
+        busybox find /sys -name release_agent -writable 2>/dev/null";
+    for options in [&["--cgroupns", "host"][..], &["--cgroupns", "host", "--network", "host"]] {
+        let finished = inside_as_user(&rootfs, options, script);
+        assert_eq!(finished.out.lines().count(), 1, "{options:?}: {}", finished.out);
+    }
+    let finished = inside(&rootfs, &["--network", "host", "--cgroupns", "host"], script);
+    assert_eq!(finished.out.lines().count(), 1, "{}", finished.out);
+}
+
+#[test]
+fn cgroups_that_lead_elsewhere_are_refused() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    for options in [
+        ["--cgroup-parent", "../x"],
+        ["--cgroup-parent", "/../../x"],
+        ["--cgroup-parent", "/a/../../x"],
+        ["--cgroup", "../memory.limit_in_bytes=1"],
+        ["--cgroup", "a/memory.max=1"],
+        ["--name", "../x"],
+        ["--name", ".."],
+    ] {
+        let all = [&["--pids-limit", "20"][..], &options].concat();
+        let finished = inside(&rootfs, &all, "echo ran").expect(125);
+        assert!(
+            finished.out.is_empty() && finished.err.contains(options[0]),
+            "{options:?}: {}",
+            finished.err
+        );
+    }
+}
