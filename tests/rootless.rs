@@ -83,10 +83,10 @@ fn the_mounts_are_roots_and_the_devices_are_bound() {
 }
 
 #[test]
-fn secrets_of_the_host_stay_masked_where_the_user_is_root_and_may_mount() {
+fn secrets_of_the_host_stay_out_of_reach_where_the_user_is_root_and_may_mount() {
     require!(root, busybox);
     let rootfs = Rootfs::for_user();
-    // With CAP_SYS_ADMIN inside: mounts made before it came to power cannot be taken away or made writable.
+    // With CAP_SYS_ADMIN inside it may take the masks away, and then meets the permissions of the host's files.
     let script = "head -c 1 /proc/timer_list | wc -c; umount /proc/timer_list 2>/dev/null; umount /proc/sys 2>/dev/null
         mount -o remount,bind,rw /proc/sys 2>/dev/null; mount -o remount,bind,rw /sys 2>/dev/null
         head -c 1 /proc/timer_list | wc -c; true >>/proc/sys/kernel/core_pattern || echo protected";
