@@ -58,7 +58,7 @@ pub(crate) fn says(level: u8) -> bool {
 pub(crate) fn say_as(name: &str, message: fmt::Arguments<'_>) {
     let mut line = Line::new();
     crate::error::tolerate(writeln!(line, "{name}: {message}"), "write_str above never fails");
-    for byte in &mut line.bytes {
+    for byte in line.bytes.iter_mut().take(line.len) {
         // What a rootfs names (an interpreter) must not command the terminal of whoever reads this.
         if byte.is_ascii_control() && *byte != b'\n' {
             *byte = b'?';

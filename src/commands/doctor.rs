@@ -7,17 +7,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sched::CloneFlags;
 use nix::unistd::AccessFlags;
 
 use super::print;
-use crate::error::{Doing, Result, describe};
+use crate::error::{Result, describe};
 use crate::host::{self, Hierarchy, SubRange, Version};
 use crate::launch::report::Escaped;
 use crate::primitives::trials::{Outcome, Trials};
 use crate::spec::caps::CapSet;
+use crate::spec::namespaces::Kind;
 use crate::sys;
-use crate::sys::signal::Disposition;
 
 /// Looks at everything and prints it, as text or as a line of JSON for each check.
 ///
@@ -26,10 +25,7 @@ use crate::sys::signal::Disposition;
 /// # Errors
 /// Standard output cannot be written.
 pub(crate) fn run(json: bool) -> Result<u8> {
-    // Ignored, the ends of the trials would not be told.
-    sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
-    let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    let mut doctor = Doctor { json, trials: Trials { uid, gid }, text: String::new(), is_ill: false };
+    let mut doctor = Doctor { json, trials: Trials::new()?, text: String::new(), is_ill: false };
     doctor.look_at_us();
     doctor.look_at_namespaces();
     doctor.look_at_filesystems();
@@ -159,16 +155,16 @@ impl Doctor {
         // For others than root every other kind hangs on this one.
         let needed = if self.trials.uid == 0 { State::Limited } else { State::Missing };
         let words = "user namespace\tcontainers of ordinary users, --userns, --uidmap\t".to_owned();
-        self.note_trial(self.trials.user_namespace(), needed, &(words + why_no_user_namespaces()));
+        self.note_trial(self.trials.namespace(Kind::User), needed, &(words + why_no_user_namespaces()));
         for (kind, otherwise, words) in [
-            (CloneFlags::CLONE_NEWNS, State::Missing, "mount namespace\t--rootfs, every mount\t"),
-            (CloneFlags::CLONE_NEWPID, State::Missing, "PID namespace\tall but --pid host\t"),
-            (CloneFlags::CLONE_NEWNET, State::Limited, "network namespace\tall but --network host\t"),
-            (CloneFlags::CLONE_NEWUTS, State::Limited, "UTS namespace\tall but --uts host\t"),
-            (CloneFlags::CLONE_NEWIPC, State::Limited, "IPC namespace\tall but --ipc host\t"),
-            (CloneFlags::CLONE_NEWCGROUP, State::Limited, "cgroup namespace\tall but --cgroupns host\t"),
+            (Kind::Mount, State::Missing, "mount namespace\t--rootfs, every mount\t"),
+            (Kind::Pid, State::Missing, "PID namespace\tall but --pid host\t"),
+            (Kind::Network, State::Limited, "network namespace\tall but --network host\t"),
+            (Kind::Uts, State::Limited, "UTS namespace\tall but --uts host\t"),
+            (Kind::Ipc, State::Limited, "IPC namespace\tall but --ipc host\t"),
+            (Kind::Cgroup, State::Limited, "cgroup namespace\tall but --cgroupns host\t"),
         ] {
-            let outcome = self.trials.namespaces(kind);
+            let outcome = self.trials.namespace(kind);
             let mend = match outcome {
                 Err(Errno::EINVAL) => "a kernel with CONFIG_NAMESPACES and the option below it",
                 Err(Errno::ENOSPC) => "sysctl user.max_*_namespaces",
@@ -177,7 +173,7 @@ impl Doctor {
             self.note_trial(outcome, otherwise, &(words.to_owned() + mend));
         }
         self.note_trial(
-            self.trials.time_namespace(),
+            self.trials.namespace(Kind::Time),
             State::Limited,
             "time namespace\t--time-offset\tLinux 5.6 with CONFIG_TIME_NS",
         );

@@ -1,10 +1,9 @@
 //! `launcher run`: spec, facts, plan, launch.
 
-use nix::sched::CloneFlags;
 use nix::unistd::AccessFlags;
 
 use crate::cli::run::RunCommand;
-use crate::error::{Doing, Result};
+use crate::error::Result;
 use crate::host::Host;
 use crate::launch::best_effort::{self, Thing};
 use crate::launch::parent;
@@ -13,10 +12,8 @@ use crate::log::warning;
 use crate::primitives::trials::{Outcome, Trials};
 use crate::spec::Spec;
 use crate::spec::idmap::Mapping;
-use crate::spec::namespaces::Kind;
 use crate::spec::user::{Principal, User};
 use crate::sys;
-use crate::sys::signal::Disposition;
 
 /// Makes the container, or prints how it would.
 ///
@@ -42,9 +39,7 @@ pub(crate) fn run(command: RunCommand) -> Result<u8> {
 
 /// Takes out of the spec what cannot be had here, and says what that is.
 fn adapt(spec: &mut Spec, host: &Host) -> Result<()> {
-    // Ignored, the ends of the trials would not be told.
-    sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
-    let trials = Trials { uid: host.uid, gid: host.gid };
+    let trials = Trials::new()?;
     for loss in best_effort::adapt(spec, host, &|thing| attempt(trials, thing))? {
         warning!("without {loss}");
     }
@@ -54,16 +49,7 @@ fn adapt(spec: &mut Spec, host: &Host) -> Result<()> {
 /// Tries a thing out.
 fn attempt(trials: Trials, thing: Thing<'_>) -> Outcome {
     match thing {
-        Thing::Namespace(Kind::User) => trials.user_namespace(),
-        Thing::Namespace(Kind::Time) => trials.time_namespace(),
-        Thing::Namespace(kind) => trials.namespaces(match kind {
-            Kind::Pid => CloneFlags::CLONE_NEWPID,
-            Kind::Network => CloneFlags::CLONE_NEWNET,
-            Kind::Uts => CloneFlags::CLONE_NEWUTS,
-            Kind::Ipc => CloneFlags::CLONE_NEWIPC,
-            Kind::Cgroup => CloneFlags::CLONE_NEWCGROUP,
-            Kind::User | Kind::Mount | Kind::Time => CloneFlags::CLONE_NEWNS,
-        }),
+        Thing::Namespace(kind) => trials.namespace(kind),
         Thing::Proc => trials.proc(),
         Thing::Sysfs => trials.sysfs(),
         Thing::Filter => sys::trial::seccomp_filters(),

@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::primitives::cgroup::Cgroup;
 use crate::primitives::execve::{DEFAULT_PATH, Program};
 use crate::primitives::last_step::LastStep;
+use crate::primitives::namespaces::flag;
 use crate::primitives::rootfs::c_path;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
@@ -107,8 +108,8 @@ impl Plan {
     /// The clone as a line.
     fn clone_line(&self) -> String {
         let mut words = vec!["clone".to_owned()];
-        for (_, flag, word) in CLONED {
-            if self.clone.contains(flag) {
+        for (kind, word) in CLONED {
+            if self.clone.contains(flag(kind)) {
                 words.push(format!("new-{word}"));
             }
         }
@@ -156,13 +157,13 @@ impl Display for Plan {
 
 /// What the clone makes, with its name in words. The cgroup namespace waits until we are in the cgroup that becomes its
 /// root; the time namespace until its offsets are written, which a child born in it would be too late for.
-const CLONED: [(Kind, CloneFlags, &str); 6] = [
-    (Kind::User, CloneFlags::CLONE_NEWUSER, "user"),
-    (Kind::Mount, CloneFlags::CLONE_NEWNS, "mount"),
-    (Kind::Pid, CloneFlags::CLONE_NEWPID, "pid"),
-    (Kind::Network, CloneFlags::CLONE_NEWNET, "network"),
-    (Kind::Uts, CloneFlags::CLONE_NEWUTS, "uts"),
-    (Kind::Ipc, CloneFlags::CLONE_NEWIPC, "ipc"),
+const CLONED: [(Kind, &str); 6] = [
+    (Kind::User, "user"),
+    (Kind::Mount, "mount"),
+    (Kind::Pid, "pid"),
+    (Kind::Network, "network"),
+    (Kind::Uts, "uts"),
+    (Kind::Ipc, "ipc"),
 ];
 
 /// Whether a process can only be born in such a namespace (pid), or joining it decides what else it may do (user).
@@ -248,9 +249,9 @@ impl<'a> Planner<'a> {
     /// What the clone makes.
     fn clone_flags(&self) -> CloneFlags {
         let mut flags = CloneFlags::empty();
-        for (kind, flag, _) in CLONED {
+        for (kind, _) in CLONED {
             if self.is_new(kind) {
-                flags |= flag;
+                flags |= flag(kind);
             }
         }
         flags

@@ -74,12 +74,9 @@ pub(crate) fn unshare_time(offsets: TimeOffsets) -> Result<()> {
     sys::ns::join(own.doing("open the new time namespace")?.as_fd(), sys::ns::NEW_TIME).doing("enter it")
 }
 
-/// Joins a namespace that [`open`] opened.
-///
-/// # Errors
-/// It is one of another kind, or its owner does not let us in.
-pub(crate) fn join(kind: Kind, file: BorrowedFd<'_>) -> Result<()> {
-    let flag = match kind {
+/// What the kernel calls a kind.
+pub(crate) const fn flag(kind: Kind) -> CloneFlags {
+    match kind {
         Kind::User => CloneFlags::CLONE_NEWUSER,
         Kind::Mount => CloneFlags::CLONE_NEWNS,
         Kind::Pid => CloneFlags::CLONE_NEWPID,
@@ -88,8 +85,15 @@ pub(crate) fn join(kind: Kind, file: BorrowedFd<'_>) -> Result<()> {
         Kind::Ipc => CloneFlags::CLONE_NEWIPC,
         Kind::Cgroup => CloneFlags::CLONE_NEWCGROUP,
         Kind::Time => sys::ns::NEW_TIME,
-    };
-    sys::ns::join(file, flag).map_err(|errno| {
+    }
+}
+
+/// Joins a namespace that [`open`] opened.
+///
+/// # Errors
+/// It is one of another kind, or its owner does not let us in.
+pub(crate) fn join(kind: Kind, file: BorrowedFd<'_>) -> Result<()> {
+    sys::ns::join(file, flag(kind)).map_err(|errno| {
         let error = Error::os("", errno);
         match errno {
             Errno::EINVAL => error.hint("the file is no namespace of this kind"),

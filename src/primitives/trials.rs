@@ -6,11 +6,14 @@ use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
 
 use super::idmap::{self, Ids};
-use crate::error::Error;
+use super::namespaces::flag;
+use crate::error::{Doing, Error, Result};
 use crate::spec::idmap::IdMap;
+use crate::spec::namespaces::Kind;
 use crate::sys;
 use crate::sys::ns::{Side, Wish};
 use crate::sys::process::{Change, Who};
+use crate::sys::signal::Disposition;
 
 /// Who tries.
 #[derive(Debug, Clone, Copy)]
@@ -22,34 +25,39 @@ pub(crate) struct Trials {
 }
 
 /// What came of a trial.
-pub(crate) type Outcome = Result<(), Errno>;
+pub(crate) type Outcome = std::result::Result<(), Errno>;
 
 impl Trials {
-    /// Namespaces of these kinds.
-    pub(crate) fn namespaces(self, kinds: CloneFlags) -> Outcome {
-        in_child(&|| self.enter(kinds))
+    /// Ours, who must hear of their ends: ignored, SIGCHLD would take them away.
+    ///
+    /// # Errors
+    /// SIGCHLD cannot be reset.
+    pub(crate) fn new() -> Result<Self> {
+        sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
+        Ok(Self { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() })
     }
 
-    /// A user namespace with our own id in it, and a mount made there: Ubuntu's AppArmor lets one be made and forbids
-    /// everything in it.
-    pub(crate) fn user_namespace(self) -> Outcome {
-        in_child(&|| self.enter_user_namespace().and_then(|()| enter_mount_namespace(CloneFlags::empty())))
-    }
-
-    /// A time namespace.
-    pub(crate) fn time_namespace(self) -> Outcome {
-        in_child(&|| self.enter(CloneFlags::empty()).and_then(|()| sys::ns::unshare_time()))
+    /// A namespace of this kind. A user namespace with our own id in it, and a mount made there: Ubuntu's AppArmor lets one
+    /// be made and forbids everything in it.
+    pub(crate) fn namespace(self, kind: Kind) -> Outcome {
+        in_child(&|| match kind {
+            Kind::User => {
+                self.enter_user_namespace().and_then(|()| enter_mount_namespace(CloneFlags::empty()))
+            }
+            Kind::Time => self.enter(CloneFlags::empty()).and_then(|()| sys::ns::unshare_time()),
+            kind => self.enter(flag(kind)),
+        })
     }
 
     /// A fresh /proc in a PID namespace: refused where a part of the one that we see is masked; mount_too_revealing() in
     /// the kernel's fs/namespace.c.
     pub(crate) fn proc(self) -> Outcome {
-        self.mount(CloneFlags::CLONE_NEWPID, c"proc", c"/proc")
+        self.mount(Kind::Pid, c"proc", c"/proc")
     }
 
     /// A fresh /sys in a network namespace; same.
     pub(crate) fn sysfs(self) -> Outcome {
-        self.mount(CloneFlags::CLONE_NEWNET, c"sysfs", c"/sys")
+        self.mount(Kind::Network, c"sysfs", c"/sys")
     }
 
     /// An overlay whose upper layer is a tmpfs; in a user namespace Linux 5.11.
@@ -72,9 +80,9 @@ impl Trials {
     }
 
     /// A file system that belongs to a namespace of this kind.
-    fn mount(self, kind: CloneFlags, name: &std::ffi::CStr, target: &std::ffi::CStr) -> Outcome {
+    fn mount(self, kind: Kind, name: &std::ffi::CStr, target: &std::ffi::CStr) -> Outcome {
         in_child(&|| {
-            self.enter(kind)?;
+            self.enter(flag(kind))?;
             // Only a child is born in the PID namespace.
             in_child(&|| sys::mount::new_filesystem(name, target, MsFlags::empty(), c""))
         })
