@@ -152,11 +152,7 @@ pub(crate) fn show_text(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, mount: &Mount
     let target = super::target::open(root, &mount.target, false)?;
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_WRONLY;
     let file = sys::fd::open_at(dev, NAME, flags).doing("make the file")?;
-    let mut left = text.as_bytes();
-    while !left.is_empty() {
-        let written = nix::unistd::write(&file, left).doing("write to it")?;
-        left = left.get(written..).unwrap_or_default();
-    }
+    sys::file::write_all(file.as_fd(), text.as_bytes()).doing("write to it")?;
     // The descriptor would keep it writable, and the mount from becoming read-only.
     drop(file);
     let file = sys::fd::open_at(dev, NAME, OFlag::O_PATH | OFlag::O_NOFOLLOW).doing("open it again")?;

@@ -35,3 +35,12 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Errno> {
     let file = super::path::open(path, OFlag::O_WRONLY)?;
     nix::unistd::write(file, text.as_bytes()).map(drop)
 }
+
+/// `write(2)`, as often as it takes.
+pub(crate) fn write_all(file: BorrowedFd<'_>, mut left: &[u8]) -> Result<(), Errno> {
+    while !left.is_empty() {
+        let written = nix::unistd::write(file, left)?;
+        left = left.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
