@@ -58,9 +58,10 @@ all-builds: release probe init-only docs aarch64
 
 test: all-builds ## every test, on the shipped files (TESTS="--test cli" for some)
 	@.ci/install.sh test
-	@# in a folder that the ordinary user of the tests can reach, wherever the checkout is
+	@# in a folder that the ordinary user of the tests can reach, wherever the checkout is; and with no signal ignored, as
+	@# nohup and shells' background jobs do it: launcher takes that for its caller's wish
 	bin=$$(mktemp -d) && trap 'rm -rf "$$bin"' EXIT && chmod 755 "$$bin" && cp $(DIST)/* "$$bin" && \
-	$(call test_env,$$bin) $(HOST_CARGO) test --locked --no-fail-fast $(TESTS)
+	env --default-signal $(call test_env,$$bin) $(HOST_CARGO) test --locked --no-fail-fast $(TESTS)
 	@if [ -x tests/bench/compare.py ]; then $(TEST_ENV) tests/bench/compare.py --behaviour --quiet --check README.md; fi
 	@if [ -x tests/vm/run-all ]; then .ci/install.sh vm && $(TEST_ENV) tests/vm/run-all; fi
 	@if [ -x tests/engines/run-all ]; then .ci/install.sh engines && $(TEST_ENV) tests/engines/run-all; fi
