@@ -85,7 +85,7 @@ fn init_looks_in_its_own_tables() {
     let rootfs = rootfs_with(PASSWD, GROUP);
     // As the init of a container that somebody else made.
     let init = |options: &[&str], script: &str| {
-        fs::copy(common::launcher_path(), rootfs.path().join("launcher")).unwrap();
+        common::copy_program(&common::launcher_path(), &rootfs.path().join("launcher"));
         let root = format!("--root={}", rootfs.arg());
         let mut command = Command::new("unshare");
         command.args(["--pid", "--fork", "--kill-child", "--mount", "--propagation", "private"]);

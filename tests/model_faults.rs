@@ -16,7 +16,8 @@ use common::init::{
 };
 use common::tty::Terminal;
 use common::{
-    Running, Temp, USER, children_of, eventually, finish, launcher, launcher_path, run, with_faults,
+    Running, Temp, USER, children_of, copy_program, eventually, finish, launcher, launcher_path, run,
+    with_faults,
 };
 
 /// A shell script under one of the names.
@@ -379,7 +380,7 @@ fn p1_no_process_more_is_needed_to_end() {
     require!(root);
     let own = Temp::new();
     let path = own.0.join("launcher");
-    std::fs::copy(launcher_path(), &path).unwrap();
+    copy_program(&launcher_path(), &path);
     let start = |most: u64, script: &str| {
         let mut command = Command::new(&path);
         std::os::unix::process::CommandExt::uid(&mut command, NOBODY_ELSE).current_dir("/");

@@ -61,6 +61,18 @@ pub fn need(what: &str) -> Result<(), String> {
     if met { Ok(()) } else { Err(format!("{what} is missing")) }
 }
 
+/// Copies a program that is executed afterwards. Not by our own process: a descriptor that writes to it could just then be
+/// inherited by what the thread of another test starts, and until that is executed it would be busy (ETXTBSY).
+#[track_caller]
+pub fn copy_program(from: &Path, to: &Path) {
+    assert!(
+        Command::new("cp").args([from, to]).status().unwrap().success(),
+        "cp {} {}",
+        from.display(),
+        to.display()
+    );
+}
+
 /// The binary under test: the shipped one if the environment names it, else the one that cargo has just built.
 pub fn launcher_path() -> PathBuf {
     std::env::var_os("LAUNCHER_BIN").map_or_else(|| env!("CARGO_BIN_EXE_launcher").into(), PathBuf::from)
@@ -347,7 +359,7 @@ impl Rootfs {
         for folder in ["bin", "dev", "etc", "proc", "root", "srv", "sys", "tmp"] {
             fs::create_dir(temp.0.join(folder)).unwrap();
         }
-        fs::copy("/bin/busybox", temp.0.join("bin/busybox")).expect("install busybox-static");
+        copy_program(Path::new("/bin/busybox"), &temp.0.join("bin/busybox"));
         for name in [
             "awk", "cat", "chmod", "cut", "dd", "df", "echo", "env", "false", "grep", "head", "hostname",
             "id", "ip", "kill", "ln", "ls", "mkdir", "mount", "mv", "nproc", "ps", "pwd", "readlink", "rm",
@@ -357,7 +369,7 @@ impl Rootfs {
             symlink("busybox", temp.0.join("bin").join(name)).unwrap();
         }
         if probe_path().exists() {
-            fs::copy(probe_path(), temp.0.join("probe")).unwrap();
+            copy_program(&probe_path(), &temp.0.join("probe"));
         }
         Self(temp)
     }

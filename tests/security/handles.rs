@@ -7,7 +7,9 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::common::{Finished, Rootfs, Running, Temp, as_user, children_of, launcher_path, run};
+use crate::common::{
+    Finished, Rootfs, Running, Temp, as_user, children_of, copy_program, launcher_path, run,
+};
 use crate::{launcher_of, require};
 
 /// A copy of launcher that may be spoilt, where everybody can reach it.
@@ -16,7 +18,7 @@ struct Copy(Temp);
 impl Copy {
     fn new() -> Self {
         let temp = Temp::new();
-        fs::copy(launcher_path(), temp.0.join("launcher")).unwrap();
+        copy_program(&launcher_path(), &temp.0.join("launcher"));
         Self(temp)
     }
 

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::common::{Rootfs, Temp, as_user, inside, inside_as_user, launcher, launcher_path, run};
+use crate::common::{
+    Rootfs, Temp, as_user, copy_program, inside, inside_as_user, launcher, launcher_path, run,
+};
 use crate::require;
 
 /// Tries to take away every mount below /proc and /sys, and to make writable those that are not; says where that worked.
@@ -59,7 +61,7 @@ fn cve_2022_31214_launcher_with_the_set_user_id_bit_is_refused() {
     require!(root, busybox);
     let (rootfs, temp) = (Rootfs::for_user(), Temp::new());
     let copy = temp.0.join("launcher");
-    fs::copy(launcher_path(), &copy).unwrap();
+    copy_program(&launcher_path(), &copy);
     let secret = temp.0.join("secret");
     fs::write(&secret, "secret\n").unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
