@@ -3,7 +3,6 @@
 use std::ffi::{CStr, OsString};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::unistd::AccessFlags;
 
 use crate::error::{Doing, Result};
@@ -68,8 +67,6 @@ pub(crate) struct Host {
     pub(crate) pid: u32,
     /// `/` may be the initramfs, which pivot_root refuses.
     pub(crate) root_is_ram: bool,
-    /// The kernel has time namespaces: Linux 5.6 with CONFIG_TIME_NS.
-    pub(crate) has_time_namespaces: bool,
     /// /sys/fs/cgroup is the unified hierarchy.
     pub(crate) unified: bool,
     /// Where a label is written to; `None` where the security module is not active, or no label is asked.
@@ -101,7 +98,6 @@ impl Host {
             uid,
             gid: nix::unistd::getegid().as_raw(),
             pid: std::process::id(),
-            has_time_namespaces: has_time_namespaces()?,
             env: sys::entry::environment(),
             ..Self::default()
         };
@@ -145,17 +141,6 @@ pub(crate) fn subordinate_ids(uid: u32) -> (String, Vec<SubRange>, Vec<SubRange>
     let [users, groups] =
         ["/etc/subuid", "/etc/subgid"].map(|file| parse_subids(&read_or_empty(file), &name, uid));
     (name, users, groups)
-}
-
-/// Whether the kernel has time namespaces. Only ENOENT is a no: of any other refusal a container that shares the host's
-/// would come in silence.
-fn has_time_namespaces() -> Result<bool> {
-    const OWN: &str = "/proc/self/ns/time";
-    match sys::path::target_of(Path::new(OWN)) {
-        Ok(_) => Ok(true),
-        Err(Errno::ENOENT) => Ok(false),
-        Err(errno) => Err(errno).doing(format_args!("look at {OWN}")),
-    }
 }
 
 /// The file system type at `path`, 0 if it cannot be told.

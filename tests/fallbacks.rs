@@ -217,6 +217,36 @@ fn the_root_of_the_host_as_rootfs_works_or_says_that_it_cannot() {
 }
 
 #[test]
+fn without_time_namespaces_the_hosts_is_shared_unless_one_is_asked_for() {
+    require!(root, busybox, strace);
+    let rootfs = Rootfs::new();
+    let host = fs::read_link("/proc/self/ns/time").unwrap();
+    // The first unshare is of the cgroup namespace.
+    let started = |options: &[&str]| {
+        let program = ["--rootfs", rootfs.arg(), "--", "readlink", "/proc/self/ns/time"];
+        run(&mut launcher_with_faults(&["unshare:error=EINVAL:when=2"], &[options, &program].concat()))
+    };
+    assert_eq!(started(&[]).expect(0).out.trim_end(), host.to_str().unwrap());
+    for options in [["--timens", "new"], ["--time-offset", "boottime=1"]] {
+        let finished = started(&options).expect(125);
+        assert!(finished.err.contains("time namespaces need Linux 5.6"), "{finished:?}");
+    }
+}
+
+#[test]
+fn the_program_is_in_the_time_namespace_before_linux_6_2_too() {
+    require!(root, busybox, setarch);
+    let rootfs = Rootfs::new();
+    let host = fs::read_link("/proc/self/ns/time").unwrap();
+    let mut outer = Command::new("setarch");
+    outer.arg("--uname-2.6").arg(common::launcher_path()).args(["--rootfs", rootfs.arg(), "--"]);
+    let out = run(outer.args(["sh", "-c", "uname -r; readlink /proc/self/ns/time"])).expect(0).out;
+    let (version, own) = out.split_once('\n').unwrap();
+    assert!(version.starts_with("2.6."), "{out}");
+    assert!(own.starts_with("time:") && own.trim_end() != host.to_str().unwrap(), "{out}");
+}
+
+#[test]
 fn a_mount_that_cannot_be_entered_is_no_obstacle() {
     require!(root, busybox, strace, unshare, setpriv);
     let rootfs = Rootfs::for_user();

@@ -164,7 +164,7 @@ mod tests {
 
     /// What is lost where these things are refused; and what is left of the wish.
     fn lost(uid: u32, mut spec: Spec, refused: &[Thing<'_>]) -> (Result<Vec<String>>, Spec) {
-        let host = Host { uid, permitted: u64::MAX, has_time_namespaces: true, ..Host::default() };
+        let host = Host { uid, permitted: u64::MAX, ..Host::default() };
         let attempt = |thing: Thing<'_>| if refused.contains(&thing) { Err(Errno::EPERM) } else { Ok(()) };
         (adapt(&mut spec, &host, &attempt), spec)
     }

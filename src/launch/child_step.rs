@@ -33,7 +33,12 @@ pub(crate) enum ChildStep {
     /// Makes a cgroup namespace, whose root is the cgroup that we are in.
     UnshareCgroup,
     /// Makes a time namespace for the entrypoint.
-    UnshareTime(TimeOffsets),
+    UnshareTime {
+        /// Shifts of its clocks.
+        offsets: TimeOffsets,
+        /// A kernel without time namespaces is a failure.
+        is_wanted: bool,
+    },
     /// No core, no ptrace, no look at our memory and descriptors from inside.
     HideFromPtrace,
     /// Leaves the keys of the caller's session behind: keyrings have no namespace.
@@ -130,7 +135,10 @@ impl Display for ChildStep {
             Self::BecomeRoot { ids: (uid, gid), .. } if (*uid, *gid) != (0, 0) => {
                 write!(f, "become {uid}:{gid} in the user namespace")
             }
-            Self::UnshareTime(offsets) => write!(f, "unshare the time namespace{offsets}"),
+            Self::UnshareTime { offsets, is_wanted } => {
+                let condition = if *is_wanted { "" } else { ", if the kernel has them" };
+                write!(f, "unshare the time namespace{condition}{offsets}")
+            }
             Self::Join(kind) => write!(f, "join the {} namespace", kind.file()),
             Self::SetHostname(name) => write!(f, "set the hostname to {name}"),
             Self::SetDomainname(name) => write!(f, "set the domain name to {name}"),
@@ -201,7 +209,7 @@ impl ChildStep {
             Self::BecomeRoot { may_set_groups, ids } => user::become_root(*may_set_groups, *ids),
             Self::SetDeathSignal => set_death_signal(context.channel),
             Self::UnshareCgroup => nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).doing(""),
-            Self::UnshareTime(offsets) => namespaces::unshare_time(*offsets),
+            Self::UnshareTime { offsets, is_wanted } => namespaces::unshare_time(*offsets, *is_wanted),
             Self::HideFromPtrace => sys::process::hide_from_ptrace().doing(""),
             Self::LeaveKeyring => match sys::process::new_session_keyring() {
                 // A kernel without keyrings, or a filter as docker's that lets nobody at them.

@@ -191,7 +191,6 @@ impl<'a> Planner<'a> {
         let new_if = |new| if new { &Placement::New } else { &Placement::Host };
         self.spec.namespaces.get(kind).unwrap_or_else(|| match kind {
             Kind::User => new_if(self.host.uid != 0 || self.spec.mapping != Mapping::Own),
-            Kind::Time => new_if(self.spec.time_offsets.is_some() || self.host.has_time_namespaces),
             _ => &Placement::New,
         })
     }
@@ -259,7 +258,7 @@ impl<'a> Planner<'a> {
 
     /// Steps of the child, in an order whose reasons stand beside them and are tested below.
     fn child(&self, maps: &Maps, v1_controllers: &[String], users: Vec<Mount>) -> Vec<ChildStep> {
-        let mut steps = Vec::new();
+        let mut steps = Vec::with_capacity(28); // a block of 4 KiB, and enough where little is asked
         if self.in_userns() {
             let may_set_groups = maps.may_set_groups && !self.spec.process.groups.kept;
             steps.push(ChildStep::BecomeRoot { may_set_groups, ids: maps.init });
@@ -269,7 +268,9 @@ impl<'a> Planner<'a> {
             steps.push(ChildStep::UnshareCgroup); // after the attach: where we are becomes its root
         }
         if self.is_new(Kind::Time) {
-            steps.push(ChildStep::UnshareTime(self.spec.time_offsets)); // while the host's /proc is there
+            let offsets = self.spec.time_offsets;
+            let is_wanted = offsets.is_some() || self.spec.namespaces.get(Kind::Time).is_some();
+            steps.push(ChildStep::UnshareTime { offsets, is_wanted }); // while the host's /proc is there
         }
         steps.push(ChildStep::HideFromPtrace); // before the first join: those inside could look into us (CVE-2016-9962)
         if self.spec.privileged || self.spec.process.seccomp != Seccomp::Standard {

@@ -46,19 +46,23 @@ pub(crate) fn raise_loopback() -> Result<()> {
     Ok(())
 }
 
+/// Linux 6.2, as [`sys::process::kernel_version`] says it: since then execve(2) enters the time namespace of the children.
+const EXECVE_ENTERS: u32 = 6 << 16 | 2;
+
 /// Makes a time namespace for our children and shifts its clocks, which can be done only while it is empty.
 ///
 /// # Errors
-/// Linux before 5.6, or an offset that would make a clock negative (ERANGE).
-pub(crate) fn unshare_time(offsets: TimeOffsets) -> Result<()> {
-    sys::ns::unshare_time().map_err(|errno| {
-        let error = Error::os("unshare", errno);
-        if errno == Errno::EINVAL {
-            error.hint("time namespaces need Linux 5.6 with CONFIG_TIME_NS")
-        } else {
-            error
+/// Linux before 5.6 where the namespace is wanted, or an offset that would make a clock negative (ERANGE).
+pub(crate) fn unshare_time(offsets: TimeOffsets, is_wanted: bool) -> Result<()> {
+    match sys::ns::unshare_time() {
+        Ok(()) => {}
+        Err(Errno::EINVAL) if !is_wanted => return Ok(()),
+        Err(Errno::EINVAL) => {
+            return Err(Error::os("unshare", Errno::EINVAL)
+                .hint("time namespaces need Linux 5.6 with CONFIG_TIME_NS"));
         }
-    })?;
+        Err(errno) => return Err(Error::os("unshare", errno)),
+    }
     let mut text = String::new();
     for (clock, seconds) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
         if let Some(seconds) = seconds {
@@ -69,7 +73,10 @@ pub(crate) fn unshare_time(offsets: TimeOffsets) -> Result<()> {
         let file = Path::new("/proc/self/timens_offsets");
         sys::file::write(file, &text).doing("write /proc/self/timens_offsets")?;
     }
-    // Enter it too: before Linux 6.2 a process whose children are to live in another one cannot spawn with shared memory.
+    if sys::process::kernel_version() >= EXECVE_ENTERS {
+        return Ok(());
+    }
+    // A process that was spawned with shared memory stays in ours: enter it too.
     let own = sys::fd::open_at(nix::fcntl::AT_FDCWD, c"/proc/self/ns/time_for_children", OFlag::O_RDONLY);
     sys::ns::join(own.doing("open the new time namespace")?.as_fd(), sys::ns::NEW_TIME).doing("enter it")
 }

@@ -95,7 +95,9 @@ pub(crate) fn parse_placement(kind: Kind, text: &str) -> Result<Placement, Strin
         None if text == "host" => Ok(Placement::Host),
         Some(("ns", path)) if path.starts_with('/') => Ok(Placement::Join(path.into())),
         Some(("container", pid)) if pid.parse::<u32>().is_ok_and(|pid| pid > 0) => {
-            Ok(Placement::Join(format!("/proc/{pid}/ns/{}", kind.file()).into()))
+            // An init may live outside the time namespace that it made for its program.
+            let suffix = if kind == Kind::Time { "_for_children" } else { "" };
+            Ok(Placement::Join(format!("/proc/{pid}/ns/{}{suffix}", kind.file()).into()))
         }
         _ => Err(format!("wanted is new, host, ns:/PATH or container:PID, not {text}")),
     }
@@ -167,6 +169,7 @@ mod tests {
             (Kind::Network, "host", Ok(Placement::Host)),
             (Kind::Network, "ns:/run/netns/x", join("/run/netns/x")),
             (Kind::Mount, "container:12", join("/proc/12/ns/mnt")),
+            (Kind::Time, "container:12", join("/proc/12/ns/time_for_children")),
         ] {
             assert_eq!(parse_placement(kind, text), want, "{text}");
         }
