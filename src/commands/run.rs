@@ -1,5 +1,7 @@
 //! `launcher run`: spec, facts, plan, launch.
 
+use std::mem::ManuallyDrop;
+
 use nix::unistd::AccessFlags;
 
 use crate::cli::run::RunCommand;
@@ -20,8 +22,10 @@ use crate::sys;
 /// # Errors
 /// Something that was asked for cannot be had here, or a step failed.
 pub(crate) fn run(command: RunCommand) -> Result<u8> {
-    let RunCommand { mut spec, dry_run } = command;
-    let host = Host::probe(&spec)?;
+    let RunCommand { spec, dry_run } = command;
+    // We end with the container: to free all this, page by page, would make its caller wait.
+    let mut spec = ManuallyDrop::new(spec);
+    let host = ManuallyDrop::new(Host::probe(&spec)?);
     if spec.mapping == Mapping::KeepId && spec.process.user.is_none() {
         spec.process.user =
             Some(User { user: Principal::Id(host.uid), group: Some(Principal::Id(host.gid)) });
@@ -29,9 +33,9 @@ pub(crate) fn run(command: RunCommand) -> Result<u8> {
     if spec.best_effort {
         adapt(&mut spec, &host)?;
     }
-    let plan = Plan::new(&spec, &host)?;
+    let plan = ManuallyDrop::new(Plan::new(&spec, &host)?);
     if dry_run {
-        super::print(1, &plan)?;
+        super::print(1, &*plan)?;
         return Ok(0);
     }
     parent::launch(&plan)

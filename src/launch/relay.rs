@@ -253,14 +253,14 @@ struct Flow {
     start: usize,
     /// Behind the last one.
     end: usize,
-    /// The bytes.
-    bytes: [u8; CHUNK],
+    /// The bytes; not on the stack, of which they would touch pages where there is no relay.
+    bytes: Vec<u8>,
 }
 
 impl Flow {
     /// Nothing was read.
-    const fn new() -> Self {
-        Self { start: 0, end: 0, bytes: [0; CHUNK] }
+    fn new() -> Self {
+        Self { start: 0, end: 0, bytes: vec![0; CHUNK] }
     }
 
     /// Whether all was written.

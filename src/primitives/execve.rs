@@ -15,7 +15,7 @@ use super::last_step::LastStep;
 use crate::error::{Error, Result, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, tolerate};
 use crate::spec::user::Identity;
 use crate::sys;
-use crate::sys::process::Pointers;
+use crate::sys::process::{PathBuffer, Pointers};
 use crate::sys::signal::{Disposition, Set};
 use crate::sys::terminal::Terminal;
 
@@ -153,12 +153,6 @@ pub(crate) enum Failed {
     Exec(CString, Errno),
 }
 
-/// Room for the path of a program, which the new process writes while we are suspended.
-type PathBuffer = [Cell<u8>; PATH_MAX];
-
-/// Longest path that the kernel takes, with its NUL.
-const PATH_MAX: usize = 4096;
-
 /// Starts the program, as `who` where the steps say so, in a process group of its own. Returns when it runs.
 ///
 /// # Errors
@@ -178,10 +172,10 @@ pub(crate) fn start(
     if let Some((home, index)) = who.home.as_ref().zip(program.home()) {
         envp.set(index, home);
     }
-    let path: PathBuffer = [const { Cell::new(0) }; PATH_MAX];
+    let path = PathBuffer::new();
     // A script without `#!` (ENOEXEC) is the shell's, execvp(3): /bin/sh PATH ARGUMENT...
     let mut shell = Pointers::after(c"/bin/sh", &program.argv);
-    shell.replace(1, &path);
+    shell.replace(1, path.cells());
     let mut failed = None;
     let own = nix::unistd::getpid();
     let child = || {
@@ -212,7 +206,7 @@ pub(crate) fn start(
             tolerate(sys::process::wait(sys::process::Who::Child(pid)), "it has said what we want to know");
             Err(match fault {
                 Fault::Step(index, errno) => Failed::Step(index, errno),
-                Fault::Exec(errno) => Failed::Exec(text_of(&path), errno),
+                Fault::Exec(errno) => Failed::Exec(path.read(CStr::to_owned), errno),
             })
         }
     }
@@ -238,27 +232,13 @@ enum Fault {
     Exec(Errno),
 }
 
-/// The path that a buffer holds.
-fn text_of(path: &PathBuffer) -> CString {
-    CStr::from_bytes_until_nul(&bytes_of(path)).map_or_else(|_| CString::default(), CStr::to_owned)
-}
-
 /// Writes `FOLDER/NAME`, or only the name where there is no folder; `false` if that is too long.
 fn write_path(path: &PathBuffer, folder: Option<&[u8]>, name: &[u8]) -> bool {
-    // An empty part of PATH means the current directory.
-    let (folder, slash) = match folder {
-        None => (&b""[..], &b""[..]),
-        Some(b"") => (&b"."[..], &b"/"[..]),
-        Some(folder) => (folder, &b"/"[..]),
-    };
-    let mut places = path.iter();
-    for bytes in [folder, slash, name, b"\0"] {
-        for byte in bytes {
-            let Some(place) = places.next() else { return false };
-            place.set(*byte);
-        }
-    }
-    true
+    path.write(match folder {
+        None => [name, b"", b""],
+        Some(b"") => [b".", b"/", name], // an empty part of PATH means the current directory
+        Some(folder) => [folder, b"/", name],
+    })
 }
 
 /// Places the new process among processes and terminals.
@@ -350,7 +330,7 @@ fn execute(
         match execute_at(path, argv, shell, envp) {
             Errno::ENOENT | Errno::ENOTDIR => {
                 // A missing interpreter is an ENOENT too: the last one is as good as any to look at.
-                if worst.1 == Errno::ENOENT && is_there(path) {
+                if worst.1 == Errno::ENOENT && path.read(sys::process::exists) {
                     worst.0 = folder;
                 }
             }
@@ -364,24 +344,14 @@ fn execute(
 
 /// Executes what is at `path`; a script without `#!` by the shell.
 fn execute_at(path: &PathBuffer, argv: &Pointers<'_>, shell: &Pointers<'_>, envp: &Pointers<'_>) -> Errno {
-    let bytes = bytes_of(path);
-    let Ok(path) = CStr::from_bytes_until_nul(&bytes) else { return Errno::ENAMETOOLONG };
-    let errno = sys::process::execve(path, argv, envp);
-    // A damaged or foreign program is not a script.
-    if errno == Errno::ENOEXEC && !sys::process::is_elf(path) {
-        sys::process::execve(c"/bin/sh", shell, envp);
-    }
-    errno
-}
-
-/// Whether there is anything at `path`.
-fn is_there(path: &PathBuffer) -> bool {
-    CStr::from_bytes_until_nul(&bytes_of(path)).is_ok_and(sys::process::exists)
-}
-
-/// What a buffer holds.
-fn bytes_of(path: &PathBuffer) -> [u8; PATH_MAX] {
-    std::array::from_fn(|index| path.get(index).map_or(0, Cell::get))
+    path.read(|path| {
+        let errno = sys::process::execve(path, argv, envp);
+        // A damaged or foreign program is not a script.
+        if errno == Errno::ENOEXEC && !sys::process::is_elf(path) {
+            sys::process::execve(c"/bin/sh", shell, envp);
+        }
+        errno
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Tests of execve.rs.
 
 use super::*;
+use crate::sys::process::PATH_MAX;
 
 #[test]
 fn a_plain_name_is_looked_for_in_the_path_of_the_environment() {
@@ -15,10 +16,10 @@ fn a_plain_name_is_looked_for_in_the_path_of_the_environment() {
 
 #[test]
 fn paths_are_put_together_where_they_fit() {
-    let path: PathBuffer = [const { Cell::new(0) }; PATH_MAX];
+    let path = PathBuffer::new();
     for (folder, want) in [(Some(&b"/a"[..]), c"/a/ls"), (Some(b""), c"./ls"), (None, c"ls")] {
         assert!(write_path(&path, folder, b"ls"));
-        assert_eq!(text_of(&path).as_c_str(), want);
+        path.read(|text| assert_eq!(text, want));
     }
     let long = [b'x'; PATH_MAX];
     assert!(!write_path(&path, Some(b"/a"), &long[..PATH_MAX - 3]), "no room for the NUL");

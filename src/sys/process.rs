@@ -198,6 +198,46 @@ pub(crate) fn set_name(name: &CStr) -> Result<(), Errno> {
     prctl(libc::PR_SET_NAME, name.as_ptr() as libc::c_ulong).map(drop)
 }
 
+/// Room for the path of a program, which a spawned process writes while we are suspended. It always ends with a NUL.
+pub(crate) struct PathBuffer([Cell<u8>; PATH_MAX]);
+
+/// Longest path that the kernel takes, with its NUL.
+pub(crate) const PATH_MAX: usize = libc::PATH_MAX as usize;
+
+impl PathBuffer {
+    /// An empty path.
+    pub(crate) const fn new() -> Self {
+        Self([const { Cell::new(0) }; PATH_MAX])
+    }
+
+    /// Puts the parts one behind the other; `false` if that is longer than the kernel takes.
+    pub(crate) fn write(&self, parts: [&[u8]; 3]) -> bool {
+        let Some((_, places)) = self.0.split_last() else { return false };
+        let mut places = places.iter();
+        for part in parts {
+            for byte in part {
+                let Some(place) = places.next() else { return false };
+                place.set(*byte);
+            }
+        }
+        if let Some(place) = places.next() {
+            place.set(0);
+        }
+        true
+    }
+
+    /// Hands the path to a function that does not write to it.
+    pub(crate) fn read<T>(&self, reader: impl FnOnce(&CStr) -> T) -> T {
+        // SAFETY: the last byte is a NUL for good, `write` leaves it out. Whoever shares this memory is suspended.
+        reader(unsafe { CStr::from_ptr(self.0.as_ptr().cast()) })
+    }
+
+    /// The bytes, of which the last is a NUL.
+    pub(crate) const fn cells(&self) -> &[Cell<u8>] {
+        &self.0
+    }
+}
+
 /// `execve(2)`. Returns only on failure.
 pub(crate) fn execve(path: &CStr, argv: &Pointers<'_>, envp: &Pointers<'_>) -> Errno {
     // SAFETY: `Pointers` are null-terminated arrays of live strings; the kernel copies them all.
@@ -295,7 +335,7 @@ pub(crate) fn change_dir(path: &CStr) -> Result<(), Errno> {
 
 /// `getcwd(2)`: the current directory with a NUL at its end. The kernel says `(unreachable)/...` for one that cannot be
 /// reached from our root.
-fn getcwd(path: &mut [u8; libc::PATH_MAX as usize]) -> Result<&[u8], Errno> {
+fn getcwd(path: &mut [u8; PATH_MAX]) -> Result<&[u8], Errno> {
     // SAFETY: the kernel writes at most `len` bytes into the array.
     let length = cvt(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) })?;
     Ok(path.get(..(length as usize).saturating_sub(1)).unwrap_or_default())
