@@ -46,8 +46,8 @@ static HEAP: sys::heap::Heap = sys::heap::Heap::new();
 #[cfg(not(test))]
 #[allow(unsafe_code, reason = "the name by which the C runtime finds us")]
 #[unsafe(no_mangle)]
-extern "C" fn main(argc: std::ffi::c_int, argv: sys::entry::Argv) -> std::ffi::c_int {
-    run(argv.collect(argc), &sys::entry::environment()).into()
+extern "C" fn main(_argc: std::ffi::c_int, argv: sys::entry::Argv) -> std::ffi::c_int {
+    run(argv.collect(), &sys::entry::environment()).into()
 }
 
 /// Does what the words say; the one place where an error is printed.

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::backlog::Backlog;
 use super::child::{self, Start};
 use super::hints;
-use super::parent_step::ParentContext;
+use super::parent_step::{ParentContext, ParentStep};
 use super::plan::Plan;
 use super::relay::Relay;
 use super::sync::{self, Message};
@@ -43,6 +43,11 @@ struct Child {
 /// # Errors
 /// A step failed; everything that was made on the host has been removed again.
 pub(crate) fn launch(plan: &Plan) -> Result<u8> {
+    let mut context = ParentContext::default();
+    if let Some(step @ ParentStep::SealSelf) = plan.host.first() {
+        // Before we change what the new image would inherit. It comes by here again, and goes on.
+        step.apply(&mut context).map_err(|error| at_step(plan, 1, error))?;
+    }
     // Descriptors of our caller are not the container's business; and none of ours may land on 0, 1 or 2.
     sys::fd::fill_closed_stdio().doing("open /dev/null on a closed standard stream")?;
     sys::fd::close_from(3, Closing::OnExec);
@@ -58,7 +63,6 @@ pub(crate) fn launch(plan: &Plan) -> Result<u8> {
     }
     // With a terminal of its own the program leads a session there, and ours stays with us.
     let terminal = if plan.console.is_own { Terminal::Move } else { Terminal::probe() };
-    let mut context = ParentContext::default();
     let result = start(plan, &mut context, terminal).and_then(|child| stand_by(plan, &child, &ignored));
     if result.is_ok() {
         report_oom(&plan.cgroups);

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::undo::{Stack, Undo};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::primitives::cgroup::{self, Cgroup, Limit, v2};
 use crate::primitives::idmap::{self, Ids};
 use crate::primitives::mounts::{self, Opened};
@@ -17,10 +17,13 @@ use crate::spec::idmap::IdMap;
 use crate::spec::mount::{Flags, Mount};
 use crate::spec::namespaces::Kind;
 use crate::spec::process::Rlimit;
+use crate::sys::{self, self_exe};
 
 /// One step. Each is a line of `--dry-run`, and the line that an error names.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ParentStep {
+    /// Goes on in a copy of our executable that cannot be written: those inside can get hold of it (CVE-2019-5736).
+    SealSelf,
     /// V1: makes the folders from `top` down to `parent` that are missing.
     MakeParentFolders {
         /// The root of the hierarchy.
@@ -86,6 +89,7 @@ pub(crate) struct ParentContext {
 impl Display for ParentStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::SealSelf => f.write_str("run a sealed copy of launcher"),
             Self::MakeParentFolders { parent, .. } => write!(f, "make the folders of {}", parent.display()),
             Self::EnableControllers { parent, controllers, .. } => {
                 write!(f, "enable {} below {}", controllers.join(" "), parent.display())
@@ -128,6 +132,7 @@ impl ParentStep {
         let child = || context.child.ok_or_else(|| Error::new("there is no child yet"));
         let undo = &mut context.undo;
         match self {
+            Self::SealSelf => seal_self(),
             Self::MakeParentFolders { top, parent } => make_folders(top, parent, undo),
             Self::EnableControllers { top, parent, controllers } => {
                 let controllers: Vec<_> = controllers.iter().map(String::as_str).collect();
@@ -148,7 +153,7 @@ impl ParentStep {
                 context.namespaces.push((*kind, namespaces::open(*kind, path)?));
                 Ok(())
             }
-            Self::EnterRootfs(path) => crate::sys::path::enter(path).map_err(|errno| match errno {
+            Self::EnterRootfs(path) => sys::path::enter(path).map_err(|errno| match errno {
                 Errno::ENOTDIR => Error::os("", errno).hint("--rootfs takes an unpacked folder"),
                 _ => Error::os("", errno),
             }),
@@ -173,6 +178,15 @@ impl ParentStep {
             Self::Attach(cgroup) => cgroup.attach(child()?),
         }
     }
+}
+
+/// Executes the copy, or says that we are it.
+fn seal_self() -> Result<()> {
+    if !self_exe::is_sealed().doing("look at /proc/self/exe")? {
+        return Err(Error::os("", self_exe::run_sealed()));
+    }
+    // The kernel named us by a descriptor.
+    sys::process::set_name(c"launcher").doing("")
 }
 
 /// Makes the missing folders between `top` and `parent` in a v1 hierarchy; they go again if nobody else uses them.

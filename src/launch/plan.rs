@@ -208,6 +208,11 @@ impl<'a> Planner<'a> {
     /// The parent's steps before the clone, and the namespaces in which the child has to be born.
     fn host(&self, mut cgroup_steps: Vec<ParentStep>, users: &[Mount]) -> (Vec<ParentStep>, Vec<Kind>) {
         let (mut steps, mut courier) = (Vec::new(), Vec::new());
+        // Without that capability, or from a user namespace, nobody can look into init.
+        let may_look = self.spec.privileged || self.spec.process.bounding.contains(CapSet::SYS_PTRACE);
+        if may_look && !self.in_userns() {
+            steps.push(ParentStep::SealSelf);
+        }
         if let Some(rootfs) = &self.spec.rootfs {
             steps.push(ParentStep::EnterRootfs(rootfs.clone()));
         }

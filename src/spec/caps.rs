@@ -25,6 +25,8 @@ impl CapSet {
     pub(crate) const SETGID: u32 = 6;
     /// Number of the capability to give up others for good.
     pub(crate) const SETPCAP: u32 = 8;
+    /// Number of the capability to look into any process.
+    pub(crate) const SYS_PTRACE: u32 = 19;
     /// Number of the capability to go beyond limits.
     pub(crate) const SYS_RESOURCE: u32 = 24;
     /// Number of the capability to make device nodes.

@@ -36,6 +36,9 @@ pub(crate) mod rights;
 pub(crate) mod rlimit;
 #[cfg(feature = "container")]
 pub(crate) mod seccomp;
+#[cfg(feature = "container")]
+#[cfg_attr(test, allow(dead_code, reason = "the test harness has a main of its own"))]
+pub(crate) mod self_exe;
 pub(crate) mod signal;
 pub(crate) mod terminal;
 #[cfg(feature = "container")]

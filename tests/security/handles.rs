@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use crate::common::{
-    Finished, Rootfs, Running, Temp, as_user, children_of, copy_program, launcher_path, run,
+    Finished, Rootfs, Running, Temp, as_user, children_of, copy_program, launcher_path, launcher_with_faults,
+    run,
 };
 use crate::{launcher_of, require};
 
@@ -72,6 +73,49 @@ fn cve_2019_5736_our_binary_cannot_be_written_from_inside() {
 }
 
 #[test]
+fn cve_2022_0847_where_our_binary_can_be_had_it_is_a_copy() {
+    require!(root, busybox);
+    let (rootfs, copy) = (Rootfs::new(), Copy::new());
+    let on_host = fs::metadata(copy.0.0.join("launcher")).unwrap();
+    let on_host = format!("{}:{}", on_host.dev(), on_host.ino());
+    for options in [&["--cap-add", "SYS_PTRACE"][..], &["--privileged"], &["--cap-add", "all"]] {
+        let script = "stat -L -c %d:%i /proc/1/exe; readlink /proc/1/exe; tr '\\0' ' ' </proc/1/cmdline; cat /proc/1/comm; echo $0";
+        let mut command = Command::new(copy.0.0.join("launcher"));
+        command.args(["--rootfs", rootfs.arg()]).args(options).args(["--", "sh", "-c", script, "word"]);
+        let out = run(&mut command).expect(0).out;
+        let [file, link, command_line, word] = out.lines().collect::<Vec<_>>()[..] else { panic!("{out}") };
+        assert_ne!(file, on_host, "{options:?}");
+        assert_eq!(link, "/memfd:launcher (deleted)", "{options:?}");
+        assert!(command_line.trim_end().ends_with("launcher:init"), "{options:?}: {command_line}");
+        assert_eq!(word, "word", "{options:?}");
+    }
+}
+
+#[test]
+fn the_copy_starts_as_the_first_was_started() {
+    require!(root, busybox, strace);
+    let rootfs = Rootfs::new();
+    let words = ["--cap-add", "SYS_PTRACE", "--rootfs", rootfs.arg(), "--", "sh", "-c"];
+    // Ignored and blocked signals, and what they mean to the parent: nohup's is not for the program.
+    let script = "exec \"$0\" \"$@\" 'grep -E \"^Sig(Blk|Ign)\" /proc/self/status; env | sort'";
+    let look = |ptrace: bool| {
+        let mut command = Command::new("env");
+        command.args(["-i", "--ignore-signal=HUP", "--block-signal=USR1", "A=b c"]);
+        command.args(["sh", "-c", script]).arg(launcher_path()).args(&words[if ptrace { 0 } else { 2 }..]);
+        run(&mut command).expect(0).out
+    };
+    assert_eq!(look(true), look(false));
+    // A kernel that does not know the newest flag; and one that refuses altogether.
+    let starts = |fault: &str| run(&mut launcher_with_faults(&[fault], &[&words[..], &["echo runs"]].concat()));
+    assert_eq!(starts("memfd_create:error=EINVAL:when=1").expect(0).out, "runs\n");
+    for fault in ["memfd_create:error=ENOSYS", "sendfile:error=ENOSPC", "execveat:error=EACCES"] {
+        let finished = starts(fault).expect(125);
+        let want = "launcher: step 1: run a sealed copy of launcher: ";
+        assert!(finished.err.starts_with(want) && finished.out.is_empty(), "{fault}: {finished:?}");
+    }
+}
+
+#[test]
 fn pid_1_is_neither_traced_nor_read_nor_killed_from_inside() {
     require!(root, busybox);
     let (rootfs, copy) = (Rootfs::for_user(), Copy::new());
@@ -91,12 +135,12 @@ fn cve_2019_12499_our_binary_outlives_a_handle_that_is_held_at_the_end() {
     require!(root, busybox);
     let (rootfs, copy) = (Rootfs::new(), Copy::new());
     // The one who may have such a handle writes at the moment at which our file runs no more.
-    for signal in [libc::SIGTERM, libc::SIGTERM, libc::SIGTERM] {
+    for (signal, status) in [(libc::SIGTERM, 143), (libc::SIGKILL, 1009), (libc::SIGKILL, 1009)] {
         let options = ["--cap-add", "SYS_PTRACE"];
         let mut running = Running::start(&mut copy.command(false, &rootfs, &options, &["hold"]));
         running.wait_for("ready");
         running.signal(signal);
-        running.finish().expect(128 + signal);
+        running.finish().expect(status);
         copy.assert_same("after the end");
     }
 }

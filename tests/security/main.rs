@@ -6,6 +6,7 @@
 //! | *handles of the host reachable from inside* | |
 //! | CVE-2019-5736 (runc, lxc) our executable is written from inside | handles.rs |
 //! | CVE-2019-12499 (firejail) the same, at the end of the container | handles.rs |
+//! | CVE-2022-0847 (kernel) our executable is changed by who may only read it | handles.rs |
 //! | CVE-2016-9962 (runc exec) those who join are traced or looked into | handles.rs |
 //! | CVE-2024-21626 (runc) leaked descriptors, working directory behind one | root.rs `descriptors_of_the_caller_stay_outside`, `no_descriptor_leads_the_working_directory_outside`; rootless, pipes, links to one: handles.rs |
 //! | CVE-2015-3627 (libcontainer) descriptors opened through links of the image | terminal.rs `what_an_image_has_in_dev_is_neither_followed_nor_changed` |
@@ -58,8 +59,7 @@
 //!
 //! Not ours, for want of the feature: copying files in and out, hooks, checkpoints, exec, a folder of records, BPF for
 //! devices, the network's set-up, mounting cgroup2 for the host. Not covered, as the README says: devices by a cgroup
-//! (GHSA-g54h-m393-cpwq), a private copy of our executable (CVE-2022-0847; CVE-2019-12499 where launcher is killed by
-//! SIGKILL and the container has SYS_PTRACE), and masks that are locked against a container with SYS_ADMIN.
+//! (GHSA-g54h-m393-cpwq), and masks that are locked against a container with SYS_ADMIN.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "these are tests")]
 
 #[path = "../common/mod.rs"]
