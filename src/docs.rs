@@ -8,6 +8,7 @@
 
 mod cli;
 mod error;
+mod packed;
 mod spec;
 
 #[path = "docs/man.rs"]

@@ -4,6 +4,8 @@ use std::fmt::{self, Display};
 
 use nix::errno::Errno;
 
+use crate::packed::Packed;
+
 mod names;
 
 /// Result of everything that can fail above the system calls.
@@ -140,7 +142,7 @@ impl<T> Doing<T> for std::result::Result<T, Errno> {
 }
 
 /// What an error number means, in words.
-pub(crate) fn describe(errno: Errno) -> &'static str {
+pub(crate) fn describe(errno: Errno) -> Packed {
     names::describe(errno).1
 }
 

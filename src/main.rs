@@ -5,8 +5,8 @@
 //! as it ended. *Parent* and *child* are the two sides of the launch until the child is init. A *step* is what the
 //! *plan* consists of; *undo* is what a step leaves to be done backwards.
 //!
-//! Floors, from the ground; a module uses those below it: `error` `log` | `sys` `spec` | `cli` `host` | `primitives` |
-//! `launch` | `commands` | `main`. tests/floors.rs keeps it so. `docs`, beside `main`, is another program.
+//! Floors, from the ground; a module uses those below it: `error` `log` `packed` | `sys` `spec` | `cli` `host` |
+//! `primitives` | `launch` | `commands` | `main`. tests/floors.rs keeps it so. `docs`, beside `main`, is another program.
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(
     not(feature = "container"),
@@ -18,6 +18,7 @@ mod commands;
 mod error;
 mod launch;
 mod log;
+mod packed;
 mod primitives;
 mod spec;
 mod sys;
@@ -29,6 +30,7 @@ use std::ffi::OsString;
 
 use cli::Command;
 use error::Result;
+use packed::packed;
 
 /// What `--version` prints.
 const VERSION: &str = concat!("launcher ", env!("CARGO_PKG_VERSION"), " (", env!("LAUNCHER_GIT"), ")\n");
@@ -69,7 +71,7 @@ fn execute(command: Command) -> Result<u8> {
         Command::License => commands::print(1, &LICENSE).map(|()| 0),
         // Nothing of what follows was written to be trusted with more rights than its caller has (CVE-2022-31214).
         _ if sys::entry::is_set_id() => {
-            Err(error::Error::new("it must not have the set-user-ID or set-group-ID bit"))
+            Err(error::Error::new(packed!("it must not have the set-user-ID or set-group-ID bit")))
         }
         Command::Init(command) => commands::init::run(&command),
         #[cfg(feature = "container")]

@@ -3,14 +3,16 @@
 use std::fmt::{self, Display};
 
 use super::options::{self, Group, Opt};
+use crate::packed::{Packed, packed};
 
 /// The whole text of `--help`.
 #[derive(Debug)]
 pub(crate) struct Help;
 
 /// What stands above the options.
-const HEAD: &str = if cfg!(feature = "container") {
-    "\
+const HEAD: Packed = if cfg!(feature = "container") {
+    packed!(
+        "\
 launcher: makes a container, and is PID 1 in it
 
   launcher [OPTION]... [--] PROGRAM [ARGUMENT]...      init: in a container that somebody else made
@@ -22,30 +24,35 @@ launcher: makes a container, and is PID 1 in it
 What the first word or an option says decides: a command; else run, if an option describes a container and stands
 before the program; else init, which works under any seccomp filter.
 "
+    )
 } else {
-    "\
+    packed!(
+        "\
 launcher: PID 1 of a container
 
   launcher [OPTION]... [--] PROGRAM [ARGUMENT]...
 "
+    )
 };
 
 /// What stands below them.
-const TAIL: &str = "
+const TAIL: Packed = packed!(
+    "
 Exit status: the program's own; 128 + n if signal n killed it; 125 if launcher failed; 126 if the program cannot be
 executed; 127 if it, or its interpreter, is not there.
-";
+"
+);
 
 impl Display for Help {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HEAD)?;
+        HEAD.fmt(f)?;
         section(f, "All:", Group::Common)?;
         section(f, "As init:", Group::Init)?;
         section(f, "For the program (letters only as options of run, but -u):", Group::Process)?;
         if cfg!(feature = "container") {
             section(f, "For a container (run):", Group::Container)?;
         }
-        f.write_str(TAIL)
+        TAIL.fmt(f)
     }
 }
 

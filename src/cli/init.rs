@@ -11,6 +11,7 @@ use super::process;
 use super::words::{Grammar, Word, Words};
 use super::{Command, Refusal, SEE_HELP, signals, text, wrong};
 use crate::error::{Error, Result};
+use crate::packed::packed;
 use crate::spec::init::{JobControl, Options, Place, Rules, Target};
 use crate::spec::process::Process;
 use crate::spec::size;
@@ -189,7 +190,7 @@ impl InitCommand {
                     options.verbosity = 3;
                 }
                 if variable(env, "CATATONIT_LOG").is_some() {
-                    return Err(Error::new("CATATONIT_LOG is set: there is no log file"));
+                    return Err(Error::new(packed!("CATATONIT_LOG is set: there is no log file")));
                 }
             }
             Rules::Pause => {}

@@ -16,6 +16,7 @@ mod security;
 use std::ffi::OsString;
 
 use crate::error::{Error, Result};
+use crate::packed::{Packed, packed};
 use models::Model;
 use options::{Group, Opt};
 #[cfg(feature = "container")]
@@ -99,7 +100,7 @@ fn parse_doctor(words: &[OsString]) -> Result<Command> {
         [] => Ok(Command::Doctor(false)),
         [word] if word == "--json" => Ok(Command::Doctor(true)),
         [word, ..] if word == "--help" => Ok(Command::Help(None)),
-        _ => Err(Error::new("doctor takes no words but --json")),
+        _ => Err(Error::new(packed!("doctor takes no words but --json"))),
     }
 }
 
@@ -192,7 +193,7 @@ impl Refusal<'_> {
 
 /// An option that there is not, with the nearest that there is.
 fn unknown(word: &str) -> Error {
-    const SEE_LIST: &str = "launcher --help lists them; a program's own options come after --";
+    const SEE_LIST: Packed = packed!("launcher --help lists them; a program's own options come after --");
     let error = Error::new(format_args!("unknown option {word}"));
     let name = word.trim_start_matches('-');
     if let Some(option) = options::find(name) {

@@ -1,5 +1,7 @@
 //! The one table of options: the parsers, `--help` and the README come from it.
 
+use crate::packed::{Packed, packed};
+
 /// Which command an option belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
@@ -13,26 +15,28 @@ pub(crate) enum Group {
     Container,
 }
 
-/// One option. Its words are one string: in a table of references each would cost more in relocations than in text.
+/// One option. Its words are a line of [`WORDS`] and one of [`HELP`]: references would cost more in relocations than
+/// they have of text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Opt {
     /// What the parsers match on.
     pub(crate) id: Id,
     /// Whose it is.
     pub(crate) group: Group,
-    /// Letter or `-`, name, word for the value, help, with tabs between them.
-    words: &'static str,
+    /// Where its line begins.
+    at: u16,
 }
 
 impl Opt {
     /// One of its words.
     fn word(&self, index: usize) -> &'static str {
-        self.words.split('\t').nth(index).unwrap_or_default()
+        let rest = WORDS.get(usize::from(self.at)..).unwrap_or_default();
+        rest.split('\t').nth(index).unwrap_or_default()
     }
 
     /// Its letter; `-` if it has none.
     pub(crate) fn short(&self) -> u8 {
-        self.words.as_bytes().first().copied().unwrap_or(b'-')
+        WORDS.as_bytes().get(usize::from(self.at)).copied().unwrap_or(b'-')
     }
 
     /// Its name.
@@ -46,19 +50,38 @@ impl Opt {
     }
 
     /// One line of help.
-    pub(crate) fn help(&self) -> &'static str {
-        self.word(3)
+    pub(crate) fn help(&self) -> Packed {
+        HELP.part(self.id as usize, b'\n')
     }
+}
+
+/// Where the words of option `number` begin: after those of the options before it, each ended by a tab.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "at compile time, in a short text"
+)]
+const fn place(number: usize) -> u16 {
+    let (mut at, mut words) = (0, 0);
+    while words < 3 * number {
+        words += (WORDS.as_bytes()[at] == b'\t') as usize;
+        at += 1;
+    }
+    at as u16
 }
 
 /// Makes the tables and the enum of ids together, so that none has a member the others lack.
 macro_rules! options {
-    (@table $($id:ident $short:literal $long:literal $value:literal $group:ident $help:literal;)*) => {
-        &[$(Opt {
-            id: Id::$id,
-            group: Group::$group,
-            words: concat!($short, "\t", $long, "\t", $value, "\t", $help),
-        }),*]
+    (@tables $($id:ident $short:literal $long:literal $value:literal $group:ident $help:literal;)*) => {
+        /// Every option there is.
+        static TABLE: &[Opt] =
+            &[$(Opt { id: Id::$id, group: Group::$group, at: place(Id::$id as usize) }),*];
+
+        /// Letter or `-`, name, word for the value.
+        const WORDS: &str = concat!($($short, "\t", $long, "\t", $value, "\t"),*);
+
+        /// A line each.
+        const HELP: Packed = packed!(concat!($($help, "\n"),*));
     };
     (
         $($id:ident $short:literal $long:literal $value:literal $group:ident $help:literal;)*
@@ -68,18 +91,18 @@ macro_rules! options {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Id { $(#[doc = $help] $id,)* $(#[doc = $chelp] $cid,)* }
 
-        /// What every build has.
-        const ALWAYS: &[Opt] = options!(@table $($id $short $long $value $group $help;)*);
+        #[cfg(not(feature = "container"))]
+        options!(@tables $($id $short $long $value $group $help;)*);
 
-        /// What only a build that makes containers has.
-        const CONTAINER: &[Opt] = options!(@table $($cid $cshort $clong $cvalue $cgroup $chelp;)*);
+        #[cfg(feature = "container")]
+        options!(@tables
+            $($id $short $long $value $group $help;)* $($cid $cshort $clong $cvalue $cgroup $chelp;)*);
     };
 }
 
 /// Every option there is.
-pub(crate) fn all() -> impl Iterator<Item = &'static Opt> {
-    let more = if cfg!(feature = "container") { CONTAINER } else { &[] };
-    ALWAYS.iter().chain(more)
+pub(crate) fn all() -> std::slice::Iter<'static, Opt> {
+    TABLE.iter()
 }
 
 /// The option of that long name.
@@ -191,7 +214,7 @@ mod tests {
     #[test]
     fn help_lines_fit_a_terminal() {
         for option in all() {
-            assert!(option.help().len() <= 62, "{}: {}", option.long(), option.help().len());
+            assert!(option.help().to_string().len() <= 62, "{}: {}", option.long(), option.help());
         }
     }
 }

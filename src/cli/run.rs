@@ -7,6 +7,7 @@ use super::options::{Id, Opt};
 use super::words::{Grammar, Word, Words};
 use super::{Command, process, security, text, wrong};
 use crate::error::{Error, Result};
+use crate::packed::packed;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{self, Mapping};
 use crate::spec::mount::{Layers, Source};
@@ -86,7 +87,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
 fn lay_over(spec: &mut Spec, mut lower: Vec<PathBuf>, upper: PathBuf, work: PathBuf) -> Result<()> {
     if !lower.is_empty() {
         if spec.rootfs.replace(lower.remove(0)).is_some() {
-            return Err(Error::new("--overlay takes the place of --rootfs"));
+            return Err(Error::new(packed!("--overlay takes the place of --rootfs")));
         }
         // What nothing is written to is not written to, if it is one folder or several.
         spec.read_only |= lower.is_empty() && upper.as_os_str().is_empty() && !spec.ephemeral;
@@ -280,7 +281,7 @@ pub(crate) fn parse_delete(words: Vec<OsString>) -> Result<Command> {
         }
     }
     if command.name.is_empty() {
-        return Err(Error::new("delete: no name given: launcher delete [--force] NAME"));
+        return Err(Error::new(packed!("delete: no name given: launcher delete [--force] NAME")));
     }
     Ok(Command::Delete(command))
 }

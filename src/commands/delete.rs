@@ -4,6 +4,7 @@ use crate::cli::run::DeleteCommand;
 use crate::error::{Error, Result};
 use crate::host;
 use crate::launch::plan_cgroup::folder_name;
+use crate::packed::packed;
 use crate::primitives::cgroup;
 
 /// Finds the cgroups of that name in every hierarchy and removes them; with `--force` kills what is in them first.
@@ -22,7 +23,7 @@ pub(crate) fn run(command: &DeleteCommand) -> Result<u8> {
     }
     if !command.force && found.iter().any(cgroup::Cgroup::is_populated) {
         return Err(Error::new(format_args!("delete {}: it is running", command.name))
-            .hint("stop it first, or delete it with --force"));
+            .hint(packed!("stop it first, or delete it with --force")));
     }
     for cgroup in &found {
         if command.force {

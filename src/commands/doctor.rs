@@ -13,6 +13,7 @@ use super::print;
 use crate::error::{Result, describe};
 use crate::host::{self, Hierarchy, SubRange, Version};
 use crate::launch::report::Escaped;
+use crate::packed::{Packed, packed};
 use crate::primitives::trials::{Outcome, Trials};
 use crate::spec::caps::CapSet;
 use crate::spec::namespaces::Kind;
@@ -35,6 +36,9 @@ pub(crate) fn run(json: bool) -> Result<u8> {
     print(1, &doctor.text)?;
     Ok(u8::from(doctor.is_ill))
 }
+
+/// No words.
+const NOTHING: Packed = packed!("");
 
 /// How good something is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,17 +65,20 @@ struct Doctor {
 
 impl Doctor {
     /// Puts one check down. `words` are its name, what it costs where it is not fine, and how to mend it, with tabs between.
-    fn note(&mut self, state: State, words: &str, found: &dyn Display) {
+    fn note(&mut self, state: State, words: Packed, found: &dyn Display) {
+        self.note_with(state, words, words.part(2, b'\t'), found);
+    }
+
+    /// The same with another way to mend it.
+    fn note_with(&mut self, state: State, words: Packed, mend: Packed, found: &dyn Display) {
         self.is_ill |= state == State::Missing;
         let word = match state {
             State::Fine => "ok",
             State::Limited => "limited",
             State::Missing => "missing",
         };
-        let mut words = words.split('\t');
-        let mut next = || words.next().unwrap_or_default();
-        let (name, costs, mend) = (next(), next(), next());
-        let (costs, mend) = if state == State::Fine { ("", "") } else { (costs, mend) };
+        let (name, costs) = (words.part(0, b'\t'), words.part(1, b'\t'));
+        let (costs, mend) = if state == State::Fine { (NOTHING, NOTHING) } else { (costs, mend) };
         let written = if self.json {
             let (found, mend) = (Escaped(found), Escaped(&mend));
             writeln!(
@@ -87,15 +94,20 @@ impl Doctor {
     }
 
     /// Puts down what came of a trial.
-    fn note_trial(&mut self, outcome: Outcome, otherwise: State, words: &str) {
+    fn note_trial(&mut self, outcome: Outcome, otherwise: State, words: Packed) {
+        self.note_trial_with(outcome, otherwise, words, words.part(2, b'\t'));
+    }
+
+    /// The same with another way to mend it.
+    fn note_trial_with(&mut self, outcome: Outcome, otherwise: State, words: Packed, mend: Packed) {
         match outcome {
             Ok(()) => self.note(State::Fine, words, &"works"),
-            Err(errno) => self.note(otherwise, words, &describe(errno)),
+            Err(errno) => self.note_with(otherwise, words, mend, &describe(errno)),
         }
     }
 
     /// Puts down what there is not.
-    fn note_lacking(&mut self, lacking: &str, words: &str) {
+    fn note_lacking(&mut self, lacking: &str, words: Packed) {
         match lacking {
             "" => self.note(State::Fine, words, &"none"),
             some => self.note(State::Limited, words, &some),
@@ -105,18 +117,22 @@ impl Doctor {
     /// The kernel, and what confines us already.
     fn look_at_us(&mut self) {
         let release = host::read_or_empty("/proc/sys/kernel/osrelease");
-        self.note(State::Fine, "kernel", &release.trim_ascii());
+        self.note(State::Fine, packed!("kernel"), &release.trim_ascii());
         let status = host::read_or_empty("/proc/self/status");
         for (field, words) in [
             (
                 "Seccomp:\t2",
-                "seccomp filter on launcher\tcalls that it forbids fail, whoever makes them\tin docker: --security-opt \
-                 seccomp=unconfined; in kubernetes: seccompProfile Unconfined",
+                packed!(
+                    "seccomp filter on launcher\tcalls that it forbids fail, whoever makes them\tin docker: --security-opt \
+                 seccomp=unconfined; in kubernetes: seccompProfile Unconfined"
+                ),
             ),
             (
                 "NoNewPrivs:\t1",
-                "no_new_privs on launcher\tnewuidmap and other set-id programs do not work\tstart launcher where it is \
-                 not set",
+                packed!(
+                    "no_new_privs on launcher\tnewuidmap and other set-id programs do not work\tstart launcher where it is \
+                 not set"
+                ),
             ),
         ] {
             let is_set = status.lines().any(|line| line == field);
@@ -126,7 +142,7 @@ impl Doctor {
         let label = label.trim_end_matches(['\n', '\0']);
         self.note_lacking(
             if label == "unconfined" { "" } else { label },
-            "profile of a security module\twhat it forbids fails\tin docker: --security-opt apparmor=unconfined",
+            packed!("profile of a security module\twhat it forbids fails\tin docker: --security-opt apparmor=unconfined"),
         );
         if self.trials.uid == 0 {
             self.look_at_capabilities();
@@ -144,8 +160,8 @@ impl Doctor {
         };
         self.note(
             state,
-            "capabilities that are lacking\ta container without them; without sys_admin none\tin docker: --privileged, \
-             or --cap-add for each; or start launcher as an ordinary user",
+            packed!("capabilities that are lacking\ta container without them; without sys_admin none\tin docker: --privileged, \
+             or --cap-add for each; or start launcher as an ordinary user"),
             &lacking,
         );
     }
@@ -154,28 +170,29 @@ impl Doctor {
     fn look_at_namespaces(&mut self) {
         // For others than root every other kind hangs on this one.
         let needed = if self.trials.uid == 0 { State::Limited } else { State::Missing };
-        let words = "user namespace\tcontainers of ordinary users, --userns, --uidmap\t".to_owned();
-        self.note_trial(self.trials.namespace(Kind::User), needed, &(words + why_no_user_namespaces()));
+        let words = packed!("user namespace\tcontainers of ordinary users, --userns, --uidmap");
+        let outcome = self.trials.namespace(Kind::User);
+        self.note_trial_with(outcome, needed, words, why_no_user_namespaces());
         for (kind, otherwise, words) in [
-            (Kind::Mount, State::Missing, "mount namespace\t--rootfs, every mount\t"),
-            (Kind::Pid, State::Missing, "PID namespace\tall but --pid host\t"),
-            (Kind::Network, State::Limited, "network namespace\tall but --network host\t"),
-            (Kind::Uts, State::Limited, "UTS namespace\tall but --uts host\t"),
-            (Kind::Ipc, State::Limited, "IPC namespace\tall but --ipc host\t"),
-            (Kind::Cgroup, State::Limited, "cgroup namespace\tall but --cgroupns host\t"),
+            (Kind::Mount, State::Missing, packed!("mount namespace\t--rootfs, every mount")),
+            (Kind::Pid, State::Missing, packed!("PID namespace\tall but --pid host")),
+            (Kind::Network, State::Limited, packed!("network namespace\tall but --network host")),
+            (Kind::Uts, State::Limited, packed!("UTS namespace\tall but --uts host")),
+            (Kind::Ipc, State::Limited, packed!("IPC namespace\tall but --ipc host")),
+            (Kind::Cgroup, State::Limited, packed!("cgroup namespace\tall but --cgroupns host")),
         ] {
             let outcome = self.trials.namespace(kind);
             let mend = match outcome {
-                Err(Errno::EINVAL) => "a kernel with CONFIG_NAMESPACES and the option below it",
-                Err(Errno::ENOSPC) => "sysctl user.max_*_namespaces",
-                _ => "CAP_SYS_ADMIN, or an ordinary user's user namespace; in docker: --privileged",
+                Err(Errno::EINVAL) => packed!("a kernel with CONFIG_NAMESPACES and the option below it"),
+                Err(Errno::ENOSPC) => packed!("sysctl user.max_*_namespaces"),
+                _ => packed!("CAP_SYS_ADMIN, or an ordinary user's user namespace; in docker: --privileged"),
             };
-            self.note_trial(outcome, otherwise, &(words.to_owned() + mend));
+            self.note_trial_with(outcome, otherwise, words, mend);
         }
         self.note_trial(
             self.trials.namespace(Kind::Time),
             State::Limited,
-            "time namespace\t--time-offset\tLinux 5.6 with CONFIG_TIME_NS",
+            packed!("time namespace\t--time-offset\tLinux 5.6 with CONFIG_TIME_NS"),
         );
     }
 
@@ -184,18 +201,20 @@ impl Doctor {
         self.note_trial(
             self.trials.proc(),
             State::Missing,
-            "fresh /proc\tevery container with a PID namespace\tunmask the one outside: docker --security-opt \
-             systempaths=unconfined, podman --security-opt unmask=ALL, kubernetes procMount: Unmasked",
+            packed!("fresh /proc\tevery container with a PID namespace\tunmask the one outside: docker --security-opt \
+             systempaths=unconfined, podman --security-opt unmask=ALL, kubernetes procMount: Unmasked"),
         );
         self.note_trial(
             self.trials.sysfs(),
             State::Limited,
-            "fresh /sys\ta container with a network of its own\tunmask the one outside, or --best-effort",
+            packed!(
+                "fresh /sys\ta container with a network of its own\tunmask the one outside, or --best-effort"
+            ),
         );
         self.note_trial(
             self.trials.overlay(),
             State::Limited,
-            "overlay on tmpfs\t--ephemeral\tCONFIG_OVERLAY_FS (modprobe overlay); Linux 5.11 for ordinary users",
+            packed!("overlay on tmpfs\t--ephemeral\tCONFIG_OVERLAY_FS (modprobe overlay); Linux 5.11 for ordinary users"),
         );
     }
 
@@ -216,18 +235,20 @@ impl Doctor {
         }
         self.note_lacking(
             lacking.trim_ascii_end(),
-            "newer system calls that are lacking\ttime: the same is done in older ways\tLinux 5.12; a seccomp filter \
-             may hide them",
+            packed!("newer system calls that are lacking\ttime: the same is done in older ways\tLinux 5.12; a seccomp filter \
+             may hide them"),
         );
         self.note_trial(
             sys::trial::seccomp_filters(),
             State::Limited,
-            "seccomp filters\tcontainers are refused unless seccomp=unconfined\tCONFIG_SECCOMP_FILTER, Linux 4.14",
+            packed!("seccomp filters\tcontainers are refused unless seccomp=unconfined\tCONFIG_SECCOMP_FILTER, Linux 4.14"),
         );
         self.note_trial(
             sys::trial::landlock(),
             State::Limited,
-            "Landlock\t--landlock\tLinux 5.13 with CONFIG_SECURITY_LANDLOCK, and landlock in lsm= at boot",
+            packed!(
+                "Landlock\t--landlock\tLinux 5.13 with CONFIG_SECURITY_LANDLOCK, and landlock in lsm= at boot"
+            ),
         );
     }
 
@@ -240,8 +261,8 @@ impl Doctor {
         let (users, groups) = (count(&users), count(&groups));
         self.note(
             if users.min(groups) == 0 { State::Limited } else { State::Fine },
-            "ranges in /etc/subuid and /etc/subgid\t--userns auto; an ordinary user's container has root and nobody else\t\
-             usermod --add-subuids 100000-165535 --add-subgids 100000-165535 NAME",
+            packed!("ranges in /etc/subuid and /etc/subgid\t--userns auto; an ordinary user's container has root and nobody else\t\
+             usermod --add-subuids 100000-165535 --add-subgids 100000-165535 NAME"),
             &format_args!("{users} and {groups} ids of {name}"),
         );
         if uid != 0 {
@@ -253,7 +274,7 @@ impl Doctor {
             }
             self.note_lacking(
                 lacking.trim_ascii_end(),
-                "helpers that are lacking\t--userns auto\tinstall uidmap (Debian) or shadow-utils",
+                packed!("helpers that are lacking\t--userns auto\tinstall uidmap (Debian) or shadow-utils"),
             );
         }
     }
@@ -279,8 +300,8 @@ impl Doctor {
         }
         self.note(
             state,
-            "controllers for limits\tthe options -m, --cpus, --cpuset-*, --pids-limit that they stand for\tordinary users: \
-             systemd-run --user --scope -p Delegate=yes launcher ...; in a container: a writable cgroup",
+            packed!("controllers for limits\tthe options -m, --cpus, --cpuset-*, --pids-limit that they stand for\tordinary users: \
+             systemd-run --user --scope -p Delegate=yes launcher ...; in a container: a writable cgroup"),
             &found.trim_ascii_end(),
         );
     }
@@ -308,16 +329,20 @@ fn is_in_path(name: &str) -> bool {
 }
 
 /// What forbids user namespaces, as far as the machine says so.
-fn why_no_user_namespaces() -> &'static str {
+fn why_no_user_namespaces() -> Packed {
     let is = |file: &str, value: &str| host::read_or_empty(file).trim_ascii() == value;
     if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
-        "an AppArmor profile with `userns,` for the file launcher, or sysctl \
+        packed!(
+            "an AppArmor profile with `userns,` for the file launcher, or sysctl \
          kernel.apparmor_restrict_unprivileged_userns=0"
+        )
     } else if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        "sysctl kernel.unprivileged_userns_clone=1"
+        packed!("sysctl kernel.unprivileged_userns_clone=1")
     } else if is("/proc/sys/user/max_user_namespaces", "0") {
-        "sysctl user.max_user_namespaces=15000"
+        packed!("sysctl user.max_user_namespaces=15000")
     } else {
-        "a kernel with CONFIG_USER_NS; in docker: --security-opt seccomp=unconfined; outside a chroot"
+        packed!(
+            "a kernel with CONFIG_USER_NS; in docker: --security-opt seccomp=unconfined; outside a chroot"
+        )
     }
 }

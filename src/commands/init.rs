@@ -11,6 +11,7 @@ use crate::error::{Doing, Error, Result, tolerate};
 use crate::launch::init::{self, Ended};
 use crate::launch::report::Report;
 use crate::log::{inform, set_verbosity, warning};
+use crate::packed::packed;
 use crate::primitives::execve::{self, Failed, Inherited, Program, c_string};
 use crate::primitives::last_step::LastStep;
 use crate::spec::init::{Place, Rules};
@@ -190,7 +191,7 @@ fn identity(process: &Process) -> Result<Identity> {
     let groups = &process.groups;
     match &process.user {
         None if *groups == Groups::default() => Ok(Identity::NOBODY),
-        None => Err(Error::new("--group-add needs --user")),
+        None => Err(Error::new(packed!("--group-add needs --user"))),
         Some(user) => crate::primitives::user::find(user, &groups.added, !process.names_home())
             .map_err(|error| error.within(format_args!("--user {user}"))),
     }
@@ -201,7 +202,7 @@ fn die_with_parent(signal: i32) -> Result<()> {
     let parent = nix::unistd::getppid();
     sys::process::set_death_signal(signal).doing("set the death signal")?;
     if nix::unistd::getppid() != parent {
-        return Err(Error::new("the parent died during the start"));
+        return Err(Error::new(packed!("the parent died during the start")));
     }
     Ok(())
 }

@@ -79,14 +79,14 @@ fn item(option: &Opt) -> String {
 fn sentence(option: &Opt) -> String {
     // "This text" would be the page.
     let help = if option.id == Id::Help {
-        "print a summary; as an option of run only --help"
+        "print a summary; as an option of run only --help".to_owned()
     } else {
-        option.help()
+        option.help().to_string()
     };
     let first = help.split(' ').next().unwrap_or_default();
     // What is typed as it is stays as it is.
     if values::of(option).split(' ').any(|value| value == first) {
-        return help.to_owned();
+        return help;
     }
     let (letter, rest) = help.split_at_checked(1).unwrap_or_default();
     letter.to_ascii_uppercase() + rest

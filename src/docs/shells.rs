@@ -174,10 +174,10 @@ fn zsh_spec(option: &Opt, has_letter: bool) -> String {
     };
     let call = values::of(option);
     let action = if call.is_empty() { call } else { format!("_launcher_value {}", plain(&call)) };
-    let rest = format!("[{}]{argument}{action}", plain(option.help())).replace('\'', r"'\''");
+    let rest = format!("[{}]{argument}{action}", plain(&option.help().to_string())).replace('\'', r"'\''");
     let letter = letter(option);
     let others = match option.group {
-        _ if option.help().contains("repeatable") => "*".to_owned(),
+        _ if option.help().to_string().contains("repeatable") => "*".to_owned(),
         Group::Common => "(- *)".to_owned(),
         _ if has_letter => format!("(-{letter} --{name})"),
         _ => String::new(),
@@ -217,7 +217,7 @@ fn fish_lines(option: &Opt) -> String {
         "files" => " -r -F".to_owned(),
         _ => format!(" -x -a '(__launcher_value {call})'"),
     };
-    let help = option.help().replace('\\', r"\\").replace('\'', r"\'");
+    let help = option.help().to_string().replace('\\', r"\\").replace('\'', r"\'");
     let line = |modes: &str, names: &str| {
         format!("complete -c launcher -n '__launcher_is {modes}' {names}{value} -d '{help}'\n")
     };

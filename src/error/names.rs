@@ -1,157 +1,164 @@
 //! Error numbers in words. The size-tuned build prints nothing for `{:?}`, and a table of references costs four times
-//! its text in relocations: hence one string, a line a number.
+//! its text in relocations: hence one text, a line a number.
 
 use nix::errno::Errno;
 
+use crate::packed::{Packed, packed};
+
 /// errno(3): line n is error n of the generic numbering, which every architecture we build for has.
-const FIRST: &str = "\
-EPERM Operation not permitted
-ENOENT No such file or directory
-ESRCH No such process
-EINTR Interrupted system call
-EIO Input/output error
-ENXIO No such device or address
-E2BIG Argument list too long
-ENOEXEC Exec format error
-EBADF Bad file descriptor
-ECHILD No child processes
-EAGAIN Resource temporarily unavailable
-ENOMEM Cannot allocate memory
-EACCES Permission denied
-EFAULT Bad address
-ENOTBLK Block device required
-EBUSY Device or resource busy
-EEXIST File exists
-EXDEV Invalid cross-device link
-ENODEV No such device
-ENOTDIR Not a directory
-EISDIR Is a directory
-EINVAL Invalid argument
-ENFILE Too many open files in system
-EMFILE Too many open files
-ENOTTY Inappropriate ioctl for device
-ETXTBSY Text file busy
-EFBIG File too large
-ENOSPC No space left on device
-ESPIPE Illegal seek
-EROFS Read-only file system
-EMLINK Too many links
-EPIPE Broken pipe
-EDOM Numerical argument out of domain
-ERANGE Numerical result out of range
-EDEADLK Resource deadlock avoided
-ENAMETOOLONG File name too long
-ENOLCK No locks available
-ENOSYS Function not implemented
-ENOTEMPTY Directory not empty
-ELOOP Too many levels of symbolic links";
+const FIRST: Packed = packed!(
+    "\
+unknown\tunknown error
+EPERM\tOperation not permitted
+ENOENT\tNo such file or directory
+ESRCH\tNo such process
+EINTR\tInterrupted system call
+EIO\tInput/output error
+ENXIO\tNo such device or address
+E2BIG\tArgument list too long
+ENOEXEC\tExec format error
+EBADF\tBad file descriptor
+ECHILD\tNo child processes
+EAGAIN\tResource temporarily unavailable
+ENOMEM\tCannot allocate memory
+EACCES\tPermission denied
+EFAULT\tBad address
+ENOTBLK\tBlock device required
+EBUSY\tDevice or resource busy
+EEXIST\tFile exists
+EXDEV\tInvalid cross-device link
+ENODEV\tNo such device
+ENOTDIR\tNot a directory
+EISDIR\tIs a directory
+EINVAL\tInvalid argument
+ENFILE\tToo many open files in system
+EMFILE\tToo many open files
+ENOTTY\tInappropriate ioctl for device
+ETXTBSY\tText file busy
+EFBIG\tFile too large
+ENOSPC\tNo space left on device
+ESPIPE\tIllegal seek
+EROFS\tRead-only file system
+EMLINK\tToo many links
+EPIPE\tBroken pipe
+EDOM\tNumerical argument out of domain
+ERANGE\tNumerical result out of range
+EDEADLK\tResource deadlock avoided
+ENAMETOOLONG\tFile name too long
+ENOLCK\tNo locks available
+ENOSYS\tFunction not implemented
+ENOTEMPTY\tDirectory not empty
+ELOOP\tToo many levels of symbolic links"
+);
 
 /// The errors from 41 on, of which no call of init's tells: the smallest build has no words for them.
-const REST: &str = if cfg!(feature = "container") {
-    "\
-- -
-ENOMSG No message of desired type
-EIDRM Identifier removed
-ECHRNG Channel number out of range
-EL2NSYNC Level 2 not synchronized
-EL3HLT Level 3 halted
-EL3RST Level 3 reset
-ELNRNG Link number out of range
-EUNATCH Protocol driver not attached
-ENOCSI No CSI structure available
-EL2HLT Level 2 halted
-EBADE Invalid exchange
-EBADR Invalid request descriptor
-EXFULL Exchange full
-ENOANO No anode
-EBADRQC Invalid request code
-EBADSLT Invalid slot
-- -
-EBFONT Bad font file format
-ENOSTR Device not a stream
-ENODATA No data available
-ETIME Timer expired
-ENOSR Out of streams resources
-ENONET Machine is not on the network
-ENOPKG Package not installed
-EREMOTE Object is remote
-ENOLINK Link has been severed
-EADV Advertise error
-ESRMNT Srmount error
-ECOMM Communication error on send
-EPROTO Protocol error
-EMULTIHOP Multihop attempted
-EDOTDOT RFS specific error
-EBADMSG Bad message
-EOVERFLOW Value too large for defined data type
-ENOTUNIQ Name not unique on network
-EBADFD File descriptor in bad state
-EREMCHG Remote address changed
-ELIBACC Can not access a needed shared library
-ELIBBAD Accessing a corrupted shared library
-ELIBSCN .lib section in a.out corrupted
-ELIBMAX Attempting to link in too many shared libraries
-ELIBEXEC Cannot exec a shared library directly
-EILSEQ Invalid or incomplete multibyte or wide character
-ERESTART Interrupted system call should be restarted
-ESTRPIPE Streams pipe error
-EUSERS Too many users
-ENOTSOCK Socket operation on non-socket
-EDESTADDRREQ Destination address required
-EMSGSIZE Message too long
-EPROTOTYPE Protocol wrong type for socket
-ENOPROTOOPT Protocol not available
-EPROTONOSUPPORT Protocol not supported
-ESOCKTNOSUPPORT Socket type not supported
-EOPNOTSUPP Operation not supported
-EPFNOSUPPORT Protocol family not supported
-EAFNOSUPPORT Address family not supported by protocol
-EADDRINUSE Address already in use
-EADDRNOTAVAIL Cannot assign requested address
-ENETDOWN Network is down
-ENETUNREACH Network is unreachable
-ENETRESET Network dropped connection on reset
-ECONNABORTED Software caused connection abort
-ECONNRESET Connection reset by peer
-ENOBUFS No buffer space available
-EISCONN Transport endpoint is already connected
-ENOTCONN Transport endpoint is not connected
-ESHUTDOWN Cannot send after transport endpoint shutdown
-ETOOMANYREFS Too many references: cannot splice
-ETIMEDOUT Connection timed out
-ECONNREFUSED Connection refused
-EHOSTDOWN Host is down
-EHOSTUNREACH No route to host
-EALREADY Operation already in progress
-EINPROGRESS Operation now in progress
-ESTALE Stale file handle
-EUCLEAN Structure needs cleaning
-ENOTNAM Not a XENIX named type file
-ENAVAIL No XENIX semaphores available
-EISNAM Is a named type file
-EREMOTEIO Remote I/O error
-EDQUOT Disk quota exceeded
-ENOMEDIUM No medium found
-EMEDIUMTYPE Wrong medium type
-ECANCELED Operation canceled
-ENOKEY Required key not available
-EKEYEXPIRED Key has expired
-EKEYREVOKED Key has been revoked
-EKEYREJECTED Key was rejected by service
-EOWNERDEAD Owner died
-ENOTRECOVERABLE State not recoverable
-ERFKILL Operation not possible due to RF-kill
-EHWPOISON Memory page has hardware error"
+const REST: Packed = if cfg!(feature = "container") {
+    packed!(
+        "\
+-\t-
+ENOMSG\tNo message of desired type
+EIDRM\tIdentifier removed
+ECHRNG\tChannel number out of range
+EL2NSYNC\tLevel 2 not synchronized
+EL3HLT\tLevel 3 halted
+EL3RST\tLevel 3 reset
+ELNRNG\tLink number out of range
+EUNATCH\tProtocol driver not attached
+ENOCSI\tNo CSI structure available
+EL2HLT\tLevel 2 halted
+EBADE\tInvalid exchange
+EBADR\tInvalid request descriptor
+EXFULL\tExchange full
+ENOANO\tNo anode
+EBADRQC\tInvalid request code
+EBADSLT\tInvalid slot
+-\t-
+EBFONT\tBad font file format
+ENOSTR\tDevice not a stream
+ENODATA\tNo data available
+ETIME\tTimer expired
+ENOSR\tOut of streams resources
+ENONET\tMachine is not on the network
+ENOPKG\tPackage not installed
+EREMOTE\tObject is remote
+ENOLINK\tLink has been severed
+EADV\tAdvertise error
+ESRMNT\tSrmount error
+ECOMM\tCommunication error on send
+EPROTO\tProtocol error
+EMULTIHOP\tMultihop attempted
+EDOTDOT\tRFS specific error
+EBADMSG\tBad message
+EOVERFLOW\tValue too large for defined data type
+ENOTUNIQ\tName not unique on network
+EBADFD\tFile descriptor in bad state
+EREMCHG\tRemote address changed
+ELIBACC\tCan not access a needed shared library
+ELIBBAD\tAccessing a corrupted shared library
+ELIBSCN\t.lib section in a.out corrupted
+ELIBMAX\tAttempting to link in too many shared libraries
+ELIBEXEC\tCannot exec a shared library directly
+EILSEQ\tInvalid or incomplete multibyte or wide character
+ERESTART\tInterrupted system call should be restarted
+ESTRPIPE\tStreams pipe error
+EUSERS\tToo many users
+ENOTSOCK\tSocket operation on non-socket
+EDESTADDRREQ\tDestination address required
+EMSGSIZE\tMessage too long
+EPROTOTYPE\tProtocol wrong type for socket
+ENOPROTOOPT\tProtocol not available
+EPROTONOSUPPORT\tProtocol not supported
+ESOCKTNOSUPPORT\tSocket type not supported
+EOPNOTSUPP\tOperation not supported
+EPFNOSUPPORT\tProtocol family not supported
+EAFNOSUPPORT\tAddress family not supported by protocol
+EADDRINUSE\tAddress already in use
+EADDRNOTAVAIL\tCannot assign requested address
+ENETDOWN\tNetwork is down
+ENETUNREACH\tNetwork is unreachable
+ENETRESET\tNetwork dropped connection on reset
+ECONNABORTED\tSoftware caused connection abort
+ECONNRESET\tConnection reset by peer
+ENOBUFS\tNo buffer space available
+EISCONN\tTransport endpoint is already connected
+ENOTCONN\tTransport endpoint is not connected
+ESHUTDOWN\tCannot send after transport endpoint shutdown
+ETOOMANYREFS\tToo many references: cannot splice
+ETIMEDOUT\tConnection timed out
+ECONNREFUSED\tConnection refused
+EHOSTDOWN\tHost is down
+EHOSTUNREACH\tNo route to host
+EALREADY\tOperation already in progress
+EINPROGRESS\tOperation now in progress
+ESTALE\tStale file handle
+EUCLEAN\tStructure needs cleaning
+ENOTNAM\tNot a XENIX named type file
+ENAVAIL\tNo XENIX semaphores available
+EISNAM\tIs a named type file
+EREMOTEIO\tRemote I/O error
+EDQUOT\tDisk quota exceeded
+ENOMEDIUM\tNo medium found
+EMEDIUMTYPE\tWrong medium type
+ECANCELED\tOperation canceled
+ENOKEY\tRequired key not available
+EKEYEXPIRED\tKey has expired
+EKEYREVOKED\tKey has been revoked
+EKEYREJECTED\tKey was rejected by service
+EOWNERDEAD\tOwner died
+ENOTRECOVERABLE\tState not recoverable
+ERFKILL\tOperation not possible due to RF-kill
+EHWPOISON\tMemory page has hardware error"
+    )
 } else {
-    ""
+    packed!("")
 };
 
 /// The symbolic name of an error number and what it means.
-pub(super) fn describe(errno: Errno) -> (&'static str, &'static str) {
-    let lines = FIRST.lines().chain(REST.lines());
-    let line =
-        usize::try_from(errno as i32).ok().and_then(|number| lines.into_iter().nth(number.checked_sub(1)?));
-    line.and_then(|line| line.split_once(' ')).unwrap_or(("unknown", "unknown error"))
+pub(super) fn describe(errno: Errno) -> (Packed, Packed) {
+    let number = usize::try_from(errno as i32).unwrap_or(0);
+    let lines = [FIRST.part(number, b'\n'), REST.part(number.wrapping_sub(41), b'\n')];
+    let line = lines.into_iter().find(|line| !line.is_empty()).unwrap_or(FIRST.part(0, b'\n'));
+    (line.part(0, b'\t'), line.part(1, b'\t'))
 }
 
 #[cfg(test)]
@@ -172,7 +179,8 @@ mod tests {
             (Errno::ERFKILL, "ERFKILL", "Operation not possible due to RF-kill"),
             (Errno::UnknownErrno, "unknown", "unknown error"),
         ] {
-            assert_eq!(describe(errno), (name, text));
+            let (found, meaning) = describe(errno);
+            assert_eq!((found.to_string(), meaning.to_string()), (name.to_owned(), text.to_owned()));
         }
     }
 }

@@ -10,6 +10,7 @@ use super::plan::Planner;
 use super::plan_cgroup;
 use crate::error::{Error, Result, describe};
 use crate::host::Host;
+use crate::packed::packed;
 use crate::primitives::trials::Outcome;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
@@ -81,8 +82,9 @@ impl Adapter<'_> {
             }
             if let Err(errno) = (self.attempt)(Thing::Namespace(kind)) {
                 if kind == Kind::Mount && self.spec.rootfs.is_some() {
-                    return Err(Error::os("--best-effort: --rootfs without a mount namespace", errno)
-                        .hint("chroot alone holds nobody: leave --rootfs out, or see launcher doctor"));
+                    return Err(Error::os("--best-effort: --rootfs without a mount namespace", errno).hint(
+                        packed!("chroot alone holds nobody: leave --rootfs out, or see launcher doctor"),
+                    ));
                 }
                 self.share(kind, errno);
                 if kind == Kind::User {
@@ -129,7 +131,7 @@ impl Adapter<'_> {
                     plan.cgroups.iter().filter_map(|cgroup| Some((cgroup.folder().parent()?, cgroup)));
                 let refused = |(parent, _): (&Path, _)| (self.attempt)(Thing::Cgroup(parent)).err();
                 let Some(errno) = parents.into_iter().find_map(refused) else { return };
-                describe(errno).to_owned()
+                describe(errno).to_string()
             }
         };
         self.spec.resources = crate::spec::resources::Resources::default();

@@ -15,6 +15,7 @@ use super::relay::Relay;
 use super::sync::{self, Message};
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::log::{say, warning};
+use crate::packed::packed;
 use crate::primitives::cgroup::Cgroup;
 use crate::primitives::namespaces;
 use crate::primitives::rootfs::c_path;
@@ -289,7 +290,7 @@ fn outcome(plan: &Plan, child: &Child, change: Change) -> Result<u8> {
             Some(Message::Ready) => was_ready = true,
             Some(Message::Failed(Some(step), error)) => return Err(at_step(plan, usize::from(step), error)),
             Some(Message::Failed(None, error)) => return Err(error),
-            Some(Message::Born(_)) => return Err(Error::new("the child spoke out of turn")),
+            Some(Message::Born(_)) => return Err(Error::new(packed!("the child spoke out of turn"))),
             None if was_ready => return Ok(change.status().unwrap_or(crate::error::STATUS_OURS)),
             None => return Err(silent_death(plan, change)),
         }

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use super::undo::{Stack, Undo};
 use crate::error::{Doing, Error, Result};
+use crate::packed::packed;
 use crate::primitives::cgroup::{self, Cgroup, Limit, v2};
 use crate::primitives::idmap::{self, Ids};
 use crate::primitives::mounts::{self, Opened};
@@ -154,7 +155,7 @@ impl ParentStep {
                 Ok(())
             }
             Self::EnterRootfs(path) => sys::path::enter(path).map_err(|errno| match errno {
-                Errno::ENOTDIR => Error::os("", errno).hint("--rootfs takes an unpacked folder"),
+                Errno::ENOTDIR => Error::os("", errno).hint(packed!("--rootfs takes an unpacked folder")),
                 _ => Error::os("", errno),
             }),
             Self::RaiseLimit(limit) => user::raise_hard_limit(child()?, limit),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::parent_step::ParentStep;
 use crate::error::{Error, Result};
 use crate::host::{Hierarchy, Host, Version};
+use crate::packed::packed;
 use crate::primitives::cgroup::{Cgroup, v1, v2};
 use crate::spec::Spec;
 
@@ -79,9 +80,9 @@ fn choose<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Result<&'a Hier
     unified.or_else(|| hierarchies.iter().find(has)).ok_or_else(|| {
         let error = Error::new(format_args!("limit {controller}: no cgroup hierarchy here has the {controller} controller"));
         if hierarchies.is_empty() {
-            return error.hint("mount one: mount -t cgroup2 none /sys/fs/cgroup");
+            return error.hint(packed!("mount one: mount -t cgroup2 none /sys/fs/cgroup"));
         }
-        error.hint("see /proc/cgroups, the kernel's configuration (CONFIG_CGROUPS and below), and cgroup_disable= on its command line")
+        error.hint(packed!("see /proc/cgroups, the kernel's configuration (CONFIG_CGROUPS and below), and cgroup_disable= on its command line"))
     })
 }
 

@@ -3,6 +3,7 @@
 use super::parent_step::ParentStep;
 use crate::error::{Error, Result};
 use crate::host::{Host, SubRange};
+use crate::packed::packed;
 use crate::primitives::idmap::Ids;
 use crate::spec::Spec;
 use crate::spec::idmap::{IdMap, Mapping, to_host};
@@ -34,10 +35,12 @@ impl Maps {
         let groups = who.groups.iter().take(count).map(|gid| ("group", &self.gids, *gid));
         match users.chain(groups).find(|(_, maps, id)| self.is_new && to_host(maps, *id).is_none()) {
             None => Ok(()),
-            Some((kind, _, id)) => {
-                Err(Error::new(format_args!("{kind} id {id} is not mapped in the user namespace"))
-                    .hint("map more ids: --userns auto with ranges in /etc/subuid, or --uidmap and --gidmap"))
-            }
+            Some((kind, _, id)) => Err(Error::new(format_args!(
+                "{kind} id {id} is not mapped in the user namespace"
+            ))
+            .hint(packed!(
+                "map more ids: --userns auto with ranges in /etc/subuid, or --uidmap and --gidmap"
+            ))),
         }
     }
 }
@@ -59,9 +62,9 @@ pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<
             subordinate(host, &host.subgids, host.gid, "/etc/subgid")?,
         ),
         Mapping::KeepId if host.uid == 0 => {
-            return Err(Error::new(
-                "--userns keep-id is for ordinary users: root keeps its id with --userns host",
-            ));
+            return Err(Error::new(packed!(
+                "--userns keep-id is for ordinary users: root keeps its id with --userns host"
+            )));
         }
         Mapping::KeepId if host.subuids.is_empty() || host.subgids.is_empty() => {
             (around(keep(host.uid), &[]), around(keep(host.gid), &[]))

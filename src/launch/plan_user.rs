@@ -4,6 +4,7 @@ use super::child_step::ChildStep;
 use super::plan_idmap::Maps;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::packed::packed;
 use crate::primitives::last_step::LastStep;
 use crate::primitives::rootfs::c_path;
 use crate::spec::Spec;
@@ -45,16 +46,20 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
     }
     let may_set_ids = host.uid == 0 || CapSet(host.permitted).contains(CapSet::SETGID);
     if !in_userns && !may_set_ids {
-        return Err(Error::new("without a user namespace: launcher lacks the capability setgid")
-            .hint("--userns new needs none, and is the default for an ordinary user"));
+        return Err(Error::new(packed!("without a user namespace: launcher lacks the capability setgid"))
+            .hint(packed!("--userns new needs none, and is the default for an ordinary user")));
     }
     if groups.kept && matches!(userns, Placement::Join(_)) {
-        return Err(Error::new("--group-add keep-groups cannot be had in a joined user namespace"));
+        return Err(Error::new(packed!("--group-add keep-groups cannot be had in a joined user namespace")));
     }
     let can_set_groups = !maps.is_new || maps.may_set_groups;
     if !can_set_groups && !groups.added.is_empty() {
-        return Err(Error::new("--group-add: groups cannot be set where only your own id is mapped")
-            .hint("map more ids: --userns auto with ranges in /etc/subuid; or --group-add keep-groups"));
+        return Err(Error::new(packed!(
+            "--group-add: groups cannot be set where only your own id is mapped"
+        ))
+        .hint(packed!(
+            "map more ids: --userns auto with ranges in /etc/subuid; or --group-add keep-groups"
+        )));
     }
     // The ids of init are always there.
     let known = |one: Option<&Principal>, init| one.and_then(number).unwrap_or(init);

@@ -21,6 +21,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 
 use crate::error::{Doing, Error, Fault, Result, tolerate};
+use crate::packed::packed;
 
 /// Longest text of an error; what is longer is cut.
 const TEXT: usize = 1500;
@@ -129,7 +130,7 @@ pub(crate) fn receive(end: BorrowedFd<'_>) -> Result<Option<Message>> {
                 let message = bytes.get(..length).and_then(decode);
                 return message
                     .map(Some)
-                    .ok_or_else(|| Error::new("read a message of the child: not one of ours"));
+                    .ok_or_else(|| Error::new(packed!("read a message of the child: not one of ours")));
             }
             Err(errno) => return Err(errno).doing("listen to the child"),
         }

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use super::interpreter::interpreter_of;
 use super::last_step::LastStep;
 use crate::error::{Error, Result, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, tolerate};
+use crate::packed::packed;
 use crate::spec::user::Identity;
 use crate::sys;
 use crate::sys::process::{PathBuffer, Pointers};
@@ -46,7 +47,7 @@ impl Program {
     pub(crate) fn new(args: &[OsString], env: Vec<OsString>) -> Result<Self> {
         let name = args.first().map_or(&b""[..], |name| name.as_bytes());
         if name.is_empty() {
-            return Err(Error::new("execute a program without a name").status(STATUS_NOT_FOUND));
+            return Err(Error::new(packed!("execute a program without a name")).status(STATUS_NOT_FOUND));
         }
         let path = env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
         let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
@@ -93,9 +94,12 @@ impl Program {
                     let error =
                         Error::os(format_args!("execute {path}: its interpreter {interpreter}"), errno);
                     if interpreter.ends_with("\\r") {
-                        error.hint("the script has Windows line ends; convert it (sed -i 's/\\r$//')")
+                        error
+                            .hint(packed!("the script has Windows line ends; convert it (sed -i 's/\\r$//')"))
                     } else {
-                        error.hint("install the interpreter in the rootfs, or link the program statically")
+                        error.hint(packed!(
+                            "install the interpreter in the rootfs, or link the program statically"
+                        ))
                     }
                 }
             }
@@ -103,11 +107,10 @@ impl Program {
         }
         let error = Error::os(format_args!("execute {path}"), errno).status(STATUS_NOT_EXECUTABLE);
         match errno {
-            Errno::EACCES => {
-                error.hint("is it a file with the x bit, on a file system that is not mounted noexec?")
-            }
+            Errno::EACCES => error
+                .hint(packed!("is it a file with the x bit, on a file system that is not mounted noexec?")),
             Errno::ENOEXEC => {
-                error.hint("it is no program for this machine: another architecture, or damaged")
+                error.hint(packed!("it is no program for this machine: another architecture, or damaged"))
             }
             _ => error,
         }
@@ -298,7 +301,7 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
                 }
                 Failed::Exec(path, errno) => program
                     .explain(errno, &path)
-                    .hint("install the package uidmap (shadow-utils), or leave --userns auto out")
+                    .hint(packed!("install the package uidmap (shadow-utils), or leave --userns auto out"))
                     .status(crate::error::STATUS_OURS),
             },
         )?;

@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 
 use super::execve;
 use crate::error::{Doing, Error, Result};
+use crate::packed::packed;
 use crate::spec::idmap::IdMap;
 use crate::sys;
 
@@ -47,8 +48,8 @@ pub(crate) fn write(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> {
     let text = maps.iter().fold(String::new(), |text, map| text + &format!("{map}\n"));
     match sys::file::write(format!("/proc/{pid}/{}", ids.file()).as_ref(), &text).doing("") {
         Err(error) if matches!(error.errno, Some(Errno::EPERM | Errno::EACCES)) => Err(error.hint(
-            "an ordinary user may map its own id only, or ranges of /etc/subuid with --userns auto; where even that \
-             is refused, see sysctl kernel.apparmor_restrict_unprivileged_userns",
+            packed!("an ordinary user may map its own id only, or ranges of /etc/subuid with --userns auto; where even that \
+             is refused, see sysctl kernel.apparmor_restrict_unprivileged_userns"),
         )),
         result => result,
     }

@@ -14,6 +14,7 @@ use super::rootfs::{
     set_propagation,
 };
 use crate::error::{Doing, Error, Result};
+use crate::packed::{Packed, packed};
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::spec::sysctl::Sysctl;
 use crate::sys;
@@ -50,7 +51,9 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
     };
     let kind = sys::fd::kind_of(handle.as_fd()).doing("look at it")?;
     if matches!(mount.source, Source::Device(_)) && ![libc::S_IFCHR, libc::S_IFBLK].contains(&kind) {
-        return Err(Error::os("", Errno::ENODEV).hint("that is no device; for files and folders: --volume"));
+        return Err(
+            Error::os("", Errno::ENODEV).hint(packed!("that is no device; for files and folders: --volume"))
+        );
     }
     match sys::mount::clone_tree(handle.as_fd(), c"", !mount.flags.has(Flags::ALONE)) {
         Ok(handle) => Ok(Some(Opened { handles: vec![handle], is_detached: true })),
@@ -58,15 +61,17 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
         Err(Errno::ENOSYS) if !mount.flags.has(Flags::SHARED) => {
             Ok(Some(Opened { handles, is_detached: false }))
         }
-        Err(Errno::EINVAL) => Err(Error::os("", Errno::EINVAL)
-            .hint("an unbindable mount; or, in a user namespace, one that hides something below mounts")),
+        Err(Errno::EINVAL) => Err(Error::os("", Errno::EINVAL).hint(packed!(
+            "an unbindable mount; or, in a user namespace, one that hides something below mounts"
+        ))),
         Err(errno) if mount.flags.has(Flags::IDMAP) => Err(Error::os("", errno).hint(IDMAP)),
         Err(errno) => Err(errno).doing(""),
     }
 }
 
 /// What mapped ids need.
-const IDMAP: &str = "idmap needs root, Linux 5.12 and a file system that can (ext4, xfs, btrfs; tmpfs: 6.3)";
+const IDMAP: Packed =
+    packed!("idmap needs root, Linux 5.12 and a file system that can (ext4, xfs, btrfs; tmpfs: 6.3)");
 
 /// Opens a file or folder of the host as a mere handle.
 ///
@@ -77,9 +82,11 @@ pub(super) fn open_host(path: &Path) -> Result<OwnedFd> {
         let error = Error::os("", errno);
         match errno {
             Errno::ENOENT => {
-                error.hint("it is not made where it is missing; --mount ...,optional skips it then")
+                error.hint(packed!("it is not made where it is missing; --mount ...,optional skips it then"))
             }
-            Errno::EMFILE => error.hint("each mount takes a descriptor until it is made: raise ulimit -n"),
+            Errno::EMFILE => {
+                error.hint(packed!("each mount takes a descriptor until it is made: raise ulimit -n"))
+            }
             _ => error,
         }
     })
@@ -189,14 +196,14 @@ fn explain(kind: &str, errno: Errno) -> Error {
     let error = Error::os("", errno);
     match (kind, errno) {
         ("proc", Errno::EPERM) => error.hint(
-            "parts of the host's /proc are covered, as inside a container, and the kernel gives no fresh one then; \
-             uncover them (docker: --security-opt systempaths=unconfined) or use --pid host",
+            packed!("parts of the host's /proc are covered, as inside a container, and the kernel gives no fresh one then; \
+             uncover them (docker: --security-opt systempaths=unconfined) or use --pid host"),
         ),
         ("sysfs", Errno::EPERM) => error.hint(
-            "parts of the host's /sys are covered, as inside a container, and the kernel gives no fresh one then; \
-             --best-effort shows the host's",
+            packed!("parts of the host's /sys are covered, as inside a container, and the kernel gives no fresh one then; \
+             --best-effort shows the host's"),
         ),
-        (_, Errno::ENODEV) => error.hint("the kernel has no such file system"),
+        (_, Errno::ENODEV) => error.hint(packed!("the kernel has no such file system")),
         _ => error,
     }
 }
@@ -244,9 +251,9 @@ pub(super) fn enter_kernel_filesystem(root: BorrowedFd<'_>, folder: &KernelFolde
     let place = resolve_in_root(root, Path::new(folder.path), Wanted::Folder).doing(&what)?;
     let found = nix::sys::statfs::fstatfs(&place).doing(&what)?.filesystem_type();
     if found != folder.magic {
-        return Err(Error::new(what).hint(
-            "another file system is there, in which nothing can be masked; --privileged masks nothing",
-        ));
+        return Err(Error::new(what).hint(packed!(
+            "another file system is there, in which nothing can be masked; --privileged masks nothing"
+        )));
     }
     nix::unistd::fchdir(&place).doing(&what)?;
     Ok(place)
@@ -271,9 +278,9 @@ pub(crate) fn set_sysctls(root: Option<BorrowedFd<'_>>, sysctls: &[Sysctl]) -> R
         if let Err(errno) = file.and_then(|file| nix::unistd::write(file, value.as_bytes())) {
             let error = Error::os(path, errno);
             return Err(match errno {
-                Errno::ENOENT => error.hint("the kernel has no such parameter in this namespace"),
+                Errno::ENOENT => error.hint(packed!("the kernel has no such parameter in this namespace")),
                 Errno::EINVAL if path.ends_with("ping_group_range") => {
-                    error.hint("both groups must be mapped in the user namespace")
+                    error.hint(packed!("both groups must be mapped in the user namespace"))
                 }
                 _ => error,
             });
@@ -325,7 +332,7 @@ pub(crate) fn mask(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, folders: &[KernelF
     // Missing, it would look below as if the file to hide were; a file of the host's must not be shown, nor written to.
     let null = nix::sys::stat::stat(c"/dev/null").doing("look at the host's /dev/null")?;
     if null.st_rdev != nix::sys::stat::makedev(1, 3) {
-        return Err(Error::new("the host's /dev/null is not the device of that name"));
+        return Err(Error::new(packed!("the host's /dev/null is not the device of that name")));
     }
     let what = "make an empty folder";
     nix::sys::stat::mkdirat(dev, c"masked", nix::sys::stat::Mode::from_bits_truncate(0o555)).doing(what)?;

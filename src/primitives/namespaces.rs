@@ -8,6 +8,7 @@ use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
 
 use crate::error::{Doing, Error, Result, tolerate};
+use crate::packed::packed;
 use crate::spec::namespaces::{Kind, TimeOffsets};
 use crate::sys;
 
@@ -20,10 +21,11 @@ pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
     sys::fd::open_at(nix::fcntl::AT_FDCWD, &name, OFlag::O_RDONLY).map_err(|errno| {
         let error = Error::os(kind.option(), errno);
         match errno {
-            Errno::ENOENT => {
-                error.hint("no such namespace: is the process still running, the file still mounted?")
+            Errno::ENOENT => error
+                .hint(packed!("no such namespace: is the process still running, the file still mounted?")),
+            Errno::EACCES | Errno::EPERM => {
+                error.hint(packed!("only root, or its owner, may join a namespace"))
             }
-            Errno::EACCES | Errno::EPERM => error.hint("only root, or its owner, may join a namespace"),
             _ => error,
         }
     })
@@ -59,7 +61,7 @@ pub(crate) fn unshare_time(offsets: TimeOffsets, is_wanted: bool) -> Result<()> 
         Err(Errno::EINVAL) if !is_wanted => return Ok(()),
         Err(Errno::EINVAL) => {
             return Err(Error::os("unshare", Errno::EINVAL)
-                .hint("time namespaces need Linux 5.6 with CONFIG_TIME_NS"));
+                .hint(packed!("time namespaces need Linux 5.6 with CONFIG_TIME_NS")));
         }
         Err(errno) => return Err(Error::os("unshare", errno)),
     }
@@ -103,8 +105,10 @@ pub(crate) fn join(kind: Kind, file: BorrowedFd<'_>) -> Result<()> {
     sys::ns::join(file, flag(kind)).map_err(|errno| {
         let error = Error::os("", errno);
         match errno {
-            Errno::EINVAL => error.hint("the file is no namespace of this kind"),
-            Errno::EPERM => error.hint("joining needs CAP_SYS_ADMIN in the user namespace that owns it"),
+            Errno::EINVAL => error.hint(packed!("the file is no namespace of this kind")),
+            Errno::EPERM => {
+                error.hint(packed!("joining needs CAP_SYS_ADMIN in the user namespace that owns it"))
+            }
             _ => error,
         }
     })

@@ -12,6 +12,7 @@ use nix::sys::stat::Mode;
 
 use super::rootfs::{add_flags_to_tree, bind_on_itself, bind_to, c_path, handle_path, reopen_covered};
 use crate::error::{Doing, Error, Result, tolerate};
+use crate::packed::packed;
 use crate::spec::mount::Layers;
 use crate::sys;
 use crate::sys::dir::Kind;
@@ -146,15 +147,15 @@ fn explain(errno: Errno) -> Error {
     let error = Error::os("mount overlay", errno);
     match errno {
         Errno::ENODEV => {
-            error.hint("the kernel has no overlay file system (CONFIG_OVERLAY_FS, module overlay)")
+            error.hint(packed!("the kernel has no overlay file system (CONFIG_OVERLAY_FS, module overlay)"))
         }
-        Errno::EPERM => error.hint("overlay in a user namespace needs Linux 5.11"),
+        Errno::EPERM => error.hint(packed!("overlay in a user namespace needs Linux 5.11")),
         Errno::EINVAL => error.hint(
-            "the upper folder and its work folder must be on one file system, and not on overlay, vfat or NFS; \
-             no layer may be in another; 500 are the most",
+            packed!("the upper folder and its work folder must be on one file system, and not on overlay, vfat or NFS; \
+             no layer may be in another; 500 are the most"),
         ),
-        Errno::EBUSY => error.hint("another overlay writes to the same folders"),
-        Errno::E2BIG => error.hint("too many layers: their names fill more than a page"),
+        Errno::EBUSY => error.hint(packed!("another overlay writes to the same folders")),
+        Errno::E2BIG => error.hint(packed!("too many layers: their names fill more than a page")),
         _ => error,
     }
 }

@@ -11,6 +11,7 @@ use nix::mount::MsFlags;
 use nix::sys::stat::Mode;
 
 use crate::error::{Doing, Error, Result};
+use crate::packed::packed;
 use crate::sys;
 
 /// A path as the kernel wants it.
@@ -85,7 +86,7 @@ pub(crate) fn ensure_folder(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd
     match nix::sys::stat::mkdirat(&parent, &*name, Mode::from_bits_truncate(0o755)) {
         Ok(()) | Err(Errno::EEXIST) => open().map_err(|errno| refused(path, errno)),
         Err(errno) => Err(Error::os(format_args!("make the mount point {}", path.display()), errno)
-            .hint("the rootfs lacks this folder, and launcher cannot make it there")),
+            .hint(packed!("the rootfs lacks this folder, and launcher cannot make it there"))),
     }
 }
 
@@ -93,7 +94,7 @@ pub(crate) fn ensure_folder(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd
 fn refused(path: &Path, errno: Errno) -> Error {
     let error = Error::os(format_args!("open the mount point {}", path.display()), errno);
     match errno {
-        Errno::ELOOP => error.hint("a symbolic link stands where the rootfs should have a folder"),
+        Errno::ELOOP => error.hint(packed!("a symbolic link stands where the rootfs should have a folder")),
         _ => error,
     }
 }
@@ -147,7 +148,7 @@ pub(crate) fn reopen_covered(covered: BorrowedFd<'_>) -> Result<OwnedFd> {
     if is_new && is_there {
         Ok(mounted)
     } else {
-        Err(Error::new("find the mount again: its path leads elsewhere"))
+        Err(Error::new(packed!("find the mount again: its path leads elsewhere")))
     }
 }
 

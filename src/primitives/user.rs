@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use super::rootfs::{Wanted, resolve_in_root};
 use crate::error::{Doing, Error, Result};
+use crate::packed::packed;
 use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
 use crate::spec::user::{Identity, Principal, User, identify};
@@ -64,7 +65,7 @@ fn read_table(etc: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
         Err(Errno::ENOENT) => return Ok(Vec::new()),
         Err(errno @ Errno::ELOOP) => {
             return Err(Error::os(what, errno).hint(
-                "launcher follows no link of a container; with -u UID:GID and -e HOME=DIR it need not read this",
+                packed!("launcher follows no link of a container; with -u UID:GID and -e HOME=DIR it need not read this"),
             ));
         }
         file => file.doing(&what)?,
@@ -108,7 +109,8 @@ pub(crate) fn drop_bounding(keep: CapSet) -> Result<()> {
 pub(crate) fn set_oom_score(pid: Pid, score: i16) -> Result<()> {
     match sys::file::write(Path::new(&format!("/proc/{pid}/oom_score_adj")), &score.to_string()).doing("") {
         Err(error) if error.errno == Some(Errno::EACCES) => {
-            Err(error.hint("below what launcher itself was given it needs CAP_SYS_RESOURCE on the host"))
+            Err(error
+                .hint(packed!("below what launcher itself was given it needs CAP_SYS_RESOURCE on the host")))
         }
         result => result,
     }
@@ -127,7 +129,7 @@ pub(crate) fn raise_hard_limit(pid: Pid, limit: &Rlimit) -> Result<()> {
     sys::rlimit::set(pid, limit.resource, soft, limit.hard).map_err(|errno| {
         let error = Error::os(format_args!("from {hard} to {}", limit.hard), errno);
         if errno == Errno::EPERM {
-            error.hint("raising a hard limit needs CAP_SYS_RESOURCE on the host")
+            error.hint(packed!("raising a hard limit needs CAP_SYS_RESOURCE on the host"))
         } else {
             error
         }

@@ -3,6 +3,7 @@
 use super::Spec;
 use super::idmap::Mapping;
 use super::namespaces::{Kind, Placement};
+use crate::packed::packed;
 
 /// One check: `Some` is the fault, in the words of the options.
 type Check = fn(&Spec) -> Option<String>;
@@ -52,7 +53,7 @@ fn has_program(spec: &Spec) -> Option<String> {
     spec.process
         .args
         .is_empty()
-        .then(|| "no program given: launcher --rootfs DIR -- PROGRAM [ARGUMENT...]".into())
+        .then(|| packed!("no program given: launcher --rootfs DIR -- PROGRAM [ARGUMENT...]").into())
 }
 
 /// sethostname(2) and setdomainname(2) take 64 bytes; a name is what hostname(7) allows.
@@ -83,38 +84,41 @@ fn hostname_needs_uts(spec: &Spec) -> Option<String> {
 /// An empty path is mostly a variable of a script that is not set.
 fn rootfs_has_a_name(spec: &Spec) -> Option<String> {
     let rootfs = spec.rootfs.as_deref()?;
-    rootfs.as_os_str().is_empty().then(|| "--rootfs needs the name of a folder".into())
+    rootfs.as_os_str().is_empty().then(|| packed!("--rootfs needs the name of a folder").into())
 }
 
 /// Without mounts of our own the host's root would be changed.
 fn rootfs_needs_mounts(spec: &Spec) -> Option<String> {
     (spec.rootfs.is_some() && is_not_new(spec, Kind::Mount))
-        .then(|| "--rootfs needs a new mount namespace, and --mntns says otherwise".into())
+        .then(|| packed!("--rootfs needs a new mount namespace, and --mntns says otherwise").into())
 }
 
 /// There is nothing to lay the tmpfs over.
 fn ephemeral_needs_rootfs(spec: &Spec) -> Option<String> {
-    (spec.ephemeral && spec.rootfs.is_none()).then(|| "--ephemeral needs --rootfs".into())
+    (spec.ephemeral && spec.rootfs.is_none()).then(|| packed!("--ephemeral needs --rootfs").into())
 }
 
 /// The host's root is not ours to change.
 fn read_only_needs_rootfs(spec: &Spec) -> Option<String> {
-    (spec.read_only && spec.rootfs.is_none()).then(|| "--read-only needs --rootfs".into())
+    (spec.read_only && spec.rootfs.is_none()).then(|| packed!("--read-only needs --rootfs").into())
 }
 
 /// Missing mount points would be made on the host's root.
 fn mounts_need_rootfs(spec: &Spec) -> Option<String> {
     let has_any = !spec.mounts.is_empty() || spec.shm_size.is_some() || spec.propagation.is_some();
-    (has_any && spec.rootfs.is_none()).then(|| "what is mounted or made inside needs --rootfs".into())
+    (has_any && spec.rootfs.is_none())
+        .then(|| packed!("what is mounted or made inside needs --rootfs").into())
 }
 
 /// Memory or a folder; and there must be something to write over.
 fn writes_go_to_one_place(spec: &Spec) -> Option<String> {
     if spec.layers.has_upper && spec.ephemeral {
-        return Some("writes go to --overlay-upper or, with --ephemeral, to memory: not to both".into());
+        return Some(
+            packed!("writes go to --overlay-upper or, with --ephemeral, to memory: not to both").into(),
+        );
     }
     (!spec.layers.paths.is_empty() && spec.rootfs.is_none())
-        .then(|| "--overlay-upper needs --overlay or --rootfs".into())
+        .then(|| packed!("--overlay-upper needs --overlay or --rootfs").into())
 }
 
 /// Docker's rule: the first would be there for nothing.
@@ -130,23 +134,24 @@ fn mount_points_are_unique(spec: &Spec) -> Option<String> {
 
 /// Maps can be written once, by the maker of the namespace.
 fn maps_need_new_userns(spec: &Spec) -> Option<String> {
-    (spec.mapping != Mapping::Own && is_not_new(spec, Kind::User))
-        .then(|| "--uidmap and --gidmap need a new user namespace, and --userns says otherwise".into())
+    (spec.mapping != Mapping::Own && is_not_new(spec, Kind::User)).then(|| {
+        packed!("--uidmap and --gidmap need a new user namespace, and --userns says otherwise").into()
+    })
 }
 
 /// Offsets can be set once, by the maker of the namespace.
 fn offsets_need_new_timens(spec: &Spec) -> Option<String> {
     (spec.time_offsets.is_some() && is_not_new(spec, Kind::Time))
-        .then(|| "--time-offset needs a new time namespace, and --timens says otherwise".into())
+        .then(|| packed!("--time-offset needs a new time namespace, and --timens says otherwise").into())
 }
 
 /// Docker's rule: the total of memory and swap cannot be below the memory.
 fn swap_needs_memory(spec: &Spec) -> Option<String> {
     let swap = spec.resources.memory_swap?;
     match spec.resources.memory {
-        None => Some("--memory-swap needs --memory".into()),
+        None => Some(packed!("--memory-swap needs --memory").into()),
         Some(memory) if swap < memory => {
-            Some("--memory-swap counts memory and swap together and cannot be below --memory".into())
+            Some(packed!("--memory-swap counts memory and swap together and cannot be below --memory").into())
         }
         Some(_) => None,
     }
@@ -156,7 +161,7 @@ fn swap_needs_memory(spec: &Spec) -> Option<String> {
 fn cpu_numbers_are_in_range(spec: &Spec) -> Option<String> {
     // 8192 is what the largest kernels are built for.
     if spec.resources.cpus.is_some_and(|cpus| !(10..=8_192_000).contains(&cpus)) {
-        return Some("--cpus takes 0.01 to 8192".into());
+        return Some(packed!("--cpus takes 0.01 to 8192").into());
     }
     let weight = spec.resources.cpu_weight?;
     (!(1..=10_000).contains(&weight)).then(|| format!("--cpu-weight takes 1 to 10000, not {weight}"))
@@ -186,7 +191,7 @@ fn cgroup_parent_is_absolute(spec: &Spec) -> Option<String> {
 /// Without a limit there is no cgroup to make there.
 fn cgroup_parent_needs_a_limit(spec: &Spec) -> Option<String> {
     (spec.resources.parent.is_some() && spec.resources.has_no_limit())
-        .then(|| "--cgroup-parent needs a limit, such as --memory".into())
+        .then(|| packed!("--cgroup-parent needs a limit, such as --memory").into())
 }
 
 /// As docker: a relative one would depend on where launcher was started.
@@ -199,13 +204,13 @@ fn workdir_is_absolute(spec: &Spec) -> Option<String> {
 fn terminal_needs_known_dev(spec: &Spec) -> Option<String> {
     let is_joined = matches!(spec.namespaces.get(Kind::Mount), Some(Placement::Join(_)));
     (spec.process.console.is_own && is_joined)
-        .then(|| "--tty cannot be had in a joined mount namespace".into())
+        .then(|| packed!("--tty cannot be had in a joined mount namespace").into())
 }
 
 /// The kernel's rule: else a set-id program could be made to fail in ways that nobody expects.
 fn landlock_needs_no_new_privs(spec: &Spec) -> Option<String> {
     let has_right = spec.process.no_new_privs || spec.privileged;
-    (!spec.landlock.is_empty() && !has_right).then(|| "--landlock needs no-new-privileges".into())
+    (!spec.landlock.is_empty() && !has_right).then(|| packed!("--landlock needs no-new-privileges").into())
 }
 
 #[cfg(test)]

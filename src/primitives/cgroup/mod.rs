@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::host::Version;
+use crate::packed::packed;
 use crate::spec::resources::{Resources, controller_of};
 use crate::sys;
 use crate::sys::dir::Kind;
@@ -115,11 +116,11 @@ impl Cgroup {
         sys::path::make_folder(self.folder()).map_err(|errno| {
             let error = Error::os("", errno);
             match errno {
-                Errno::EEXIST => {
-                    error.hint("a container of that name exists; if it is dead: launcher delete --force NAME")
-                }
+                Errno::EEXIST => error.hint(packed!(
+                    "a container of that name exists; if it is dead: launcher delete --force NAME"
+                )),
                 Errno::EROFS => {
-                    error.hint("the cgroup file system is mounted read-only, as inside a container")
+                    error.hint(packed!("the cgroup file system is mounted read-only, as inside a container"))
                 }
                 Errno::EACCES | Errno::EPERM => error.hint(v2::DELEGATION),
                 _ => error,
@@ -139,9 +140,9 @@ impl Cgroup {
         match write(&self.folder().join(&limit.file), &limit.value) {
             // Swap accounting may be off; without a word of the user about swap that is as good as it gets.
             Err(Errno::ENOENT | Errno::EOPNOTSUPP) if limit.is_default => Ok(()),
-            Err(Errno::ENOENT) => Err(Error::os("", Errno::ENOENT).hint(
-                "the kernel has no such limit; for swap it may need swapaccount=1 on its command line",
-            )),
+            Err(Errno::ENOENT) => Err(Error::os("", Errno::ENOENT).hint(packed!(
+                "the kernel has no such limit; for swap it may need swapaccount=1 on its command line"
+            ))),
             result => result.doing(""),
         }
     }

@@ -6,12 +6,14 @@ use nix::errno::Errno;
 
 use super::{Limit, Limits, number_or_max};
 use crate::error::{Doing, Error, Result};
+use crate::packed::{Packed, packed};
 use crate::spec::resources::Resources;
 use crate::sys::file::{read, write};
 
 /// What an ordinary user can do about a cgroup that is not its own.
-pub(crate) const DELEGATION: &str =
-    "limits need a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes launcher ...";
+pub(crate) const DELEGATION: Packed = packed!(
+    "limits need a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes launcher ..."
+);
 
 /// What to write for the limits of these controllers.
 pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
