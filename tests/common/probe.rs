@@ -9,7 +9,7 @@
 //! with a child that leads a session of its own. `probe value`: prints `ready`, then of the next signal its number and
 //! the value that was queued with it. `probe storm SEED`: storm.rs. `probe inject`: types an `x` on
 //! each terminal that it can get at, prints `injected K`. `probe calls`,
-//! `probe foreign DOOR`: calls.rs. `probe attack`, `probe hold`, `probe watch`: attack.rs.
+//! `probe numbers LAST`, `probe reach NUMBERS`, `probe foreign DOOR`: calls.rs. `probe attack`, `probe hold`, `probe watch`: attack.rs.
 #![allow(
     unsafe_code,
     clippy::print_stdout,
@@ -274,6 +274,8 @@ fn main() {
         Some("keyring") => keyring(),
         Some("pause") => pause(),
         Some("calls") => calls::calls(),
+        Some("numbers") => calls::numbers(number),
+        Some("reach") => calls::reach(words.get(2).map_or("", String::as_str)),
         Some("foreign") => calls::foreign(number),
         Some("attack") => attack::attack(),
         Some("hold") => attack::hold(),

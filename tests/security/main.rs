@@ -65,7 +65,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod calls;
 mod handles;
+mod image;
 mod kernel;
 mod paths;
 mod races;
