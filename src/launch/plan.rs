@@ -281,13 +281,13 @@ impl<'a> Planner<'a> {
         if self.spec.privileged || self.spec.process.seccomp != Seccomp::Standard {
             steps.push(ChildStep::LeaveKeyring); // the default filter lets nobody at the keys, and a user may have 200
         }
+        if self.is_new(Kind::Network) {
+            steps.push(ChildStep::RaiseLoopback); // writes to /proc by path: before one that others made (CVE-2015-1334)
+        }
         for kind in Kind::ALL {
             if matches!(self.placement(kind), Placement::Join(_)) && !is_born_in(kind) {
                 steps.push(ChildStep::Join(kind));
             }
-        }
-        if self.is_new(Kind::Network) {
-            steps.push(ChildStep::RaiseLoopback);
         }
         if self.is_new(Kind::Uts) {
             steps.push(ChildStep::SetHostname(self.hostname().to_owned()));

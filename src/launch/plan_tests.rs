@@ -86,6 +86,15 @@ fn namespaces_are_opened_before_the_first_is_joined() {
 }
 
 #[test]
+fn what_is_written_to_proc_by_path_goes_to_the_hosts() {
+    let mut spec = Spec { rootfs: None, read_only: false, ..full() };
+    spec.namespaces.set(Kind::Mount, Placement::Join("/m".into()));
+    for written in ["unshare the time namespace", "bring lo up"] {
+        assert_order(&lines(&spec, &rootful()), &[written, "join the mnt namespace"]);
+    }
+}
+
+#[test]
 fn the_cgroup_is_limited_then_entered_then_made_the_root_of_its_namespace() {
     let order = [
         "make cgroup",

@@ -68,6 +68,7 @@ mod common;
 mod calls;
 mod handles;
 mod image;
+mod joining;
 mod kernel;
 mod paths;
 mod races;
