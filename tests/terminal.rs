@@ -13,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 use common::init::{kill, only_child, status_field};
 use common::tty::Terminal;
 use common::{
-    Rootfs, Running, Temp, as_user, children_of, eventually, finish, inside, launcher, launcher_path, run,
-    snapshot,
+    Rootfs, Running, Temp, as_user, children_of, eventually, finish, inside, launcher, launcher_path,
+    launcher_with_faults, run, snapshot,
 };
 
 /// launcher with a rootfs, these options, and a program.
@@ -342,6 +342,23 @@ fn a_stranger_that_writes_to_the_terminal_for_ever_does_not_keep_us() {
     running.finish().expect(3);
     stranger.kill().unwrap();
     stranger.wait().unwrap();
+}
+
+#[test]
+fn a_read_that_fails_once_is_no_hangup() {
+    require!(root, busybox, strace);
+    let rootfs = Rootfs::new();
+    let words = |script| ["--rootfs", rootfs.arg(), "-t", "--", "sh", "-c", script];
+    for nth in 1..=3 {
+        let fault = format!("read:error=EIO:when={nth}");
+        let finished =
+            run(&mut launcher_with_faults(&[fault], &words("echo one; busybox true; echo two"))).expect(0);
+        assert_eq!((&*finished.out, &*finished.err), ("one\r\ntwo\r\n", ""), "{nth}");
+    }
+    // One that fails for ever is told, and hangs the terminal up.
+    let finished =
+        run(&mut launcher_with_faults(&["read:error=EIO"], &words("echo one; exec cat"))).expect(129);
+    assert_eq!(finished.err, "launcher: warning: the container's terminal: Input/output error\n");
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(super) struct Relay<'a> {
     is_attached: bool,
     /// How our caller's terminal was before it became raw.
     saved: Option<Modes>,
+    /// The last attempt to read the container's terminal was in vain.
+    has_failed: bool,
     /// To the container.
     typed: Flow,
     /// From it.
@@ -63,6 +65,7 @@ impl<'a> Relay<'a> {
             master: None,
             is_attached: false,
             saved: None,
+            has_failed: false,
             typed: Flow::new(),
             shown: Flow::new(),
         })
@@ -173,8 +176,18 @@ impl<'a> Relay<'a> {
     /// One step on the way from it.
     fn pass_output(&mut self) {
         match self.shown.advance(self.master.as_ref(), Some(&self.stdout)) {
-            Ok(()) => {}
-            Err(Broken::Source) => self.master = None, // EIO: nobody has it open any more
+            Ok(()) => self.has_failed = false,
+            Err(Broken::Source) => {
+                // EIO: nobody has it open any more. poll(2) says so too; if not, it is a fault, which may pass.
+                let is_open = sys::fd::poll([(number(self.master.as_ref()), 0)], 0) == Ok([false]);
+                if !is_open || self.has_failed {
+                    self.master = None;
+                }
+                if is_open && self.has_failed {
+                    warning!("the container's terminal: {}", describe(Errno::EIO));
+                }
+                self.has_failed = true;
+            }
             Err(Broken::Sink(errno)) => {
                 // As with any terminal that goes away: those inside get SIGHUP.
                 self.master = None;
