@@ -4,8 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use crate::common::tty::Terminal;
 use crate::common::{
-    Rootfs, Temp, as_user, copy_program, inside, inside_as_user, launcher, launcher_path, run,
+    Rootfs, Temp, as_user, copy_program, finish, inside, inside_as_user, launcher, launcher_path, mountinfo,
+    run,
 };
 use crate::require;
 
@@ -158,5 +160,85 @@ fn cgroups_that_lead_elsewhere_are_refused() {
             "{options:?}: {}",
             finished.err
         );
+    }
+}
+
+#[test]
+fn the_knobs_of_the_host_are_closed_to_its_root_in_a_user_namespace() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    // The file's owner is the host's root, whom none of these namespaces makes anybody else: the mount has to protect it.
+    for options in [
+        &[][..],
+        &["--userns", "new"],
+        &["--uidmap", "0:0:65536"],
+        &["--uidmap", "0:0:65536", "--cap-add", "ALL", "--security-opt", "seccomp=unconfined"],
+        &["--pid", "host"],
+        &["--ephemeral"],
+    ] {
+        // It is opened and nothing is written: that would change the host if the protection failed.
+        let script = "for file in core_pattern modprobe hotplug; do [ ! -e /proc/sys/kernel/$file ] || true >>/proc/sys/kernel/$file
+            done; cat /proc/sys/kernel/core_pattern >/dev/null && echo read";
+        let finished = inside(&rootfs, options, script);
+        let count = finished.err.matches("can't create /proc/sys/kernel/").count();
+        assert_eq!(
+            finished.err.matches(": Read-only file system").count(),
+            count,
+            "{options:?} {finished:?}"
+        );
+        assert!(count >= 1 && finished.out == "read\n", "{options:?} {finished:?}");
+    }
+}
+
+#[test]
+fn a_cgroup2_of_the_host_is_neither_mounted_nor_changed() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    // A mount without a namespace of its own would set the options of all mounts of it (runc's issue 5258).
+    let cgroup2 =
+        || mountinfo().lines().filter(|line| line.contains(" - cgroup2 ")).map(str::to_owned).collect();
+    let before: Vec<String> = cgroup2();
+    let mount = ["--mount", "type=cgroup2,dst=/srv"];
+    let finished = inside(&rootfs, &[&mount[..], &["--cgroupns", "host"]].concat(), "echo ran").expect(125);
+    assert!(finished.err.contains("without a cgroup namespace it would be the host's"), "{finished:?}");
+    assert_eq!(inside(&rootfs, &mount, "grep -c ' /srv cgroup2 ro' /proc/mounts").expect(0).out, "1\n");
+    assert_eq!(cgroup2(), before);
+}
+
+#[test]
+fn without_a_mount_namespace_no_mount_and_no_propagation_changes() {
+    require!(root, busybox, unshare);
+    // A host whose mounts are shared, as systemd's; it was runc that made them private.
+    let script = "mount --make-rshared / && before=$(cat /proc/self/mountinfo)
+        for more in '' '--pid host' '--uts host --ipc host' '--privileged' '--sysctl net.ipv4.ip_forward=1'; do
+            \"$LAUNCHER\" --mntns host $more -- true || exit 8; done
+        [ \"$before\" = \"$(cat /proc/self/mountinfo)\" ] && echo same; grep -c shared: /proc/self/mountinfo";
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c", script])
+        .env("LAUNCHER", launcher_path());
+    let out = run(&mut command).expect(0).out;
+    let count = out.strip_prefix("same\n").unwrap_or_else(|| panic!("{out}"));
+    assert!(count.trim().parse::<u32>().unwrap() > 0, "{count}");
+    // With a rootfs there is always one.
+    let rootfs = Rootfs::new();
+    inside(&rootfs, &["--mntns", "host"], "echo ran").expect(125);
+}
+
+#[test]
+fn cve_2016_2779_nothing_is_typed_on_the_callers_terminal_where_it_is_handed_on() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    for is_user in [false, true] {
+        // Without -t the streams are the caller's terminal.
+        for more in [&[][..], &["--cap-add", "SYS_TTY_CONFIG"], &["-u", "0:0"]] {
+            let mut terminal = Terminal::new();
+            let mut command = launcher(["--rootfs", rootfs.arg()]);
+            command.args(more).args(["--", "sh", "-c", "test -t 0 && /probe inject"]);
+            let mut command = if is_user { as_user(command) } else { command };
+            finish(terminal.start(&mut command)).expect(0);
+            terminal.wait_for("injected 0\r\n", 1);
+            assert_eq!(terminal.waiting(), 0, "{is_user} {more:?}");
+        }
     }
 }

@@ -4,10 +4,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::common::{Rootfs, Temp, launcher, mountinfo, run, snapshot};
+use crate::common::{Rootfs, Running, Temp, children_of, launcher, launcher_path, mountinfo, run, snapshot};
 use crate::require;
 
 /// How many containers are started.
@@ -62,6 +63,12 @@ fn exchange(one: &Path, other: &Path) {
 fn assert_both(name: &str, [one, other]: [u32; 2]) {
     eprintln!("{name}: {one} of one kind, {other} of the other");
     assert!(one > 0 && other > 0, "{name}: {one} and {other}");
+}
+
+/// Whether a race is to go on: as often as is asked for, and ten times as often where one of the outcomes is still missing.
+fn goes_on(seen: [u32; 2]) -> bool {
+    let limit = if seen.contains(&0) { starts().saturating_mul(10) } else { starts() };
+    seen.iter().sum::<u32>() < limit
 }
 
 /// A folder outside with a file in it.
@@ -204,4 +211,94 @@ fn a_rootfs_that_changes_while_it_is_set_up() {
     }
     racer.finish();
     assert_both("rootfs", seen);
+}
+
+#[test]
+fn cve_2025_31133_a_null_device_that_changes_while_masks_are_made_of_it() {
+    require!(root, busybox);
+    // The volume is /dev inside: now with a device of its own, now with a file that would be shown instead of a mask.
+    let (rootfs, volume, outside) = (Rootfs::new(), Temp::new(), outside());
+    fs::hard_link(outside.0.join("file"), volume.0.join("other")).unwrap();
+    run(Command::new("mknod").arg(volume.0.join("null")).args(["-m", "666", "c", "1", "3"])).expect(0);
+    let untouched = fs::read_to_string(outside.0.join("file")).unwrap();
+    let show = format!("{}:/dev:dev", volume.0.display());
+    let racer = Exchange::start(volume.0.join("null"), volume.0.join("other"));
+    let mut seen = [0, 0];
+    while goes_on(seen) {
+        let words = ["--rootfs", rootfs.arg(), "-v", &show, "--", "sh", "-c"];
+        let script = "stat -c %F:%t:%T /proc/timer_list /proc/keys; cat /proc/timer_list; [ -c /dev/null ] && echo device";
+        let finished = run(launcher(words).arg(script));
+        let mask = "character special file:1:3\n";
+        let rest =
+            finished.out.strip_prefix(&format!("{mask}{mask}")).unwrap_or_else(|| panic!("{finished:?}"));
+        assert!(["", "device\n"].contains(&rest), "{finished:?}");
+        seen[usize::from(rest.is_empty())] += 1;
+        assert_eq!(fs::read_to_string(outside.0.join("file")).unwrap(), untouched);
+    }
+    racer.finish();
+    assert_both("null", seen);
+}
+
+#[test]
+fn cve_2025_52881_a_parameter_whose_place_is_covered_while_it_is_written() {
+    require!(root, busybox);
+    let (rootfs, fake) = (Rootfs::new(), Temp::new());
+    fs::create_dir(fake.0.join("ipv4")).unwrap();
+    let file = fake.0.join("ipv4/ip_forward");
+    fs::write(&file, "untouched").unwrap();
+    // The container that is joined covers the folder and uncovers it, for ever.
+    let script = "echo ready; while mount --bind /srv /proc/sys/net; do umount /proc/sys/net; done";
+    let volume = format!("{}:/srv", fake.0.display());
+    let words =
+        ["--rootfs", rootfs.arg(), "--privileged", "-v", &volume, "--", "busybox", "sh", "-c", script];
+    let mut running = Running::start(&mut launcher(words));
+    running.wait_for("ready");
+    let container = format!("container:{}", children_of(running.child.id())[0]);
+    let mut seen = [0, 0];
+    while goes_on(seen) {
+        let words =
+            ["--mntns", &container, "--sysctl", "net.ipv4.ip_forward=1", "--", "/bin/busybox", "true"];
+        let finished = run(&mut launcher(words));
+        let is_refused = finished.status == 125;
+        // EXDEV: it is covered; ENOENT: the folder was covered, and not the file any more.
+        assert!(
+            finished.status == 0 || finished.err.contains("write in /proc/sys: net/ipv4/ip_forward=1"),
+            "{finished:?}"
+        );
+        assert!([0, 125].contains(&finished.status), "{finished:?}");
+        seen[usize::from(is_refused)] += 1;
+        assert_eq!(fs::read_to_string(&file).unwrap(), "untouched");
+    }
+    assert_both("parameter", seen);
+}
+
+/// Mounts and unmounts in a folder of its own that everybody sees, and meanwhile starts containers there; says what is left.
+const STORM: &str = "mount --bind \"$PLACE\" \"$PLACE\" && mount --make-rshared \"$PLACE\" && cd \"$PLACE\" || exit 9
+    before=$(cat /proc/self/mountinfo); >go
+    { count=0; while [ -e go ]; do
+        for at in a b c d e f g h; do mount -t tmpfs x $at || exit 9; done; umount a b c d e f g h; count=$((count+8)); done
+      echo $count >count; } &
+    for number in $(seq $STARTS); do
+        \"$LAUNCHER\" --rootfs rootfs --tmpfs /srv:size=68k -v \"$PLACE\":/mnt:rslave $([ $((number%2)) = 0 ] && echo --ephemeral) -- /bin/busybox true || echo failed
+    done
+    rm go; wait; [ \"$before\" = \"$(cat /proc/self/mountinfo)\" ] && echo same || cat /proc/self/mountinfo; cat count";
+
+#[test]
+fn mounts_of_others_come_and_go_and_none_of_ours_stays() {
+    require!(root, busybox, unshare);
+    // runc's issue 2404: mounts that were missed in a list that changed while it was read.
+    let place = Temp::new();
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        fs::create_dir(place.0.join(name)).unwrap();
+    }
+    let rootfs = Rootfs::new();
+    fs::create_dir(rootfs.path().join("mnt")).unwrap();
+    fs::rename(rootfs.path(), place.0.join("rootfs")).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", STORM]);
+    command.env("PLACE", &place.0).env("LAUNCHER", launcher_path()).env("STARTS", starts().to_string());
+    let out = run(&mut command).expect(0).out;
+    let (result, count) = out.split_once('\n').unwrap();
+    assert_eq!(result, "same", "{out}");
+    assert!(count.trim().parse::<u32>().unwrap() >= starts(), "{count} mounts are no storm");
 }
