@@ -18,6 +18,9 @@ pub(crate) const STATUS_NOT_EXECUTABLE: u8 = 126;
 /// Exit status for an entrypoint, or its interpreter, that was not found.
 pub(crate) const STATUS_NOT_FOUND: u8 = 127;
 
+/// Bytes of what was being done that `{:#}` prints: what is long is a list, and the reason behind it must fit the line.
+const LONGEST: usize = 600;
+
 /// A failure, made once where it happens and printed once by `main`. One pointer wide: it travels through every `?`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Error(Box<Fault>);
@@ -117,7 +120,10 @@ impl std::ops::Deref for Error {
 
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.doing)?;
+        match self.doing.get(..self.doing.floor_char_boundary(LONGEST)) {
+            Some(begin) if f.alternate() && begin.len() < self.doing.len() => write!(f, "{begin}...")?,
+            _ => f.write_str(&self.doing)?,
+        }
         if let Some(errno) = self.errno {
             let (name, text) = names::describe(errno);
             write!(f, ": {text} ({name})")?;
@@ -159,5 +165,11 @@ mod tests {
         let text = error.to_string();
         assert_eq!(text, "mount proc on /proc: Operation not permitted (EPERM)\n  hint: mask less");
         assert_eq!(error.status, 125);
+    }
+
+    #[test]
+    fn the_reason_is_told_however_long_the_list_is() {
+        let text = format!("{:#}", Error::os("write ä".repeat(200), Errno::EINVAL));
+        assert!(text.len() < 700 && text.ends_with("...: Invalid argument (EINVAL)"), "{text}");
     }
 }

@@ -56,7 +56,7 @@ extern "C" fn main(_argc: std::ffi::c_int, argv: sys::entry::Argv) -> std::ffi::
 fn run(args: Vec<OsString>, env: &[OsString]) -> u8 {
     let result = cli::parse(args, env).and_then(execute);
     result.unwrap_or_else(|error| {
-        log::say_as(error.said_by, format_args!("{error}"));
+        log::say_as(error.said_by, format_args!("{error:#}"));
         error.status
     })
 }

@@ -154,6 +154,19 @@ fn who_is_not_there_is_refused_by_name() {
     }
 }
 
+#[test]
+fn more_maps_than_the_kernel_takes_are_refused_with_the_reason() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    // 340 lines, and no more than a page.
+    let maps: Vec<_> = (0..341).map(|id| format!("{}:{}:1", id * 2, 100_000 + id * 2)).collect();
+    let options: Vec<_> = maps.iter().flat_map(|map| ["--uidmap", map]).collect();
+    let finished = inside(&rootfs, &options, "echo no").expect(125);
+    assert!(finished.err.ends_with("...: Invalid argument (EINVAL)\n"), "{}", finished.err);
+    let finished = inside(&rootfs, &options[..400], "tail -n 1 /proc/self/uid_map").expect(0);
+    assert_eq!(finished.out.split_whitespace().collect::<Vec<_>>(), ["398", "100398", "1"]);
+}
+
 /// Makes one of the tables what an image may well make of it.
 fn spoil(rootfs: &Rootfs, name: &str, how: &str) {
     let path = rootfs.path().join("etc").join(name);

@@ -1,5 +1,6 @@
 //! A copy of our own executable that nobody can change.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -27,7 +28,7 @@ pub(crate) fn is_sealed() -> Result<bool, Errno> {
 }
 
 /// Goes on in a sealed copy in memory, from the first instruction on, with the same arguments and environment:
-/// `memfd_create(2)`, Linux 3.17, and `execveat(2)`, 3.19. Returns only on failure.
+/// `memfd_create(2)`, Linux 3.17. Returns only on failure.
 pub(crate) fn run_sealed() -> Errno {
     copy().map_or_else(|errno| errno, |copy| execute(copy.as_fd()))
 }
@@ -60,11 +61,10 @@ fn memory_file(flags: libc::c_uint) -> Result<OwnedFd, Errno> {
     cvt_int(unsafe { libc::syscall(libc::SYS_memfd_create, c"launcher".as_ptr(), flags) }).map(own)
 }
 
-/// `execveat(2)` of an open file.
+/// `execve(2)` of an open file; not execveat, which a filter may not know.
 fn execute(file: BorrowedFd<'_>) -> Errno {
-    let (fd, path) = (file.as_raw_fd(), c"".as_ptr());
-    let (argv, envp) = (entry::argv(), entry::envp());
-    // SAFETY: both arrays are the kernel's own, null-terminated, and unchanged; it copies them.
-    let result = unsafe { libc::syscall(libc::SYS_execveat, fd, path, argv, envp, libc::AT_EMPTY_PATH) };
+    let Ok(path) = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())) else { return Errno::EINVAL };
+    // SAFETY: both arrays are the kernel's own, null-terminated, and unchanged; it copies them and the path.
+    let result = unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), entry::argv(), entry::envp()) };
     cvt(result).err().unwrap_or(Errno::ENOEXEC)
 }

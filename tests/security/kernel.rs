@@ -129,7 +129,7 @@ fn cve_2023_25809_no_cgroup_is_writable_without_a_cgroup_namespace() {
     require!(root, busybox);
     let rootfs = Rootfs::for_user();
     let script = "busybox find /sys/fs/cgroup -type d >/tmp/all; wc -l </tmp/all
-        while read at; do mkdir $at/new 2>/tmp/why && echo made $at; grep -qE 'Read-only|denied' /tmp/why || cat /tmp/why
+        while read at; do mkdir $at/new 2>/tmp/why && echo made $at; grep -qE 'Read-only|denied|No such' /tmp/why || cat /tmp/why
             echo $$ 2>/dev/null >$at/cgroup.procs && echo moved to $at; done </tmp/all
         busybox find /sys -name release_agent -writable 2>/dev/null";
     for options in [&["--cgroupns", "host"][..], &["--cgroupns", "host", "--network", "host"]] {

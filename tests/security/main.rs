@@ -71,7 +71,8 @@
 //! GO-2026-5668, CVE-2019-10152), hooks (CVE-2025-23266), checkpoints (CVE-2026-115520, CVE-2026-119101, CVE-2026-119614), exec,
 //! a folder of records (CVE-2015-1331, GO-2025-4100, GO-2024-2500), BPF for devices (runc#5403), the network's set-up,
 //! registration with a daemon (CVE-2026-4105), helpers and virtual machines (CVE-2023-0778, CVE-2026-84042, kata 47243). Not
-//! covered, as the README says: devices by a cgroup (GHSA-g54h-m393-cpwq), masks that are locked against a container with SYS_ADMIN, and thermal_throttle of each processor (GHSA-6fw5-f8r9-fgfm).
+//! covered, as the README says: devices by a cgroup (GHSA-g54h-m393-cpwq), masks that are locked against a container with
+//! SYS_ADMIN, and thermal_throttle of each processor (GHSA-6fw5-f8r9-fgfm).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "these are tests")]
 
 #[path = "../common/mod.rs"]
