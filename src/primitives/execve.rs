@@ -306,11 +306,12 @@ pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
             },
         )?;
     drop(writer);
-    let said = sys::file::read_from(reader.as_fd()).doing(format_args!("listen to {}", program.name()))?;
     let status = match sys::process::wait(sys::process::Who::Child(pid)).doing("wait for the helper")? {
         Some((_, sys::process::Change::Exited(status))) => status,
         _ => crate::error::STATUS_OURS,
     };
+    // Now, and not while it runs: that would wait for who else has the other end. What it says fits into a pipe.
+    let said = sys::file::read_from(reader.as_fd()).doing(format_args!("listen to {}", program.name()))?;
     Ok((status, said))
 }
 

@@ -141,12 +141,14 @@ pub(crate) fn above_standard(file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     cvt_int(unsafe { libc::syscall(libc::SYS_fcntl, file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) }).map(own)
 }
 
-/// `pipe2(2)`, close-on-exec: the ends to read from and to write to. Raw as the next two: libc's wrappers go on where
+/// `pipe2(2)`, close-on-exec, on which no call waits: the ends to read from and to write to. Raw as the next two: libc's wrappers go on where
 /// the kernel is older than close-on-exec.
 pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends: [RawFd; 2] = [-1; 2];
     // SAFETY: the kernel writes two descriptors into the array.
-    cvt_int(unsafe { libc::syscall(libc::SYS_pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    cvt_int(unsafe {
+        libc::syscall(libc::SYS_pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK)
+    })?;
     Ok((own(ends[0]), own(ends[1])))
 }
 
