@@ -53,6 +53,7 @@ pub(crate) struct SubRange {
 }
 
 /// The facts. `Default` is a plain machine with root and cgroup v1 that is not looked at.
+#[allow(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Host {
     /// Effective user id.
@@ -71,6 +72,8 @@ pub(crate) struct Host {
     pub(crate) unified: bool,
     /// Where a label is written to; `None` where the security module is not active, or no label is asked.
     pub(crate) label_file: Option<&'static CStr>,
+    /// Device nodes can be made here; looked up only where the container may do so.
+    pub(crate) makes_nodes: bool,
     /// Every hierarchy; looked up only where limits are asked.
     pub(crate) hierarchies: Vec<Hierarchy>,
     /// Ranges of the user in /etc/subuid; looked up only where they are asked.
@@ -116,7 +119,10 @@ impl Host {
             _ => (c"/sys/fs/selinux/enforce", c"/proc/self/attr/exec"),
         };
         host.label_file = (spec.label.is_some() && sys::process::exists(marker)).then_some(file);
-        if !spec.resources.is_empty() {
+        host.makes_nodes = spec.may_limit_devices()
+            && (spec.best_effort || spec.process.bounding.contains(CapSet::MKNOD))
+            && sys::caps::may_make_nodes();
+        if !spec.resources.is_empty() || host.makes_nodes || spec.has_device_rules() {
             host.hierarchies = probe_hierarchies(uid, &spec.resources.controllers())?;
         }
         if uid != 0 || spec.process.required != CapSet::NONE || spec.best_effort {

@@ -94,6 +94,40 @@ fn limits_that_are_not_delegated_are_left_out() {
 }
 
 #[test]
+fn devices_that_cannot_be_limited_are_not() {
+    require!(root, busybox, devices_v1, unshare);
+    let rootfs = Rootfs::for_user();
+    let words = [
+        "--best-effort",
+        "--name",
+        "best-devices",
+        "--rootfs",
+        rootfs.arg(),
+        "--device",
+        "/dev/zero:/dev/y:r",
+    ];
+    let by_user = launcher_as_user([&words[..], &["--", "sh", "-c", "echo >/dev/y; echo ran"]].concat());
+    let mut by_root_of_a_namespace = Command::new("unshare");
+    by_root_of_a_namespace.args(["-U", "-r"]).arg(launcher_path());
+    by_root_of_a_namespace.args([
+        "--best-effort",
+        "--group-add",
+        "keep-groups",
+        "--device-cgroup-rule",
+        "c 1:1 r",
+        "--",
+        "echo",
+        "ran",
+    ]);
+    for mut command in [by_user, by_root_of_a_namespace] {
+        let finished = run(&mut command).expect(0);
+        assert_eq!(losses(&finished), ["limits on devices: Operation not permitted"]);
+        assert_eq!(finished.out, "ran\n");
+    }
+    assert!(cgroups_named("best-devices").is_empty());
+}
+
+#[test]
 fn where_all_can_be_had_nothing_is_said() {
     require!(root, busybox, memory_v1);
     let rootfs = Rootfs::new();

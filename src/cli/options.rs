@@ -151,7 +151,8 @@ options! {
     Volume      'v' "volume"       "SRC:DST[:OPT]" Container "show a file or folder of the host inside; repeatable";
     Mount       '-' "mount"        "KEY=VALUE,..." Container "mount a bind, tmpfs, proc, ... as docker does; repeatable";
     Tmpfs       '-' "tmpfs"        "DST[:OPT]"     Container "mount an empty folder in memory; repeatable";
-    Device      '-' "device"       "HOST[:DST]"    Container "give a device of the host; repeatable";
+    Device      '-' "device"       "HOST[:DST][:rwm]" Container "give a device of the host, to read, write, make; repeatable";
+    DeviceRule  '-' "device-cgroup-rule" "RULE"    Container "allow devices by number, such as 'c 10:200 rw'; repeatable";
     File        '-' "file"         "DST=TEXT"      Container "a small file with this text; repeatable";
     Symlink     '-' "symlink"      "DST=TARGET"    Container "make a symbolic link; repeatable";
     RootfsPropagation '-' "rootfs-propagation" "MODE" Container "mounts that come or go later: slave (default), private, ...";

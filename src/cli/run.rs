@@ -13,7 +13,7 @@ use crate::spec::idmap::{self, Mapping};
 use crate::spec::mount::{Layers, Source};
 use crate::spec::namespaces::{self, Kind, Placement};
 use crate::spec::process::parse_file_rule;
-use crate::spec::{Spec, mount, mount_grammar, resources, size, sysctl, validate};
+use crate::spec::{Spec, devices, mount, mount_grammar, resources, size, sysctl, validate};
 
 /// `launcher run [OPTION]... [--] PROGRAM`.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,6 +140,10 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
                 _ => mount_grammar::parse_mount(value),
             };
             mount::insert(&mut spec.mounts, parsed.map_err(say)?);
+        }
+        Id::DeviceRule => {
+            let wanted = "wanted is TYPE MAJOR:MINOR MODES, such as c 10:200 rw";
+            devices::parse(value, &mut spec.devices).ok_or_else(|| wrong(option, value, wanted))?;
         }
         Id::ShmSize => spec.shm_size = Some(bytes(option, value)?),
         Id::Domainname => spec.domainname = Some(value.to_owned()),
@@ -292,10 +296,10 @@ mod tests {
     use crate::cli::options::{self, Group};
     use crate::spec::process::EnvChange;
 
-    /// Parses a line of options in front of `-- sh`.
+    /// Parses a line of options in front of `-- sh`; `~` is a blank in a word.
     fn parsed(line: &str) -> Result<RunCommand> {
-        let words = line.split_whitespace().chain(["--", "sh"]).map(OsString::from).collect();
-        match parse(words)? {
+        let words = line.split_whitespace().chain(["--", "sh"]);
+        match parse(words.map(|word| word.replace('~', " ").into()).collect())? {
             Command::Run(command) => Ok(*command),
             _ => Err(Error::new("another command")),
         }
@@ -311,6 +315,7 @@ mod tests {
                 Id::Cpus | Id::CpuWeight | Id::PidsLimit | Id::CpusetCpus | Id::CpusetMems => "1",
                 Id::Memory | Id::ShmSize => "1m",
                 Id::Volume | Id::Device => "/a:/b",
+                Id::DeviceRule => "c~1:1~r",
                 Id::File | Id::Symlink => "/a=b",
                 Id::RootfsPropagation => "rprivate",
                 Id::Mount => "src=/a,dst=/b",
@@ -398,7 +403,9 @@ mod tests {
             ("--cgroup ../x=1", "--cgroup ../x=1: "),
             ("-v data:/x", "--volume data:/x: there are no volumes by name"),
             ("--mount type=nfs,dst=/x", "--mount type=nfs,dst=/x: type=nfs: wanted is"),
-            ("--device /a:/b:r", "--device /a:/b:r: devices are given whole"),
+            ("--device /a:/b:x", "--device /a:/b:x: wanted is HOST"),
+            ("--device-cgroup-rule x", "--device-cgroup-rule x: wanted is TYPE MAJOR:MINOR MODES"),
+            ("--cgroup devices.deny=a", "--cgroup devices.deny=a: devices have --device-cgroup-rule"),
             ("--file x", "--file x: wanted is"),
             ("--rootfs-propagation up", "--rootfs-propagation up: wanted is"),
             ("--tmpfs x", "--tmpfs x: the place inside"),

@@ -11,6 +11,7 @@ use crate::launch::best_effort::{self, Thing};
 use crate::launch::parent;
 use crate::launch::plan::Plan;
 use crate::log::warning;
+use crate::primitives::cgroup::bpf;
 use crate::primitives::trials::{Outcome, Trials};
 use crate::spec::Spec;
 use crate::spec::idmap::Mapping;
@@ -58,5 +59,6 @@ fn attempt(trials: Trials, thing: Thing<'_>) -> Outcome {
         Thing::Sysfs => trials.sysfs(),
         Thing::Filter => sys::trial::seccomp_filters(),
         Thing::Cgroup(folder) => sys::path::may(folder, AccessFlags::W_OK),
+        Thing::Devices => sys::bpf::load_device_program(&bpf::program(&[])).map(drop),
     }
 }

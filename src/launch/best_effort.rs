@@ -31,6 +31,8 @@ pub(crate) enum Thing<'a> {
     Filter,
     /// To make a cgroup in this folder.
     Cgroup(&'a Path),
+    /// To have the kernel ask a program about devices.
+    Devices,
 }
 
 /// Takes out of the spec what cannot be had, and returns what that is, in words that follow "without". `attempt` tries.
@@ -44,8 +46,8 @@ pub(crate) fn adapt(
 ) -> Result<Vec<String>> {
     let mut adapter = Adapter { spec, host, attempt, losses: Vec::new() };
     adapter.namespaces()?;
-    adapter.limits();
     adapter.rights();
+    adapter.limits(); // after them: whether devices are limited depends on what is kept
     Ok(adapter.losses)
 }
 
@@ -122,8 +124,22 @@ impl Adapter<'_> {
         Ok(())
     }
 
-    /// All limits or none: half of them would look like all.
+    /// All limits or none: half of them would look like all. Where devices alone cannot be limited the rest is.
     fn limits(&mut self) {
+        let limits_devices = Planner { spec: self.spec, host: self.host }.limits_devices();
+        if limits_devices {
+            let refused = if !self.host.makes_nodes {
+                Err(Errno::EPERM) // we are not the machine's root, or have few rights
+            } else if self.host.hierarchies.iter().any(|one| plan_cgroup::has(one, plan_cgroup::DEVICES)) {
+                Ok(())
+            } else {
+                (self.attempt)(Thing::Devices)
+            };
+            if let Err(errno) = refused {
+                self.spec.all_devices = true;
+                self.losses.push(format!("limits on devices: {}", describe(errno)));
+            }
+        }
         let fault = match plan_cgroup::plan(self.spec, self.host, "") {
             Err(error) => error.doing.clone(),
             Ok(plan) => {
@@ -134,8 +150,10 @@ impl Adapter<'_> {
                 describe(errno).to_string()
             }
         };
+        let also = if limits_devices && !self.spec.all_devices { ", also on devices" } else { "" };
+        self.spec.all_devices = true;
         self.spec.resources = crate::spec::resources::Resources::default();
-        self.losses.push(format!("limits: {fault}"));
+        self.losses.push(format!("limits{also}: {fault}"));
     }
 
     /// Capabilities and the filter.

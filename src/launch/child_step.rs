@@ -148,7 +148,9 @@ impl Display for ChildStep {
             }
             Self::MountOverlay { layers, in_memory } => overlay_words(f, layers, *in_memory),
             Self::SetPropagation(flags) => write!(f, "make the rootfs {flags}"),
-            Self::OpenSource(Mount { source: Source::Host(path) | Source::Device(path), target, .. }) => {
+            Self::OpenSource(Mount {
+                source: Source::Host(path) | Source::Device(path, _), target, ..
+            }) => {
                 write!(f, "open {} to mount it on {target}", path.display())
             }
             Self::OpenSource(Mount { source: Source::Overlay(layers), target, .. }) => {

@@ -14,6 +14,7 @@ use crate::primitives::cgroup::{self, Cgroup, Limit, v2};
 use crate::primitives::idmap::{self, Ids};
 use crate::primitives::mounts::{self, Opened};
 use crate::primitives::{namespaces, user};
+use crate::spec::devices::{self, Rule};
 use crate::spec::idmap::IdMap;
 use crate::spec::mount::{Flags, Mount};
 use crate::spec::namespaces::Kind;
@@ -45,6 +46,8 @@ pub(crate) enum ParentStep {
     MakeCgroup(Cgroup),
     /// Sets a limit in it.
     SetLimit(Cgroup, Limit),
+    /// Has those in a cgroup open and make but these devices, those that every container has and those opened before.
+    AllowDevices(Cgroup, Vec<Rule>),
     /// Opens a namespace that is to be joined, while its path means the host's.
     OpenNamespace(Kind, PathBuf),
     /// Enters the folder that becomes `/`; the child inherits that, and needs no path.
@@ -92,6 +95,9 @@ impl Display for ParentStep {
         match self {
             Self::SealSelf => f.write_str("run a sealed copy of launcher"),
             Self::MakeParentFolders { parent, .. } => write!(f, "make the folders of {}", parent.display()),
+            Self::EnableControllers { parent, controllers, .. } if controllers.is_empty() => {
+                write!(f, "make the folders of {}", parent.display())
+            }
             Self::EnableControllers { parent, controllers, .. } => {
                 write!(f, "enable {} below {}", controllers.join(" "), parent.display())
             }
@@ -104,6 +110,11 @@ impl Display for ParentStep {
                     limit.value,
                     cgroup.folder().join(&limit.file).display()
                 )
+            }
+            Self::AllowDevices(cgroup, rules) => {
+                let folder = cgroup.folder().display();
+                write!(f, "allow in {folder} of all devices the usual ones and those given")?;
+                rules.iter().try_for_each(|rule| write!(f, ", {rule}"))
             }
             Self::OpenNamespace(kind, path) => {
                 write!(f, "open the {} namespace {}", kind.file(), path.display())
@@ -150,6 +161,14 @@ impl ParentStep {
                 made
             }
             Self::SetLimit(cgroup, limit) => cgroup.limit(limit),
+            Self::AllowDevices(cgroup, rules) => {
+                let mut all = devices::DEFAULT.to_vec();
+                all.extend_from_slice(rules);
+                for (_, source) in &context.sources {
+                    all.extend(source.as_ref().and_then(|source| source.device));
+                }
+                cgroup.allow_devices(&all)
+            }
             Self::OpenNamespace(kind, path) => {
                 context.namespaces.push((*kind, namespaces::open(*kind, path)?));
                 Ok(())

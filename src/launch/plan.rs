@@ -171,11 +171,6 @@ const fn is_born_in(kind: Kind) -> bool {
     matches!(kind, Kind::User | Kind::Pid)
 }
 
-/// The mounts whose ids are those of the user namespace.
-fn mapped(users: &[Mount]) -> impl Iterator<Item = &Mount> {
-    users.iter().filter(|mount| mount.flags.has(Flags::IDMAP))
-}
-
 /// The two inputs, and the questions that several parts of the plan ask of them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planner<'a> {
@@ -205,6 +200,16 @@ impl<'a> Planner<'a> {
         !matches!(self.placement(Kind::User), Placement::Host)
     }
 
+    /// Whether the container may open some devices only: by the user's wish, or because it can make the node of any. Where
+    /// it sees all files of the host, /dev is among them and nodes are nothing new.
+    pub(super) fn limits_devices(&self) -> bool {
+        let sees_all =
+            self.spec.rootfs.is_none() && !matches!(self.placement(Kind::Mount), Placement::Join(_));
+        let makes_nodes = self.host.makes_nodes && self.spec.process.bounding.contains(CapSet::MKNOD);
+        let is_open = makes_nodes && !sees_all && !self.in_userns();
+        self.spec.has_device_rules() || (is_open && self.spec.may_limit_devices())
+    }
+
     /// The parent's steps before the clone, and the namespaces in which the child has to be born.
     fn host(&self, mut cgroup_steps: Vec<ParentStep>, users: &[Mount]) -> (Vec<ParentStep>, Vec<Kind>) {
         let (mut steps, mut courier) = (Vec::new(), Vec::new());
@@ -216,6 +221,9 @@ impl<'a> Planner<'a> {
         if let Some(rootfs) = &self.spec.rootfs {
             steps.push(ParentStep::EnterRootfs(rootfs.clone()));
         }
+        for mount in users.iter().filter(|mount| mount.flags.has(Flags::EARLY)) {
+            steps.push(ParentStep::OpenSource(mount.clone())); // before the cgroup: what is opened is what it allows
+        }
         steps.append(&mut cgroup_steps); // after the rootfs is known to be there: it is the likeliest fault
         for kind in Kind::ALL {
             if let Placement::Join(path) = self.placement(kind) {
@@ -224,9 +232,6 @@ impl<'a> Planner<'a> {
                     courier.push(kind);
                 }
             }
-        }
-        for mount in mapped(users) {
-            steps.push(ParentStep::OpenSource(mount.clone()));
         }
         (steps, courier)
     }
@@ -244,7 +249,7 @@ impl<'a> Planner<'a> {
             steps.push(ParentStep::Attach(cgroup.clone()));
         }
         steps.append(&mut map_steps);
-        for mount in mapped(users) {
+        for mount in users.iter().filter(|mount| mount.flags.has(Flags::IDMAP)) {
             steps.push(ParentStep::MapIds(mount.clone()));
         }
         steps

@@ -5,11 +5,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::parent_step::ParentStep;
+use super::plan::Planner;
 use crate::error::{Error, Result};
 use crate::host::{Hierarchy, Host, Version};
 use crate::packed::packed;
-use crate::primitives::cgroup::{Cgroup, v1, v2};
+use crate::primitives::cgroup::{Cgroup, ONLY_ROOT, v1, v2};
 use crate::spec::Spec;
+
+/// The controller of what devices may be opened.
+pub(super) const DEVICES: &str = "devices";
 
 /// The cgroups of a container.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,7 +37,13 @@ pub(crate) fn folder_name(name: &str) -> String {
 /// A controller that a limit needs is on no hierarchy, or nobody lets us make a cgroup there.
 pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
     let mut plan = CgroupPlan::default();
-    let wanted = spec.resources.controllers();
+    let mut wanted = spec.resources.controllers();
+    if (Planner { spec, host }).limits_devices() {
+        if host.uid != 0 {
+            return Err(Error::new("limit devices").hint(ONLY_ROOT));
+        }
+        wanted.push(DEVICES);
+    }
     let mut chosen: Vec<(&Hierarchy, Vec<&str>)> = Vec::new();
     for controller in wanted {
         let hierarchy = choose(&host.hierarchies, controller)?;
@@ -42,10 +52,15 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
             None => chosen.push((hierarchy, vec![controller])),
         }
     }
-    for (hierarchy, controllers) in chosen {
+    for (hierarchy, mut controllers) in chosen {
+        let has_devices = controllers.contains(&DEVICES);
+        if hierarchy.version == Version::V2 {
+            controllers.retain(|name| *name != DEVICES);
+        }
         let parent = parent(spec, host, hierarchy, &controllers)?;
         match hierarchy.version {
             Version::V1 if spec.resources.parent.is_none() => {}
+            Version::V2 if spec.resources.parent.is_none() && controllers.is_empty() => {}
             Version::V1 => plan.steps.push(ParentStep::MakeParentFolders {
                 top: hierarchy.mountpoint.clone(),
                 parent: parent.clone(),
@@ -65,6 +80,9 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
         for limit in limits {
             plan.steps.push(ParentStep::SetLimit(cgroup.clone(), limit));
         }
+        if has_devices {
+            plan.steps.push(ParentStep::AllowDevices(cgroup.clone(), spec.devices.clone()));
+        }
         if hierarchy.version == Version::V1 {
             plan.v1_controllers.push(hierarchy.controllers.join(","));
         }
@@ -73,11 +91,19 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
     Ok(plan)
 }
 
+/// Whether a hierarchy has a controller.
+pub(super) fn has(hierarchy: &Hierarchy, controller: &str) -> bool {
+    hierarchy.controllers.iter().any(|name| name == controller)
+}
+
 /// The hierarchy that has a controller. The unified one first: a controller is never on both.
 fn choose<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Result<&'a Hierarchy> {
-    let has = |hierarchy: &&Hierarchy| hierarchy.controllers.iter().any(|name| name == controller);
+    let has = |hierarchy: &&Hierarchy| has(hierarchy, controller);
     let unified = hierarchies.iter().filter(|hierarchy| hierarchy.version == Version::V2).find(has);
-    unified.or_else(|| hierarchies.iter().find(has)).ok_or_else(|| {
+    // What the old interface has a controller for is there a program that every cgroup can have.
+    let last = |one: &&Hierarchy| controller == DEVICES && one.version == Version::V2;
+    let found = unified.or_else(|| hierarchies.iter().find(has)).or_else(|| hierarchies.iter().find(last));
+    found.ok_or_else(|| {
         let error = Error::new(format_args!("limit {controller}: no cgroup hierarchy here has the {controller} controller"));
         if hierarchies.is_empty() {
             return error.hint(packed!("mount one: mount -t cgroup2 none /sys/fs/cgroup"));

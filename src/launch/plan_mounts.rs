@@ -59,7 +59,7 @@ impl Planner<'_> {
             steps.push(ChildStep::MakeSlave); // first: what is mounted later must not reach the host
         }
         for mount in
-            users.iter().filter(|mount| !mount.host_paths().is_empty() && !mount.flags.has(Flags::IDMAP))
+            users.iter().filter(|mount| !mount.host_paths().is_empty() && !mount.flags.has(Flags::EARLY))
         {
             steps.push(ChildStep::OpenSource(mount.clone())); // before the rootfs is there, which may cover it
         }
@@ -150,7 +150,7 @@ impl Planner<'_> {
     /// # Errors
     /// A mount would undo what hides the host's secrets, or cannot be had with these namespaces.
     pub(super) fn users(&self) -> Result<Vec<Mount>> {
-        let mut mounts = Vec::new();
+        let (mut mounts, is_limited) = (Vec::new(), self.limits_devices());
         for mount in &self.spec.mounts {
             if let Some(why) = self.fault_of(mount) {
                 return Err(Error::new(format_args!("{mount}: {why}")));
@@ -160,8 +160,13 @@ impl Planner<'_> {
             if !self.spec.privileged && !mount.flags.has(Flags::DEV) {
                 mount.flags = mount.flags.with(Flags::NODEV); // which devices there are is said by other options
             }
+            if mount.flags.has(Flags::IDMAP) || (is_limited && matches!(mount.source, Source::Device(..))) {
+                mount.flags = mount.flags.with(Flags::EARLY);
+            }
             match &mut mount.source {
-                Source::Host(path) | Source::Device(path) => self.make_absolute(std::slice::from_mut(path)),
+                Source::Host(path) | Source::Device(path, _) => {
+                    self.make_absolute(std::slice::from_mut(path));
+                }
                 Source::Overlay(layers) => self.complete(layers),
                 // Another /proc is not masked, but can do without all that has to be; Linux 5.8.
                 Source::New { kind: "proc", data } if mount.target != "/proc" && !self.spec.privileged => {

@@ -106,6 +106,81 @@ fn the_cgroup_is_limited_then_entered_then_made_the_root_of_its_namespace() {
     assert_order(&lines(&full(), &rootful()), &order);
 }
 
+/// [`rootful`] with the devices controller on v1, able to make nodes.
+fn with_devices() -> Host {
+    let mut host = Host { makes_nodes: true, ..rootful() };
+    host.hierarchies[0].controllers = vec!["devices".into()];
+    host
+}
+
+/// A rootfs, what may be done there, and a device to read.
+fn limited(bounding: CapSet, given: &[&str]) -> Spec {
+    let mounts =
+        given.iter().map(|text| crate::spec::mount_grammar::parse_short("device", text).unwrap()).collect();
+    let process = Process { args: vec!["app".into()], bounding, ..Process::default() };
+    Spec { rootfs: Some("/r".into()), mounts, process, ..Spec::default() }
+}
+
+#[test]
+fn a_device_is_opened_then_allowed_then_the_cgroup_entered() {
+    let lines = lines(&limited(CapSet::NONE, &["/dev/x:/dev/y:r"]), &with_devices());
+    let allow = "allow in /c/launcher-7 of all devices the usual ones and those given";
+    let open = "open for: mount the device /dev/x (r) on /dev/y";
+    assert_order(&lines, &[open, "make cgroup /c/launcher-7", allow, "clone", "attach to /c/launcher-7"]);
+}
+
+#[test]
+#[allow(clippy::large_stack_arrays, reason = "a table, read once")]
+fn devices_are_limited_where_there_is_a_reason() {
+    let mknod = CapSet(1 << CapSet::MKNOD);
+    let mut ruled = limited(CapSet::NONE, &[]);
+    crate::spec::devices::parse("c 1:1 r", &mut ruled.devices).unwrap();
+    let in_userns = |spec: Spec| Spec { mapping: full().mapping, ..spec };
+    let privileged = |spec: Spec| Spec { privileged: true, ..spec };
+    let cannot = Host { makes_nodes: false, ..with_devices() };
+    let unified = Host {
+        hierarchies: vec![Hierarchy {
+            version: Version::V2,
+            controllers: Vec::new(),
+            ..rootful().hierarchies.remove(0)
+        }],
+        ..with_devices()
+    };
+    for (spec, host, want) in vec![
+        (limited(CapSet::NONE, &[]), with_devices(), false),
+        (limited(CapSet::NONE, &["/dev/x"]), with_devices(), false),
+        (limited(CapSet::NONE, &["/dev/x", "/dev/y:rm"]), with_devices(), true),
+        (in_userns(limited(CapSet::NONE, &["/dev/x:r"])), with_devices(), true),
+        (privileged(limited(CapSet::NONE, &["/dev/x:r"])), with_devices(), false),
+        (limited(mknod, &[]), with_devices(), true),
+        (limited(CapSet::ALL, &[]), unified.clone(), true),
+        (limited(mknod, &[]), cannot.clone(), false),
+        (in_userns(limited(mknod, &[])), with_devices(), false),
+        (privileged(limited(mknod, &[])), with_devices(), false),
+        (Spec { rootfs: None, ..limited(mknod, &[]) }, with_devices(), false), // the host's /dev is there
+        (ruled.clone(), cannot, true),
+        (Spec { rootfs: None, ..ruled.clone() }, with_devices(), true),
+        (privileged(ruled.clone()), with_devices(), false),
+        (Spec { all_devices: true, ..ruled.clone() }, with_devices(), false),
+    ] {
+        let text = lines(&spec, &host);
+        assert_eq!(text.iter().any(|line| line.starts_with("allow in")), want, "{text:#?}");
+        assert_eq!(text.iter().any(|line| line.starts_with("make cgroup")), want, "{text:#?}");
+        assert!(
+            !text.iter().any(|line| line.starts_with("enable")),
+            "no controller is for devices: {text:#?}"
+        );
+    }
+    // On both: the old one, where the devices controller is.
+    let mut both = with_devices();
+    both.hierarchies.insert(0, Hierarchy { mountpoint: "/u".into(), ..unified.hierarchies[0].clone() });
+    place(&lines(&ruled, &both), "make cgroup /c/launcher-7");
+    let error = Plan::new(&ruled, &Host { uid: 1000, ..with_devices() }).unwrap_err();
+    assert!(error.doing == "limit devices" && error.hint.is_some(), "{error}");
+    let error = Plan::new(&ruled, &Host { hierarchies: Vec::new(), ..with_devices() }).unwrap_err();
+    assert!(error.doing.contains("the devices controller"), "{error}");
+}
+
 #[test]
 fn propagation_is_cut_before_the_first_mount() {
     let lines = lines(&full(), &rootful());

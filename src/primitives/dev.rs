@@ -10,7 +10,6 @@ use nix::sys::stat::{Mode, SFlag, fstat, makedev, mkdirat, mknodat};
 
 use super::rootfs::{bind_to, c_path, ensure_folder};
 use crate::error::{Doing, Error, Result};
-use crate::spec::caps::CapSet;
 use crate::sys;
 
 /// The devices of every container: name, major, minor; Documentation/admin-guide/devices.txt.
@@ -45,7 +44,10 @@ pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<OwnedFd> {
         let mode = Mode::from_bits_truncate(0o666);
         match mknodat(&dev, name, SFlag::S_IFCHR, mode, makedev(major, minor)) {
             Ok(()) => {}
-            Err(Errno::EPERM) if !may_make_nodes() => show_hosts(dev.as_fd(), name, makedev(major, minor))?,
+            // Where it should work its refusal is a fault.
+            Err(Errno::EPERM) if !sys::caps::may_make_nodes() => {
+                show_hosts(dev.as_fd(), name, makedev(major, minor))?
+            }
             Err(errno) => return Err(errno).doing(format_args!("make /dev/{}", name.to_string_lossy())),
         }
     }
@@ -58,14 +60,6 @@ pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<OwnedFd> {
             .doing(format_args!("make the link /dev/{}", name.to_string_lossy()))?;
     }
     Ok(dev)
-}
-
-/// Whether mknod(2) should have worked: with CAP_MKNOD, outside of any user namespace. Where it should not, the host's
-/// nodes are shown instead; where it should, its refusal is a fault.
-fn may_make_nodes() -> bool {
-    let map = sys::file::read(Path::new("/proc/self/uid_map")).unwrap_or_default();
-    let has_all_ids = map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
-    has_all_ids && sys::caps::permitted().is_ok_and(|bits| CapSet(bits).contains(CapSet::MKNOD))
 }
 
 /// Binds the host's device of that name into ours, having made sure that it is the right one.

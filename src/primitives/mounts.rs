@@ -15,6 +15,7 @@ use super::rootfs::{
 };
 use crate::error::{Doing, Error, Result};
 use crate::packed::{Packed, packed};
+use crate::spec::devices::Rule;
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::spec::sysctl::Sysctl;
 use crate::sys;
@@ -26,6 +27,8 @@ pub(crate) struct Opened {
     handles: Vec<OwnedFd>,
     /// Which of the two.
     is_detached: bool,
+    /// The device that it is, and what may be done with it.
+    pub(crate) device: Option<Rule>,
 }
 
 /// Opens what a mount shows of the host, the one time that its path is used: before the rootfs is there, which may cover
@@ -46,20 +49,16 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
             Err(error) => return Err(error.within(path.display())),
         }
     }
-    let (Source::Host(_) | Source::Device(_), Some(handle)) = (&mount.source, handles.first()) else {
-        return Ok(Some(Opened { handles, is_detached: false }));
+    let (Source::Host(_) | Source::Device(..), Some(handle)) = (&mount.source, handles.first()) else {
+        return Ok(Some(Opened { handles, is_detached: false, device: None }));
     };
-    let kind = sys::fd::kind_of(handle.as_fd()).doing("look at it")?;
-    if matches!(mount.source, Source::Device(_)) && ![libc::S_IFCHR, libc::S_IFBLK].contains(&kind) {
-        return Err(
-            Error::os("", Errno::ENODEV).hint(packed!("that is no device; for files and folders: --volume"))
-        );
-    }
+    let device =
+        if let Source::Device(_, access) = mount.source { Some(rule(handle, access)?) } else { None };
     match sys::mount::clone_tree(handle.as_fd(), c"", !mount.flags.has(Flags::ALONE)) {
-        Ok(handle) => Ok(Some(Opened { handles: vec![handle], is_detached: true })),
-        // Before Linux 5.2. What is shared would not be by then.
-        Err(Errno::ENOSYS) if !mount.flags.has(Flags::SHARED) => {
-            Ok(Some(Opened { handles, is_detached: false }))
+        Ok(handle) => Ok(Some(Opened { handles: vec![handle], is_detached: true, device })),
+        // Before Linux 5.2. What is shared would not be by then, and a mount of another namespace cannot be bound.
+        Err(Errno::ENOSYS) if mount.flags.0 & Flags::SHARED.with(Flags::EARLY).0 == 0 => {
+            Ok(Some(Opened { handles, is_detached: false, device }))
         }
         Err(Errno::EINVAL) => Err(Error::os("", Errno::EINVAL).hint(packed!(
             "an unbindable mount; or, in a user namespace, one that hides something below mounts"
@@ -67,6 +66,20 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
         Err(errno) if mount.flags.has(Flags::IDMAP) => Err(Error::os("", errno).hint(IDMAP)),
         Err(errno) => Err(errno).doing(""),
     }
+}
+
+/// Which device a file is.
+fn rule(file: &OwnedFd, access: u8) -> Result<Rule> {
+    let found = nix::sys::stat::fstat(file).doing("look at it")?;
+    let is_block = match found.st_mode & libc::S_IFMT {
+        libc::S_IFCHR => false,
+        libc::S_IFBLK => true,
+        _ => {
+            return Err(Error::os("", Errno::ENODEV)
+                .hint(packed!("that is no device; for files and folders: --volume")));
+        }
+    };
+    Ok(Rule { is_block, major: libc::major(found.st_rdev), minor: libc::minor(found.st_rdev), access })
 }
 
 /// What mapped ids need.
@@ -187,7 +200,7 @@ pub(crate) fn perform(root: BorrowedFd<'_>, mount: &Mount) -> Result<()> {
         },
         Source::Host(path) => bind(target.as_fd(), path, mount.flags),
         // Only users have these; see the step.
-        Source::Overlay(_) | Source::Device(_) | Source::Text(_) | Source::Link(_) => Ok(()),
+        Source::Overlay(_) | Source::Device(..) | Source::Text(_) | Source::Link(_) => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is wanted: plain data without I/O, the vocabulary of every floor above.
 
 pub(crate) mod caps;
+pub(crate) mod devices;
 pub(crate) mod idmap;
 pub(crate) mod init;
 #[cfg(feature = "container")]
@@ -59,6 +60,8 @@ pub(crate) struct Spec {
     pub(crate) mapping: Mapping,
     /// Shift of the clocks; makes a time namespace.
     pub(crate) time_offsets: TimeOffsets,
+    /// Devices that may be opened besides those that always may and those that are given; see [`devices`].
+    pub(crate) devices: Vec<devices::Rule>,
     /// Limits, set through cgroups.
     pub(crate) resources: Resources,
     /// What runs.
@@ -73,4 +76,6 @@ pub(crate) struct Spec {
     pub(crate) best_effort: bool,
     /// Shows the host's /sys, where there is no other to be had.
     pub(crate) hosts_sys: bool,
+    /// Every device that is there may be opened, whatever was wished.
+    pub(crate) all_devices: bool,
 }

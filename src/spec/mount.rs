@@ -15,8 +15,8 @@ pub(crate) enum Source {
     },
     /// What the host has at this path; with everything mounted below it, unless [`Flags::ALONE`].
     Host(PathBuf),
-    /// A device of the host, and nothing else.
-    Device(PathBuf),
+    /// A device of the host, and nothing else; what may be done with it, see [`super::devices`].
+    Device(PathBuf, u8),
     /// A file of ours with this text.
     Text(String),
     /// A symbolic link to this.
@@ -120,6 +120,8 @@ impl Flags {
     pub(crate) const IDMAP: Self = Self(1 << 29);
     /// Its place may be behind links of the rootfs.
     pub(crate) const FOLLOW: Self = Self(1 << 28);
+    /// Its source is opened before the container is there.
+    pub(crate) const EARLY: Self = Self(1 << 30);
 
     /// Those of both.
     pub(crate) const fn with(self, other: Self) -> Self {
@@ -174,7 +176,7 @@ impl Mount {
     /// What of the host's is shown.
     pub(crate) fn host_paths(&self) -> &[PathBuf] {
         match &self.source {
-            Source::Host(path) | Source::Device(path) => std::slice::from_ref(path),
+            Source::Host(path) | Source::Device(path, _) => std::slice::from_ref(path),
             Source::Overlay(layers) => &layers.paths,
             _ => &[],
         }
@@ -186,7 +188,10 @@ impl Display for Mount {
         match &self.source {
             Source::New { kind, .. } => write!(f, "mount {kind} on {}", self.target)?,
             Source::Host(path) => write!(f, "mount {} on {}", path.display(), self.target)?,
-            Source::Device(path) => write!(f, "mount the device {} on {}", path.display(), self.target)?,
+            Source::Device(path, access) => {
+                let modes = super::devices::modes(*access);
+                write!(f, "mount the device {} ({modes}) on {}", path.display(), self.target)?;
+            }
             Source::Text(text) => write!(f, "mount a file of {} bytes on {}", text.len(), self.target)?,
             Source::Link(to) => return write!(f, "make the link {} to {to}", self.target),
             Source::Overlay(layers) => write!(f, "mount overlay {layers} on {}", self.target)?,

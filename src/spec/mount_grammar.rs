@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::mount::{self, Flags, Layers, Mount, Source};
-use super::size;
+use super::{devices, size};
 
 /// What is wrong with a value.
 type Fault = String;
@@ -94,27 +94,35 @@ fn clean(target: &str) -> Result<String, Fault> {
     Ok(clean)
 }
 
-/// What stands between colons: `SRC:DST[:OPTION,...]` of a bind, `DST[:OPTION,...]` of a tmpfs, `HOST[:DST[:rwm]]` of a device.
+/// What stands between colons: `SRC:DST[:OPTION,...]` of a bind, `DST[:OPTION,...]` of a tmpfs, `HOST[:DST][:MODES]` of a
+/// device.
 ///
 /// # Errors
 /// Says what is wrong.
 pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount, Fault> {
+    let is_device = kind == "device";
     let mut parts = text.splitn(if kind == "tmpfs" { 2 } else { 3 }, ':');
     let source = if kind == "tmpfs" { "" } else { parts.next().unwrap_or_default() };
-    let target = match parts.next() {
-        None if kind == "device" => source,
-        None => return Err("wanted is SOURCE:PLACE; a volume without a source is --tmpfs".into()),
-        Some(target) => target,
+    let (mut target, mut rest) = (parts.next(), parts.next());
+    if is_device
+        && rest.is_none()
+        && target.is_none_or(|text| devices::parse_modes(text.as_bytes()).is_some())
+    {
+        (target, rest) = (Some(source), target);
+    }
+    let Some(target) = target else {
+        return Err("wanted is SOURCE:PLACE; a volume without a source is --tmpfs".into());
     };
     if kind == "bind" && !source.contains('/') && !source.starts_with('.') {
         return Err(format!("there are no volumes by name; for the folder of that name: ./{source}"));
     }
     let mut draft = Draft { texts: [kind, source, target, "", "", ""], ..Draft::default() };
-    for word in parts.next().into_iter().flat_map(|options| options.split(',')) {
-        if kind != "device" {
+    if is_device {
+        let access = rest.map_or(Some(devices::ALL), |modes| devices::parse_modes(modes.as_bytes()));
+        draft.access = access.ok_or("wanted is HOST[:PLACE][:MODES], modes being some of rwm")?;
+    } else {
+        for word in rest.into_iter().flat_map(|options| options.split(',')) {
             draft.take(word, "")?;
-        } else if word != "rwm" {
-            return Err("devices are given whole (rwm): launcher keeps no list of what may be done".into());
         }
     }
     draft.finish()
@@ -190,6 +198,8 @@ struct Draft<'a> {
     words: Words,
     /// Options for the file system.
     data: String,
+    /// What may be done with a device.
+    access: u8,
 }
 
 impl<'a> Draft<'a> {
@@ -269,7 +279,7 @@ impl<'a> Draft<'a> {
             ("device", _) => {
                 let flags =
                     Flags::NOSUID.with(Flags::NOEXEC).with(Flags::DEV).with(Flags::ALONE).with(PRIVATE);
-                (Source::Device(source.into()), flags)
+                (Source::Device(source.into(), self.access), flags)
             }
             ("overlay", _) => {
                 let layers = Layers::new(parse_layers(lower), upper.into(), work.into())?;

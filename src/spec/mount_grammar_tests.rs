@@ -96,14 +96,37 @@ fn mounts() {
 #[test]
 fn devices_files_and_links() {
     for (text, want) in [
-        ("/dev/kvm", "mount the device /dev/kvm on /dev/kvm (nosuid,noexec,rprivate,nothing-below)"),
-        ("/dev/a:/dev/b", "mount the device /dev/a on /dev/b (nosuid,noexec,rprivate,nothing-below)"),
-        ("/dev/a:/b:rwm", "mount the device /dev/a on /b (nosuid,noexec,rprivate,nothing-below)"),
-        ("/dev/a:/b:r", "devices are given whole (rwm): launcher keeps no list of what may be done"),
+        ("/dev/kvm", "mount the device /dev/kvm (rwm) on /dev/kvm (nosuid,noexec,rprivate,nothing-below)"),
+        ("/dev/a:/dev/b", "mount the device /dev/a (rwm) on /dev/b (nosuid,noexec,rprivate,nothing-below)"),
+        ("/dev/a:/b:rwm", "mount the device /dev/a (rwm) on /b (nosuid,noexec,rprivate,nothing-below)"),
         ("/dev/a:b", "the place inside is an absolute path without .., and not /: not b"),
         ("", "the place inside is an absolute path without .., and not /: not "),
+        (":/b", "type=device: a bind needs source=, and nothing else has one"),
+        ("/dev/a:r:w", "the place inside is an absolute path without .., and not /: not r"),
+        ("/dev/a:", "the place inside is an absolute path without .., and not /: not "),
     ] {
         assert_eq!(shown(parse_short("device", text)), want, "{text}");
+    }
+    for (text, want) in [
+        ("/dev/a", Some(7)),
+        ("/dev/a:/b", Some(7)),
+        ("/dev/a:/b:mwr", Some(7)),
+        ("/dev/a:/b:r", Some(2)),
+        ("/dev/a:w", Some(4)), // docker's short form
+        ("/dev/a:/b:", None),
+        ("/dev/a:r:/b", None),
+        ("/dev/a:/b:rx", None),
+        ("/dev/a:/b:rwm:r", None),
+        ("/dev/a:/b:ro", None),
+    ] {
+        let access = match parse_short("device", text) {
+            Ok(Mount { source: Source::Device(_, access), .. }) => Some(access),
+            other => {
+                assert_eq!(shown(other), "wanted is HOST[:PLACE][:MODES], modes being some of rwm", "{text}");
+                None
+            }
+        };
+        assert_eq!(access, want, "{text}");
     }
     for (text, want) in [
         ("/a=b=c", "mount a file of 3 bytes on /a (nosuid,nodev,noexec)"),

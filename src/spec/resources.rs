@@ -73,6 +73,9 @@ pub(crate) fn parse_raw(text: &str) -> Result<(String, String), &'static str> {
     if controller_of(file) == "cgroup" {
         return Err("the cgroup.* files are launcher's own");
     }
+    if controller_of(file) == "devices" {
+        return Err("devices have --device-cgroup-rule");
+    }
     if !file.contains('.') || file.starts_with('.') || !file.bytes().all(plain) || value.is_empty() {
         return Err(wanted);
     }

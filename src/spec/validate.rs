@@ -190,7 +190,7 @@ fn cgroup_parent_is_absolute(spec: &Spec) -> Option<String> {
 
 /// Without a limit there is no cgroup to make there.
 fn cgroup_parent_needs_a_limit(spec: &Spec) -> Option<String> {
-    (spec.resources.parent.is_some() && spec.resources.has_no_limit())
+    (spec.resources.parent.is_some() && spec.resources.has_no_limit() && !spec.has_device_rules())
         .then(|| packed!("--cgroup-parent needs a limit, such as --memory").into())
 }
 

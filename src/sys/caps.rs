@@ -1,5 +1,7 @@
 //! Capabilities of the calling thread.
 
+use std::path::Path;
+
 use nix::errno::Errno;
 
 use super::cvt;
@@ -49,6 +51,16 @@ pub(crate) fn permitted() -> Result<u64, Errno> {
     cvt(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
     let [low, high] = data;
     Ok(u64::from(low.permitted) | u64::from(high.permitted) << 32)
+}
+
+/// Whether `mknod(2)` makes devices for us: with CAP_MKNOD, outside of any user namespace.
+pub(crate) fn may_make_nodes() -> bool {
+    /// Number of the capability.
+    const MKNOD: u32 = 27;
+    // Without that file there are no user namespaces.
+    let has_all_ids = |map: String| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
+    super::file::read(Path::new("/proc/self/uid_map")).map_or(true, has_all_ids)
+        && permitted().is_ok_and(|bits| bits >> MKNOD & 1 == 1)
 }
 
 /// PR_CAPBSET_DROP, Linux 2.6.25: this capability can never be gained again. EINVAL: the kernel has no such one.

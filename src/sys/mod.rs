@@ -15,6 +15,8 @@
     reason = "this floor is the border to the kernel; every block says what the kernel does"
 )]
 
+#[cfg(feature = "container")]
+pub(crate) mod bpf;
 pub(crate) mod caps;
 pub(crate) mod clock;
 pub(crate) mod dir;

@@ -20,7 +20,9 @@ use crate::spec::mount::{Flags, Mount, Source};
 use crate::spec::namespaces::{Kind, Placement};
 use crate::spec::process::Process;
 use crate::spec::user::{Identity, Principal};
-use crate::spec::{Spec, idmap, mount_grammar, namespaces, process, resources, size, sysctl, user, validate};
+use crate::spec::{
+    Spec, devices, idmap, mount_grammar, namespaces, process, resources, size, sysctl, user, validate,
+};
 use crate::sys::mount;
 
 /// A check of one input.
@@ -200,6 +202,15 @@ fn values(data: &[u8]) {
         assert!(set == CapSet::ALL || set.0.is_power_of_two(), "{set}");
         assert_eq!(CapSet::parse(&set.to_string()), Some(set));
     }
+    let (mut rules, mut again) = (Vec::new(), Vec::new());
+    if devices::parse(text, &mut rules).is_some() {
+        assert!(!rules.is_empty(), "{text}");
+        for rule in &rules {
+            assert!(rule.access != 0 && rule.access & !devices::ALL == 0, "{rule}");
+            devices::parse(&rule.to_string(), &mut again).expect("a rule");
+        }
+        assert_eq!(rules, again);
+    }
     if let Ok(user) = user::parse_user(text) {
         assert_eq!(user::parse_user(&user.to_string()), Ok(user));
     }
@@ -237,8 +248,8 @@ fn values(data: &[u8]) {
 /// Mounts in every grammar; what the short ones say can be said in the long one, and is the same.
 fn mounts(data: &[u8]) {
     let text = &*lossy(data.split(|byte| *byte == 0).next().unwrap_or_default());
-    let [volume, tmpfs, device] =
-        ["bind", "tmpfs", "device"].map(|kind| mount_grammar::parse_short(kind, text));
+    let [volume, tmpfs] = ["bind", "tmpfs"].map(|kind| mount_grammar::parse_short(kind, text));
+    let device = mount_grammar::parse_short("device", text);
     let [file, link] = [Source::Text, Source::Link].map(|make| mount_grammar::parse_content(text, make));
     [&volume, &tmpfs, &device, &file, &link, &mount_grammar::parse_mount(text)]
         .into_iter()

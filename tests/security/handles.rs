@@ -106,7 +106,8 @@ fn the_copy_starts_as_the_first_was_started() {
     };
     assert_eq!(look(true), look(false));
     // A kernel that does not know the newest flag; and one that refuses altogether.
-    let starts = |fault: &str| run(&mut launcher_with_faults(&[fault], &[&words[..], &["echo runs"]].concat()));
+    let starts =
+        |fault: &str| run(&mut launcher_with_faults(&[fault], &[&words[..], &["echo runs"]].concat()));
     assert_eq!(starts("memfd_create:error=EINVAL:when=1").expect(0).out, "runs\n");
     for fault in ["memfd_create:error=ENOSYS", "sendfile:error=ENOSPC", "execve:error=EACCES:when=1"] {
         let finished = starts(fault).expect(125);

@@ -1,7 +1,7 @@
 //! What the kernel is asked to keep: masks, maps of ids, cgroups; and who may ask launcher for it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use crate::common::tty::Terminal;
@@ -239,6 +239,24 @@ fn cve_2016_2779_nothing_is_typed_on_the_callers_terminal_where_it_is_handed_on(
             finish(terminal.start(&mut command)).expect(0);
             terminal.wait_for("injected 0\r\n", 1);
             assert_eq!(terminal.waiting(), 0, "{is_user} {more:?}");
+        }
+    }
+}
+
+#[test]
+fn ghsa_g54h_m393_cpwq_a_node_made_inside_opens_no_disk_of_the_host() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    let disk = fs::metadata("/").unwrap().dev();
+    let (major, minor) = (libc::major(disk), libc::minor(disk));
+    // A rule for character devices of its numbers, and one to make it, are none to open it.
+    let rules = [format!("c {major}:{minor} rwm"), "c *:* rwm".to_owned(), format!("b {major}:{minor} m")];
+    let script = format!("busybox mknod /dev/disk b {major} {minor} && head -c 1 /dev/disk; : >>/dev/disk");
+    for caps in ["MKNOD", "ALL"] {
+        for rule in rules.iter().map(|rule| vec!["--device-cgroup-rule", rule]).chain([Vec::new()]) {
+            let options = [&["--cap-add", caps][..], &rule].concat();
+            let err = inside(&rootfs, &options, &script).err;
+            assert_eq!(err.matches("/dev/disk: Operation not permitted").count(), 2, "{options:?}: {err}");
         }
     }
 }

@@ -57,6 +57,7 @@
 //! | CVE-2022-0492 (kernel) release_agent | cgroup.rs `the_command_sees_its_own_cgroups_and_cannot_change_them` |
 //! | CVE-2023-25809 (runc) cgroups of the user are writable | kernel.rs |
 //! | cgroup paths that lead elsewhere (crun) | kernel.rs |
+//! | GHSA-g54h-m393-cpwq (runc) nodes made inside, of any device | kernel.rs; what may be opened: devices.rs |
 //! | CVE-2019-7303 (snap), CVE-2019-10063 (flatpak), CVE-2026-31431 arguments that a filter forgot | seccomp.rs `what_a_container_has_no_business_with_is_refused` |
 //! | CVE-2021-41133 (flatpak) calls that a filter does not know | calls.rs: every number |
 //! | CVE-2022-0185, CVE-2024-1086 (kernel) what a user namespace opens | seccomp.rs `what_a_container_has_no_business_with_is_refused`, `an_ordinary_user_has_the_same_filter` |
@@ -69,10 +70,10 @@
 //!
 //! Not ours, for want of the feature: copying files in and out (CVE-2018-15664, CVE-2019-14271, CVE-2026-41567, GO-2026-5617,
 //! GO-2026-5668, CVE-2019-10152), hooks (CVE-2025-23266), checkpoints (CVE-2026-115520, CVE-2026-119101, CVE-2026-119614), exec,
-//! a folder of records (CVE-2015-1331, GO-2025-4100, GO-2024-2500), BPF for devices (runc#5403), the network's set-up,
-//! registration with a daemon (CVE-2026-4105), helpers and virtual machines (CVE-2023-0778, CVE-2026-84042, kata 47243). Not
-//! covered, as the README says: devices by a cgroup (GHSA-g54h-m393-cpwq), masks that are locked against a container with
-//! SYS_ADMIN, and thermal_throttle of each processor (GHSA-6fw5-f8r9-fgfm).
+//! a folder of records (CVE-2015-1331, GO-2025-4100, GO-2024-2500), the network's set-up, registration with a daemon
+//! (CVE-2026-4105), helpers and virtual machines (CVE-2023-0778, CVE-2026-84042, kata 47243). Not covered, as the README says:
+//! masks and limits on devices that are locked against a container with SYS_ADMIN, and thermal_throttle of each processor
+//! (GHSA-6fw5-f8r9-fgfm).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "these are tests")]
 
 #[path = "../common/mod.rs"]

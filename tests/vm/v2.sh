@@ -14,6 +14,48 @@ nothing_left() { leftovers; [ -z "$(leftovers)" ]; }
 # shellcheck disable=SC2069
 killed_by_limit() { launcher --rootfs $R "$@" -- sh -c 'tail /dev/zero' 2>&1 >/dev/null; }
 
+echo '# devices: a program that the kernel asks'
+# No kernel has this device: where it may be opened there is ENXIO.
+mknod -m 666 /tmp/char c 4000 7
+mknod -m 666 /tmp/block b 4000 7
+ALLOWED='No such device or address$' REFUSED='Operation not permitted$'
+expect 'given to read: read' 1 "$ALLOWED" launcher --rootfs $R --device /tmp/char:/dev/x:r -- cat /dev/x
+expect 'given to read: write' 1 "$REFUSED" launcher --rootfs $R --device /tmp/char:/dev/x:r -- sh -c 'echo >/dev/x'
+expect 'given to write: write' 1 "$ALLOWED" launcher --rootfs $R --device /tmp/char:/dev/x:w -- sh -c 'echo >/dev/x'
+expect 'given to write: read' 1 "$REFUSED" launcher --rootfs $R --device /tmp/char:/dev/x:w -- cat /dev/x
+expect 'a disk given to read: read' 1 "$ALLOWED" launcher --rootfs $R --device /tmp/block:/dev/x:r -- cat /dev/x
+expect 'a disk given to read: write' 1 "$REFUSED" launcher --rootfs $R --device /tmp/block:/dev/x:r -- sh -c 'echo >>/dev/x'
+expect 'in a user namespace: read' 1 "$ALLOWED" launcher --rootfs $R --uidmap 0:100000:65536 --device /tmp/char:/dev/x:r -- cat /dev/x
+expect 'in a user namespace: write' 1 "$REFUSED" launcher --rootfs $R --uidmap 0:100000:65536 --device /tmp/char:/dev/x:r -- sh -c 'echo >/dev/x'
+# made TYPE RULE...: opens a node that is made inside, with these rules.
+made() {
+    kind=$1; shift
+    launcher --rootfs $R --cap-add MKNOD "$@" -- sh -c "mknod /dev/x $kind 4000 7 || exit 9; cat /dev/x"
+}
+expect 'a node made inside' 1 "$REFUSED" made c
+expect 'a disk made inside' 1 "$REFUSED" made b
+expect 'allowed by number' 1 "$ALLOWED" made c --device-cgroup-rule 'c 4000:7 r'
+expect 'allowed by a star' 1 "$ALLOWED" made b --device-cgroup-rule 'b *:7 r'
+expect 'all allowed' 1 "$ALLOWED" made b --device-cgroup-rule 'a *:* rwm'
+expect 'another type allowed' 1 "$REFUSED" made b --device-cgroup-rule 'c *:* rwm'
+expect 'another number allowed' 1 "$REFUSED" made c --device-cgroup-rule 'c 4000:8 r' --device-cgroup-rule 'a 4000:7 m'
+expect 'read and write by two rules' 1 "$ALLOWED" launcher --rootfs $R --cap-add MKNOD --device-cgroup-rule 'c 4000:7 r' \
+    --device-cgroup-rule 'c 4000:7 w' -- sh -c 'mknod /dev/x c 4000 7; echo <>/dev/x'
+expect 'the usual ones work' 0 '^3$' launcher --rootfs $R --cap-add ALL -- \
+    sh -c 'mknod /dev/z c 1 5; : <>/dev/null; : <>/dev/ptmx; : </dev/urandom; head -c 3 /dev/z | wc -c'
+expect 'a terminal works' 0 '/dev/pts/0' launcher --rootfs $R --cap-add MKNOD -t -- tty
+expect 'privileged, all are there' 1 "$ALLOWED" launcher --rootfs $R --privileged --device-cgroup-rule 'c 1:1 r' -- \
+    sh -c 'mknod /dev/x c 4000 7; cat /dev/x'
+expect 'no user can limit devices' 125 '^  hint: only the machine' as_user $LAUNCHER --rootfs $R --device /dev/zero:/dev/x:r -- true
+expect 'nor root of a user namespace' 125 'load the program: Operation not permitted .EPERM.$' unshare -Urm $LAUNCHER --rootfs $R \
+    --cgroup-parent /delegated --device-cgroup-rule 'c 1:1 r' -- true
+expect 'unless it goes without' 0 '^launcher: warning: without limits on devices: ' as_user $LAUNCHER --rootfs $R --best-effort \
+    --device /dev/zero:/dev/x:r --ephemeral -- true
+expect 'a parent without controllers is made' 1 "$ALLOWED" made c --cgroup-parent /x/y --device-cgroup-rule 'c 4000:7 r'
+no_controllers() { cat $CG/cgroup.subtree_control; find $CG -name x; [ -z "$(cat $CG/cgroup.subtree_control; find $CG -name x)" ]; }
+check 'no controller was needed' no_controllers
+check 'no cgroup is left' nothing_left
+
 echo '# the ordinary case'
 expect 'exit status 0' 0 '' launcher --rootfs $R -m 32m -- true
 expect 'exit status 7' 7 '' launcher --rootfs $R -m 32m -- sh -c 'exit 7'
@@ -100,7 +142,7 @@ check '20 starts at once' twenty_at_once
 check 'no cgroup is left' nothing_left
 
 kill_the_outer() {
-    $LAUNCHER --rootfs $R --name orphan -m 32m -- sleep 4242 &
+    $LAUNCHER --rootfs $R --name orphan -m 32m --cap-add MKNOD -- sleep 4242 &
     eventually running 'sleep 4242' || return
     kill -9 $!
     wait $!

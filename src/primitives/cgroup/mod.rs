@@ -1,6 +1,7 @@
 //! Cgroups: one folder a container on the unified hierarchy, one a controller on the old ones, both on hybrid
 //! machines. What differs between the two interfaces is behind [`Cgroup`].
 
+pub(crate) mod bpf;
 pub(crate) mod v1;
 pub(crate) mod v2;
 
@@ -12,11 +13,17 @@ use nix::unistd::Pid;
 
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::host::Version;
-use crate::packed::packed;
+use crate::packed::{Packed, packed};
+use crate::spec::devices::Rule;
 use crate::spec::resources::{Resources, controller_of};
 use crate::sys;
 use crate::sys::dir::Kind;
 use crate::sys::file::write;
+
+/// Who may say which devices there are.
+pub(crate) const ONLY_ROOT: Packed = packed!(
+    "only the machine's root can limit devices: give them whole (rwm), without --device-cgroup-rule and without MKNOD"
+);
 
 /// How often a folder that is still busy is tried again, and how long we wait in between: two seconds in all.
 const TRIES: u32 = 400;
@@ -144,6 +151,17 @@ impl Cgroup {
                 "the kernel has no such limit; for swap it may need swapaccount=1 on its command line"
             ))),
             result => result.doing(""),
+        }
+    }
+
+    /// Has those in it open and make these devices only; the first rules are [`crate::spec::devices::DEFAULT`].
+    ///
+    /// # Errors
+    /// The kernel refuses, or the cgroup above has less to give.
+    pub(crate) fn allow_devices(&self, rules: &[Rule]) -> Result<()> {
+        match self {
+            Self::V1(folder) => v1::allow_devices(folder, rules),
+            Self::V2(folder) => bpf::allow_devices(folder, rules),
         }
     }
 

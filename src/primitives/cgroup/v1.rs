@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use super::{Limit, Limits};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
+use crate::packed::packed;
+use crate::spec::devices::{DEFAULT, Rule};
 use crate::spec::resources::Resources;
 use crate::sys::file::{read, write};
 
@@ -35,6 +39,24 @@ pub(super) fn inherit_cpuset(folder: &Path) -> Result<()> {
         if text.trim_ascii().is_empty() {
             let value = read(&above).doing(format_args!("read {}", above.display()))?;
             write(&own, value.trim_ascii()).doing(format_args!("write {}", own.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Forbids all devices, then allows these. Before the first process: what it has open stays open.
+pub(super) fn allow_devices(folder: &Path, rules: &[Rule]) -> Result<()> {
+    write(&folder.join("devices.deny"), "a")
+        .map_err(|errno| Error::os("forbid all", errno).hint(super::ONLY_ROOT))?;
+    let file = folder.join("devices.allow");
+    for (index, rule) in rules.iter().enumerate() {
+        match write(&file, &rule.to_string()) {
+            Ok(()) => {}
+            // The cgroup above forbids it, to launcher too: nobody has asked for that.
+            Err(Errno::EPERM) if index < DEFAULT.len() => {}
+            Err(errno) => {
+                return Err(Error::os(rule, errno).hint(packed!("the cgroup above does not allow it either")));
+            }
         }
     }
     Ok(())
