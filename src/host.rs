@@ -1,6 +1,6 @@
 //! This machine as facts: what the plan needs to know and only the kernel can tell. Probing changes nothing.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, OsStr};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::AccessFlags;
@@ -85,7 +85,7 @@ pub(crate) struct Host {
     /// What is in the file of the seccomp profile, if there is one.
     pub(crate) profile: String,
     /// Our environment.
-    pub(crate) env: Vec<OsString>,
+    pub(crate) env: Vec<&'static OsStr>,
     /// Our current directory; looked up only where it matters.
     pub(crate) cwd: PathBuf,
 }

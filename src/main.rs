@@ -26,7 +26,7 @@ mod sys;
 #[cfg(feature = "container")]
 mod host;
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 
 use cli::Command;
 use error::Result;
@@ -53,7 +53,7 @@ extern "C" fn main(_argc: std::ffi::c_int, argv: sys::entry::Argv) -> std::ffi::
 }
 
 /// Does what the words say; the one place where an error is printed.
-fn run(args: Vec<OsString>, env: &[OsString]) -> u8 {
+fn run(args: Vec<&'static OsStr>, env: &[&'static OsStr]) -> u8 {
     let result = cli::parse(args, env).and_then(execute);
     result.unwrap_or_else(|error| {
         log::say_as(error.said_by, format_args!("{error:#}"));
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_our_own_failure() {
-        assert_eq!(super::run(vec!["launcher".into(), "--nonsense".into()], &[]), 125);
+        assert_eq!(super::run(vec!["launcher".as_ref(), "--nonsense".as_ref()], &[]), 125);
     }
 
     /// A folder of a test's own; the test removes it.

@@ -348,7 +348,10 @@ fn a_long_message_is_cut_before_what_it_ends_with() {
     let finished = run(&mut launcher([format!("--{long}")])).expect(125);
     let (first, hint) = finished.err.split_once('\n').unwrap();
     assert!(first.starts_with("launcher: unknown option --xxxx") && first.ends_with("xx..."), "{first}");
-    assert!(first.len() < 700 && hint.starts_with("  hint: launcher --help") && hint.ends_with("--\n"), "{hint}");
+    assert!(
+        first.len() < 700 && hint.starts_with("  hint: launcher --help") && hint.ends_with("--\n"),
+        "{hint}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The command lines of init: our own, which has tini's options, and those of the models.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) struct InitCommand {
     /// What launcher itself gets when its parent dies.
     pub(crate) death_signal: Option<i32>,
     /// Where to write how it ended.
-    pub(crate) report: Option<OsString>,
+    pub(crate) report: Option<&'static OsStr>,
     /// The program and its surroundings; without arguments there is none (pause).
     pub(crate) process: Process,
     /// There is to be none.
@@ -42,8 +42,8 @@ const WAIT_ALL: Duration = Duration::from_secs(5);
 /// # Errors
 /// The words make no sense, or there is no program; told under the model's name and with its exit status.
 pub(crate) fn parse(
-    words: Vec<OsString>,
-    env: &[OsString],
+    words: Vec<&'static OsStr>,
+    env: &[&'static OsStr],
     called: Option<&'static Model>,
 ) -> Result<Command> {
     match variable(env, "LAUNCHER_AS") {
@@ -53,7 +53,11 @@ pub(crate) fn parse(
 }
 
 /// The same by the rules of a model, or our own.
-fn parse_as(words: Vec<OsString>, env: &[OsString], model: Option<&'static Model>) -> Result<Command> {
+fn parse_as(
+    words: Vec<&'static OsStr>,
+    env: &[&'static OsStr],
+    model: Option<&'static Model>,
+) -> Result<Command> {
     let (name, rules) = model.map_or(("launcher", Rules::Launcher), |model| (model.name, model.rules));
     let command = InitCommand {
         name,
@@ -70,8 +74,8 @@ fn parse_as(words: Vec<OsString>, env: &[OsString], model: Option<&'static Model
 }
 
 /// The value of a variable.
-fn variable<'a>(env: &'a [OsString], name: &str) -> Option<&'a OsStr> {
-    let find = |entry: &'a OsString| entry.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+fn variable(env: &[&'static OsStr], name: &str) -> Option<&'static OsStr> {
+    let find = |entry: &&'static OsStr| entry.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
     env.iter().find_map(find).map(OsStr::from_bytes)
 }
 
@@ -92,8 +96,8 @@ impl InitCommand {
     /// The models' variables first, then ours, then the words: what is later overrules what was before.
     fn read(
         mut self,
-        words: Vec<OsString>,
-        env: &[OsString],
+        words: Vec<&'static OsStr>,
+        env: &[&'static OsStr],
         model: Option<&'static Model>,
     ) -> Result<Command> {
         self.read_models_variables(env)?;
@@ -122,7 +126,7 @@ impl InitCommand {
                 Id::Version => return Ok(Command::Version(model)),
                 Id::License => return Ok(Command::License),
                 Id::As => {
-                    let model = models::choose(&value.unwrap_or_default())?;
+                    let model = models::choose(value.unwrap_or_default())?;
                     let left = words.left();
                     return if left.len() + 2 < count {
                         Err(Error::new("--as must come first"))
@@ -138,7 +142,7 @@ impl InitCommand {
 
     /// `LAUNCHER_STOP_TIMEOUT=10` is `--stop-timeout 10`: who starts us may be an engine that passes no options on.
     /// Variables that are no settings of init are somebody else's.
-    fn read_variable(&mut self, entry: &OsStr) -> Result<()> {
+    fn read_variable(&mut self, entry: &'static OsStr) -> Result<()> {
         let bytes = entry.as_bytes();
         let cut = bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len());
         let (name, value) = bytes.split_at(cut);
@@ -153,14 +157,12 @@ impl InitCommand {
             }
             (b"=1", "") => self.set(option, None),
             (_, "") => Err(wrong(option, &entry.to_string_lossy(), "as a variable it is 1 or 0")),
-            (value, _) => {
-                self.set(option, Some(OsStr::from_bytes(value.get(1..).unwrap_or_default()).to_owned()))
-            }
+            (value, _) => self.set(option, Some(OsStr::from_bytes(value.get(1..).unwrap_or_default()))),
         }
     }
 
     /// The variables of those whose rules are followed.
-    fn read_models_variables(&mut self, env: &[OsString]) -> Result<()> {
+    fn read_models_variables(&mut self, env: &[&'static OsStr]) -> Result<()> {
         let options = &mut self.options;
         match options.rules {
             Rules::Launcher | Rules::Tini => {
@@ -199,7 +201,7 @@ impl InitCommand {
     }
 
     /// One option.
-    fn set(&mut self, option: &'static Opt, value: Option<OsString>) -> Result<()> {
+    fn set(&mut self, option: &'static Opt, value: Option<&'static OsStr>) -> Result<()> {
         let options = &mut self.options;
         match option.id {
             Id::Group => options.target = Target::Group,
@@ -215,7 +217,7 @@ impl InitCommand {
             _ if option.group == Group::Process => {
                 process::set(&mut self.process, option, value.unwrap_or_default())?;
             }
-            _ => self.set_text(option, &text(option, value.unwrap_or_default())?)?,
+            _ => self.set_text(option, text(option, value.unwrap_or_default())?)?,
         }
         Ok(())
     }
@@ -311,8 +313,8 @@ mod tests {
 
     #[test]
     fn two_variables_together_are_never_quieter_than_one() {
-        let env = ["TINI_VERBOSITY=250", "LAUNCHER_VERBOSE=9"].map(OsString::from);
-        let Ok(Command::Init(command)) = parse(vec!["true".into()], &env, None) else { panic!("init") };
+        let env = ["TINI_VERBOSITY=250", "LAUNCHER_VERBOSE=9"].map(OsStr::new);
+        let Ok(Command::Init(command)) = parse(vec!["true".as_ref()], &env, None) else { panic!("init") };
         assert_eq!(command.options.verbosity, u8::MAX);
     }
 }

@@ -13,7 +13,7 @@ pub(crate) mod run;
 #[cfg(feature = "container")]
 mod security;
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 
 use crate::error::{Error, Result};
 use crate::packed::{Packed, packed};
@@ -56,10 +56,10 @@ pub(crate) const COMMANDS: &str =
 ///
 /// # Errors
 /// The words make no sense: names the option.
-pub(crate) fn parse(mut args: Vec<OsString>, env: &[OsString]) -> Result<Command> {
+pub(crate) fn parse(mut args: Vec<&'static OsStr>, env: &[&'static OsStr]) -> Result<Command> {
     // The program's own name; a caller may leave out even that.
     let called = args.drain(..args.len().min(1)).next();
-    if let Some(model) = called.and_then(|called| models::find(&called)) {
+    if let Some(model) = called.and_then(models::find) {
         return init::parse(args, env, Some(model));
     }
     let first = args.first().and_then(|word| word.to_str());
@@ -75,7 +75,7 @@ pub(crate) fn parse(mut args: Vec<OsString>, env: &[OsString]) -> Result<Command
 }
 
 /// Parses what follows a command.
-fn parse_command(command: &str, words: Vec<OsString>, env: &[OsString]) -> Result<Command> {
+fn parse_command(command: &str, words: Vec<&'static OsStr>, env: &[&'static OsStr]) -> Result<Command> {
     match command {
         "init" => init::parse(words, env, None),
         #[cfg(feature = "container")]
@@ -95,11 +95,11 @@ fn parse_command(command: &str, words: Vec<OsString>, env: &[OsString]) -> Resul
 
 /// Parses what follows `doctor`.
 #[cfg(feature = "container")]
-fn parse_doctor(words: &[OsString]) -> Result<Command> {
+fn parse_doctor(words: &[&'static OsStr]) -> Result<Command> {
     match words {
         [] => Ok(Command::Doctor(false)),
-        [word] if word == "--json" => Ok(Command::Doctor(true)),
-        [word, ..] if word == "--help" => Ok(Command::Help(None)),
+        [word] if *word == "--json" => Ok(Command::Doctor(true)),
+        [word, ..] if *word == "--help" => Ok(Command::Help(None)),
         _ => Err(Error::new(packed!("doctor takes no words but --json"))),
     }
 }
@@ -107,7 +107,7 @@ fn parse_doctor(words: &[OsString]) -> Result<Command> {
 /// Whether an option before the program describes a container. Scanning ends at a short option that means one thing
 /// to tini and another to docker and takes a word in only one of them: what follows cannot be told then.
 #[cfg(feature = "container")]
-fn describes_container(words: &[OsString]) -> bool {
+fn describes_container(words: &[&'static OsStr]) -> bool {
     let mut words = words.iter().map(|word| word.to_string_lossy());
     while let Some(word) = words.next() {
         if let Some(long) = word.strip_prefix("--") {
@@ -240,8 +240,8 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// A value as text.
-fn text(option: &Opt, value: OsString) -> Result<String> {
-    value.into_string().map_err(|value| wrong(option, &value.to_string_lossy(), "not UTF-8"))
+fn text(option: &Opt, value: &'static OsStr) -> Result<&'static str> {
+    value.to_str().ok_or_else(|| wrong(option, &value.to_string_lossy(), "not UTF-8"))
 }
 
 /// A value that makes no sense, in the words of the option.
@@ -254,8 +254,8 @@ mod tests {
     use super::*;
 
     /// Splits at blanks.
-    fn words(line: &str) -> Vec<OsString> {
-        line.split_whitespace().map(OsString::from).collect()
+    fn words(line: &str) -> Vec<&'static OsStr> {
+        line.to_owned().leak().split_whitespace().map(OsStr::new).collect()
     }
 
     #[cfg(feature = "container")]
@@ -306,7 +306,7 @@ mod tests {
             ("-w --rootfs /r", "--rootfs describes a container: put it first, or say launcher run"),
             ("run --quux sh", "launcher --help lists them; a program's own options come after --"),
         ] {
-            let error = parse([vec!["launcher".into()], words(line)].concat(), &[]).unwrap_err();
+            let error = parse([vec!["launcher".as_ref()], words(line)].concat(), &[]).unwrap_err();
             assert_eq!(error.hint.as_deref(), Some(hint), "{line}: {error}");
         }
     }

@@ -1,7 +1,8 @@
 //! The options that say what becomes of the program itself: the same of `init` and `run`.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::options::{Id, Opt};
 use super::{text, wrong};
@@ -13,18 +14,18 @@ use crate::spec::user::{Groups, Principal, parse_user};
 ///
 /// # Errors
 /// The value makes no sense.
-pub(super) fn set(process: &mut Process, option: &'static Opt, value: OsString) -> Result<bool> {
+pub(super) fn set(process: &mut Process, option: &'static Opt, value: &'static OsStr) -> Result<bool> {
     match option.id {
         Id::Env => process.env.push(env(option, value)?),
-        Id::Workdir => process.cwd = Some(value.into()),
+        Id::Workdir => process.cwd = Some(Path::new(value)),
         Id::User | Id::GroupAdd | Id::Umask | Id::Ulimit => {
             let value = text(option, value)?;
-            let say = |why: String| wrong(option, &value, why);
+            let say = |why: String| wrong(option, value, why);
             match option.id {
-                Id::User => process.user = Some(parse_user(&value).map_err(say)?),
-                Id::GroupAdd => add_group(&mut process.groups, &value).map_err(say)?,
-                Id::Umask => process.umask = Some(parse_umask(&value).map_err(say)?),
-                _ => process.rlimits.push(parse_rlimit(&value).map_err(say)?),
+                Id::User => process.user = Some(parse_user(value).map_err(say)?),
+                Id::GroupAdd => add_group(&mut process.groups, value).map_err(say)?,
+                Id::Umask => process.umask = Some(parse_umask(value).map_err(say)?),
+                _ => process.rlimits.push(parse_rlimit(value).map_err(say)?),
             }
         }
         _ => return Ok(false),
@@ -45,7 +46,7 @@ fn add_group(groups: &mut Groups, value: &str) -> std::result::Result<(), String
 }
 
 /// `NAME=VALUE` or `NAME`.
-fn env(option: &'static Opt, value: OsString) -> Result<EnvChange> {
+fn env(option: &'static Opt, value: &'static OsStr) -> Result<EnvChange> {
     match value.as_bytes() {
         [] | [b'=', ..] => Err(wrong(option, &value.to_string_lossy(), "a variable needs a name")),
         bytes if bytes.contains(&b'=') => Ok(EnvChange::Set(value)),

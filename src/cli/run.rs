@@ -1,6 +1,6 @@
 //! The command line of run: docker's words where docker has them.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::options::{Id, Opt};
@@ -37,7 +37,7 @@ pub(crate) struct DeleteCommand {
 ///
 /// # Errors
 /// The words make no sense, or contradict each other.
-pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
+pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
     let mut words = Words::new(words, Grammar::Run);
     let mut command = RunCommand { spec: Spec::default(), dry_run: false };
     let mut has_tmpfs = false;
@@ -50,7 +50,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Command> {
                 Id::Version => return Ok(Command::Version(None)),
                 Id::DryRun => command.dry_run = true,
                 Id::ReadOnlyTmpfs => has_tmpfs = true,
-                Id::Overlay => lower = mount_grammar::parse_layers(&text(option, value.unwrap_or_default())?),
+                Id::Overlay => lower = mount_grammar::parse_layers(text(option, value.unwrap_or_default())?),
                 Id::OverlayUpper => upper = value.unwrap_or_default().into(),
                 Id::OverlayWork => work = value.unwrap_or_default().into(),
                 Id::CapAdd => caps.added = caps.added.with(capability(option, value.unwrap_or_default())?),
@@ -97,7 +97,7 @@ fn lay_over(spec: &mut Spec, mut lower: Vec<PathBuf>, upper: PathBuf, work: Path
 }
 
 /// Puts one option into the spec.
-fn set(spec: &mut Spec, option: &'static Opt, value: OsString) -> Result<()> {
+fn set(spec: &mut Spec, option: &'static Opt, value: &'static OsStr) -> Result<()> {
     match option.id {
         Id::Rootfs => spec.rootfs = Some(value.into()),
         Id::Ephemeral => spec.ephemeral = true,
@@ -110,8 +110,8 @@ fn set(spec: &mut Spec, option: &'static Opt, value: OsString) -> Result<()> {
         Id::Interactive => spec.process.console.has_input = true,
         Id::CgroupParent => spec.resources.parent = Some(value.into()),
         _ => {
-            if !process::set(&mut spec.process, option, value.clone())? {
-                set_text(spec, option, &text(option, value)?)?;
+            if !process::set(&mut spec.process, option, value)? {
+                set_text(spec, option, text(option, value)?)?;
             }
         }
     }
@@ -258,16 +258,16 @@ impl Caps {
 }
 
 /// A capability by name.
-fn capability(option: &'static Opt, value: OsString) -> Result<CapSet> {
+fn capability(option: &'static Opt, value: &'static OsStr) -> Result<CapSet> {
     let value = text(option, value)?;
-    CapSet::parse(&value).ok_or_else(|| wrong(option, &value, "no such capability"))
+    CapSet::parse(value).ok_or_else(|| wrong(option, value, "no such capability"))
 }
 
 /// Parses the words after `delete`.
 ///
 /// # Errors
 /// No name, or one that no container has.
-pub(crate) fn parse_delete(words: Vec<OsString>) -> Result<Command> {
+pub(crate) fn parse_delete(words: Vec<&'static OsStr>) -> Result<Command> {
     let mut command = DeleteCommand { force: false, name: String::new() };
     for word in words {
         match word.to_str() {
@@ -298,8 +298,10 @@ mod tests {
 
     /// Parses a line of options in front of `-- sh`; `~` is a blank in a word.
     fn parsed(line: &str) -> Result<RunCommand> {
-        let words = line.split_whitespace().chain(["--", "sh"]);
-        match parse(words.map(|word| word.replace('~', " ").into()).collect())? {
+        let line = line.to_owned().leak().split_whitespace();
+        let words =
+            line.map(|word| OsStr::new(word.replace('~', " ").leak())).chain(["--", "sh"].map(OsStr::new));
+        match parse(words.collect())? {
             Command::Run(command) => Ok(*command),
             _ => Err(Error::new("another command")),
         }
@@ -369,7 +371,7 @@ mod tests {
         assert_eq!(spec.resources.memory, Some(64 << 20));
         assert_eq!(spec.resources.cpus, Some(500));
         assert_eq!(spec.resources.pids, Some(u64::MAX));
-        assert_eq!(spec.process.env, [EnvChange::Set("A=1".into()), EnvChange::Copy("B".into())]);
+        assert_eq!(spec.process.env, [EnvChange::Set("A=1".as_ref()), EnvChange::Copy("B".as_ref())]);
         assert_eq!(spec.process.user.map(|user| user.to_string()).as_deref(), Some("5:6"));
         assert_eq!(spec.hostname.as_deref(), Some("web"));
     }
@@ -441,7 +443,7 @@ mod tests {
 
     #[test]
     fn names_to_delete_are_names() {
-        let delete = |line: &str| parse_delete(line.split_whitespace().map(OsString::from).collect());
+        let delete = |line: &'static str| parse_delete(line.split_whitespace().map(OsStr::new).collect());
         assert!(delete("--force web").is_ok());
         for line in ["", "..", "--force", "a/b", "../x", ".", "a b"] {
             assert!(delete(line).is_err(), "{line}");

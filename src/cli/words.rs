@@ -2,8 +2,8 @@
 //! `-pTERM`, `--name VALUE`, `--name=VALUE`, `--`. The first word that is no option is the program, and what follows
 //! it is the program's own (tini and catatonit eat options out of `tini ls -l`).
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use super::Refusal;
 use super::models::Model;
@@ -70,9 +70,9 @@ impl Grammar {
 #[derive(Debug)]
 pub(crate) enum Word {
     /// An option of the table, with its value if it takes one; `None` where that is left out and may be.
-    Option(&'static Opt, Option<OsString>),
+    Option(&'static Opt, Option<&'static OsStr>),
     /// The program and its arguments.
-    Program(Vec<OsString>),
+    Program(Vec<&'static OsStr>),
     /// The end.
     End,
 }
@@ -81,18 +81,18 @@ pub(crate) enum Word {
 #[derive(Debug)]
 pub(crate) struct Words {
     /// What was not looked at, the next one last.
-    left: Vec<OsString>,
+    left: Vec<&'static OsStr>,
     /// The letters that are left of `-abc`.
-    cluster: Vec<u8>,
+    cluster: &'static [u8],
     /// Whose options these are.
     grammar: Grammar,
 }
 
 impl Words {
     /// Reads `words` in this grammar.
-    pub(crate) fn new(mut words: Vec<OsString>, grammar: Grammar) -> Self {
+    pub(crate) fn new(mut words: Vec<&'static OsStr>, grammar: Grammar) -> Self {
         words.reverse();
-        Self { left: words, cluster: Vec::new(), grammar }
+        Self { left: words, cluster: &[], grammar }
     }
 
     /// The next option, or the program with all that follows.
@@ -111,7 +111,7 @@ impl Words {
             }),
             [b'-', b'-', long @ ..] => self.name(OsStr::from_bytes(long)),
             [b'-', letters @ ..] if !letters.is_empty() => {
-                self.cluster = letters.to_vec();
+                self.cluster = letters;
                 self.letter()
             }
             _ => Ok(self.program(word)),
@@ -119,38 +119,38 @@ impl Words {
     }
 
     /// The words that were not looked at.
-    pub(crate) fn left(&mut self) -> Vec<OsString> {
+    pub(crate) fn left(&mut self) -> Vec<&'static OsStr> {
         self.left.reverse();
         std::mem::take(&mut self.left)
     }
 
     /// The program, and what is left is its own.
-    fn program(&mut self, program: OsString) -> Word {
+    fn program(&mut self, program: &'static OsStr) -> Word {
         self.left.push(program);
         Word::Program(self.left())
     }
 
     /// The next letter of a cluster.
     fn letter(&mut self) -> Result<Word> {
-        let byte = self.cluster.remove(0);
-        let bytes = [byte];
-        let letter = std::str::from_utf8(&bytes).unwrap_or("?");
-        let option = self.grammar.short(byte);
+        let (letter, rest) = self.cluster.split_at_checked(1).unwrap_or_default();
+        self.cluster = rest;
+        let option = letter.first().and_then(|letter| self.grammar.short(*letter));
+        let letter = std::str::from_utf8(letter).unwrap_or("?");
         let option = option.ok_or_else(|| self.refuse(Refusal::UnknownLetter(letter)))?;
         if option.value().is_empty() {
             return Ok(Word::Option(option, None));
         }
-        let joined = std::mem::take(&mut self.cluster);
-        let value = match joined.strip_prefix(b"=").unwrap_or(&joined) {
-            [] if joined.is_empty() => self.left.pop(),
-            value => Some(OsString::from_vec(value.to_vec())),
+        self.cluster = &[];
+        let value = match rest.strip_prefix(b"=").unwrap_or(rest) {
+            [] if rest.is_empty() => self.left.pop(),
+            value => Some(OsStr::from_bytes(value)),
         };
         let value = value.ok_or_else(|| self.refuse(Refusal::NoValueOfLetter(letter)))?;
         Ok(Word::Option(option, Some(value)))
     }
 
     /// A long option.
-    fn name(&mut self, word: &OsStr) -> Result<Word> {
+    fn name(&mut self, word: &'static OsStr) -> Result<Word> {
         let Some(text) = word.to_str() else {
             return Err(
                 Error::new(format_args!("not UTF-8: --{}", word.to_string_lossy())).hint(super::SEE_HELP)
@@ -162,7 +162,7 @@ impl Words {
             (Some(_), "") => return Err(self.refuse(Refusal::ValueOfName(option.long()))),
             (None, "") => None,
             // Its value may be left out, and is never the next word then.
-            (value, _) if value.is_some() || !super::takes_word(option) => value.map(OsString::from),
+            (value, _) if value.is_some() || !super::takes_word(option) => value.map(OsStr::new),
             _ => Some(self.left.pop().ok_or_else(|| self.refuse(Refusal::NoValueOfName(option.long())))?),
         };
         Ok(Word::Option(option, value))

@@ -2,7 +2,7 @@
 //!
 //! Makes none of the calls that containers forbid, and survives a refusal of all that are not needed.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 
 use nix::unistd::Pid;
 
@@ -38,12 +38,8 @@ pub(crate) fn run(command: &InitCommand) -> Result<u8> {
         let status = command.options.rules.status(error.status);
         error.status(status).said_by(command.name)
     };
-    let report = command
-        .report
-        .as_ref()
-        .map(|path| Report::open(&c_string(path.clone())?))
-        .transpose()
-        .map_err(say)?;
+    let report =
+        command.report.as_ref().map(|path| Report::open(&c_string(path)?)).transpose().map_err(say)?;
     match supervise(command, report.as_ref()).map_err(say) {
         Ok(ended) => {
             let status = ended.status(&command.options);
@@ -119,7 +115,7 @@ fn supervise(command: &InitCommand, report: Option<&Report>) -> Result<Ended> {
 /// Starts the program.
 fn start(process: &Process, inherited: Inherited, terminal: Terminal) -> Result<Pid> {
     let env = environment(process);
-    let mut program = Program::new(&process.args, env)?;
+    let mut program = Program::new(&process.args, &env)?;
     program.hand_on_sockets(nix::unistd::getpid());
     let who = identity(process)?;
     let steps = steps(process)?;
@@ -137,17 +133,17 @@ fn start(process: &Process, inherited: Inherited, terminal: Terminal) -> Result<
 
 /// Ours; the smallest build has no options for it.
 #[cfg(not(feature = "container"))]
-fn environment(_: &Process) -> Vec<OsString> {
+fn environment(_: &Process) -> Vec<&'static OsStr> {
     sys::entry::environment()
 }
 
 /// Ours with the changes that are asked for.
 #[cfg(feature = "container")]
-fn environment(process: &Process) -> Vec<OsString> {
+fn environment(process: &Process) -> Vec<&'static OsStr> {
     let callers = sys::entry::environment();
     let mut env = callers.clone();
     if process.user.is_some() && !env.iter().any(|entry| name_of(entry) == Some(b"HOME")) {
-        env.push("HOME=/".into()); // a place for the user's
+        env.push(OsStr::new("HOME=/")); // a place for the user's
     }
     change_env(&mut env, &process.env, &callers);
     env
@@ -165,7 +161,7 @@ const fn steps(_: &Process) -> Result<Vec<LastStep>> {
 fn steps(process: &Process) -> Result<Vec<LastStep>> {
     let mut steps: Vec<_> = process.rlimits.iter().copied().map(LastStep::Limit).collect();
     steps.extend(process.umask.map(LastStep::SetUmask));
-    let cwd = process.cwd.clone().map(|cwd| c_string(cwd.into())).transpose()?;
+    let cwd = process.cwd.map(|cwd| c_string(cwd.as_os_str())).transpose()?;
     if let Some(user) = &process.user {
         steps.extend(cwd.clone().map(LastStep::ChangeDir)); // who we are may enter what the user may not
         if !process.groups.kept {

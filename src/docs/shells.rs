@@ -1,6 +1,6 @@
 //! Completions: what the templates of the three shells need of the tables, in each shell's writing.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 
 use super::cli::options::{self, Group, Opt};
 use super::cli::words::Grammar;
@@ -60,7 +60,7 @@ fn letter(option: &Opt) -> char {
 /// The commands that there are: those whose `--help` is not refused.
 fn commands() -> Vec<&'static str> {
     let exists =
-        |name: &&str| cli::parse(["launcher", name, "--help"].map(OsString::from).into(), &[]).is_ok();
+        |name: &&'static str| cli::parse(["launcher", name, "--help"].map(OsStr::new).into(), &[]).is_ok();
     COMMANDS.split(' ').filter(exists).collect()
 }
 

@@ -1,7 +1,7 @@
 //! The plan: which steps, in which order, by whom. Pure: from a spec and facts to data that can be printed, tested
 //! and carried out.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fmt::{self, Display};
 
 use nix::sched::CloneFlags;
@@ -82,7 +82,7 @@ impl Plan {
             map,
             child: plan.child(&maps, &cgroups.v1_controllers, users),
             entrypoint: plan.entrypoint(&maps)?,
-            program: Program::new(&spec.process.args, env)?,
+            program: Program::new(&spec.process.args, &env)?,
             cgroups: cgroups.cgroups,
             has_own_pids: plan.is_new(Kind::Pid),
             console: spec.process.console,
@@ -397,34 +397,32 @@ impl<'a> Planner<'a> {
     }
 
     /// The environment: a small one of its own for a rootfs, the caller's where the caller's root is kept.
-    fn environment(&self) -> Vec<OsString> {
+    fn environment(&self) -> Vec<&'static OsStr> {
         let process = &self.spec.process;
         let callers = &self.host.env;
         let mut env = Vec::new();
         if process.env_host || self.spec.rootfs.is_none() {
             for entry in callers {
                 if name_of(entry).is_some() {
-                    env.push(entry.clone());
+                    env.push(*entry);
                 }
             }
             if process.user.is_some()
                 && !process.names_home()
                 && !env.iter().any(|entry| name_of(entry) == Some(b"HOME"))
             {
-                env.push("HOME=/".into()); // a place for the user's
+                env.push(OsStr::new("HOME=/")); // a place for the user's
             }
         } else {
-            let home = if process.user().user == Principal::Id(0) { "/root" } else { "/" };
-            env.push(format!("PATH={DEFAULT_PATH}").into());
-            env.push(format!("HOME={home}").into());
-            env.push("container=launcher".into());
+            let home = if process.user().user == Principal::Id(0) { "HOME=/root" } else { "HOME=/" };
+            env.extend([DEFAULT_PATH, home, "container=launcher"].map(OsStr::new));
             if self.is_new(Kind::Uts) {
-                env.push(format!("HOSTNAME={}", self.hostname()).into());
+                env.push(OsStr::new(format!("HOSTNAME={}", self.hostname()).leak()));
             }
-            change_env(&mut env, &[EnvChange::Copy("TERM".into())], callers);
+            change_env(&mut env, &[EnvChange::Copy(OsStr::new("TERM"))], callers);
         }
         if process.console.is_own && !env.iter().any(|entry| name_of(entry) == Some(b"TERM")) {
-            env.push("TERM=xterm".into()); // as docker
+            env.push(OsStr::new("TERM=xterm")); // as docker
         }
         change_env(&mut env, &process.env, callers);
         env

@@ -21,8 +21,8 @@ fn full() -> Spec {
             gids: Vec::new(),
         },
         process: Process {
-            args: vec!["app".into()],
-            cwd: Some("/srv".into()),
+            args: vec!["app".as_ref()],
+            cwd: Some("/srv".as_ref()),
             user: crate::spec::user::parse_user("1000:100").ok(),
             rlimits: vec![Rlimit { name: "nofile", resource: 7, soft: 1, hard: 2 }],
             ..Process::default()
@@ -353,20 +353,20 @@ fn no_id_inside_is_mapped_twice_or_beyond_the_last() {
 
 #[test]
 fn the_small_environment_takes_nothing_from_the_caller_but_what_is_named() {
-    let env = ["SECRET=1", "TERM=vt100", "LANG=C"].map(OsString::from).to_vec();
+    let env = ["SECRET=1", "TERM=vt100", "LANG=C"].map(OsStr::new).to_vec();
     let host = Host { env, ..rootful() };
     let mut spec = full();
     spec.process.env = vec![
-        EnvChange::Copy("LANG".into()),
-        EnvChange::Set("PATH=/x=y".into()),
-        EnvChange::Copy("NO".into()),
+        EnvChange::Copy("LANG".as_ref()),
+        EnvChange::Set("PATH=/x=y".as_ref()),
+        EnvChange::Copy("NO".as_ref()),
     ];
     let planner = Planner { spec: &spec, host: &host };
     let want = ["HOME=/", "container=launcher", "HOSTNAME=web", "TERM=vt100", "LANG=C", "PATH=/x=y"];
     assert_eq!(planner.environment(), want);
     spec.namespaces.set(Kind::Uts, Placement::Host);
     let planner = Planner { spec: &spec, host: &host };
-    assert!(!planner.environment().contains(&"HOSTNAME=web".into()), "the host has its own name");
+    assert!(!planner.environment().contains(&OsStr::new("HOSTNAME=web")), "the host has its own name");
     spec.process.env_host = true;
     let planner = Planner { spec: &spec, host: &host };
     assert_eq!(planner.environment(), ["SECRET=1", "TERM=vt100", "HOME=/", "LANG=C", "PATH=/x=y"]);
@@ -386,7 +386,7 @@ fn steps_are_numbered_as_they_are_printed() {
 #[test]
 fn ids_without_a_user_namespace_need_the_right_to_change_them() {
     let mut spec =
-        Spec { process: Process { args: vec!["app".into()], ..Process::default() }, ..Spec::default() };
+        Spec { process: Process { args: vec!["app".as_ref()], ..Process::default() }, ..Spec::default() };
     let ordinary = Host { uid: 1000, permitted: 0, ..Host::default() };
     assert!(Plan::new(&spec, &ordinary).is_ok());
     spec.namespaces.set(Kind::User, Placement::Host);

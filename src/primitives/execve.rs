@@ -4,8 +4,8 @@
 //! is no pipe. It makes system calls only: no allocation, no formatting, no panic.
 
 use std::cell::Cell;
-use std::ffi::{CStr, CString, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -20,8 +20,8 @@ use crate::sys::process::{PathBuffer, Pointers};
 use crate::sys::signal::{Disposition, Set};
 use crate::sys::terminal::Terminal;
 
-/// Where a program is looked for when the environment has no PATH; docker's.
-pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where a program is looked for when the environment has no such variable; docker's.
+pub(crate) const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program as execve wants it: where it may be, its arguments and its environment.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,15 +44,18 @@ impl Program {
     ///
     /// # Errors
     /// No name, or a NUL byte in a word (possible only in words that do not come from argv).
-    pub(crate) fn new(args: &[OsString], env: Vec<OsString>) -> Result<Self> {
+    pub(crate) fn new(args: &[&OsStr], env: &[&OsStr]) -> Result<Self> {
         let name = args.first().map_or(&b""[..], |name| name.as_bytes());
         if name.is_empty() {
             return Err(Error::new(packed!("execute a program without a name")).status(STATUS_NOT_FOUND));
         }
-        let path = env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
-        let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
-        let search = (!name.contains(&b'/')).then(|| path.to_vec());
-        Ok(Self { search, argv: c_strings(args.to_vec())?, envp: c_strings(env)?, listen_pid: None })
+        let folders = |entry: &&OsStr| Some(entry.as_bytes().strip_prefix(b"PATH=")?.to_vec());
+        let search = if name.contains(&b'/') {
+            None
+        } else {
+            env.iter().find_map(folders).or_else(|| folders(&OsStr::new(DEFAULT_PATH)))
+        };
+        Ok(Self { search, argv: c_strings(args)?, envp: c_strings(env)?, listen_pid: None })
     }
 
     /// Hands on sockets that were meant for us: LISTEN_PID will name the program, if it names `own`.
@@ -118,7 +121,7 @@ impl Program {
 }
 
 /// Words for the kernel.
-fn c_strings(words: Vec<OsString>) -> Result<Vec<CString>> {
+fn c_strings(words: &[&OsStr]) -> Result<Vec<CString>> {
     let mut strings = Vec::with_capacity(words.len());
     for word in words {
         strings.push(c_string(word)?);
@@ -130,10 +133,9 @@ fn c_strings(words: Vec<OsString>) -> Result<Vec<CString>> {
 ///
 /// # Errors
 /// There is a NUL byte in it.
-pub(crate) fn c_string(word: OsString) -> Result<CString> {
-    CString::new(word.into_vec()).map_err(|error| {
-        Error::new(format_args!("a NUL byte in {}", String::from_utf8_lossy(&error.into_vec())))
-    })
+pub(crate) fn c_string(word: &OsStr) -> Result<CString> {
+    CString::new(word.as_bytes())
+        .map_err(|_| Error::new(format_args!("a NUL byte in {}", word.to_string_lossy())))
 }
 
 /// What launcher changed in itself and the entrypoint gets back.
@@ -283,13 +285,13 @@ fn write_listen_pid(place: &[Cell<u8>]) {
 /// # Errors
 /// It cannot be executed.
 #[cfg(feature = "container")]
-pub(crate) fn run_helper(words: &[OsString]) -> Result<(u8, String)> {
+pub(crate) fn run_helper(words: &[&OsStr]) -> Result<(u8, String)> {
     use std::os::fd::{AsFd, AsRawFd};
 
     use crate::error::Doing;
 
     let path = sys::entry::variable(b"PATH=");
-    let program = Program::new(words, path.into_iter().collect())?;
+    let program = Program::new(words, path.as_slice())?;
     let (reader, writer) = sys::fd::pipe().doing("make a pipe")?;
     let steps = [LastStep::StandardError(writer.as_raw_fd())];
     let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };

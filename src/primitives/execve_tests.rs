@@ -5,13 +5,15 @@ use crate::sys::process::PATH_MAX;
 
 #[test]
 fn a_plain_name_is_looked_for_in_the_path_of_the_environment() {
-    let words = |args: &[&str]| args.iter().map(OsString::from).collect::<Vec<_>>();
-    let program = Program::new(&words(&["ls", "-l"]), words(&["A=1", "PATH=/a::/b"])).unwrap();
+    fn words(words: &[&'static str]) -> Vec<&'static OsStr> {
+        words.iter().copied().map(OsStr::new).collect()
+    }
+    let program = Program::new(&words(&["ls", "-l"]), &words(&["A=1", "PATH=/a::/b"])).unwrap();
     assert_eq!(program.search.as_deref(), Some(&b"/a::/b"[..]));
-    let program = Program::new(&words(&["./ls"]), words(&["PATH=/a"])).unwrap();
+    let program = Program::new(&words(&["./ls"]), &words(&["PATH=/a"])).unwrap();
     assert_eq!(program.search, None);
-    let program = Program::new(&words(&["ls"]), Vec::new()).unwrap();
-    assert_eq!(program.search.as_deref(), Some(DEFAULT_PATH.as_bytes()));
+    let program = Program::new(&words(&["ls"]), &[]).unwrap();
+    assert_eq!(program.search.as_deref(), DEFAULT_PATH.as_bytes().strip_prefix(b"PATH="));
 }
 
 #[test]
@@ -30,8 +32,8 @@ fn paths_are_put_together_where_they_fit() {
 fn sockets_are_handed_on_only_if_they_are_ours() {
     let own = Pid::from_raw(7);
     let listen = |env: &[&str]| {
-        let env = env.iter().map(OsString::from).collect();
-        let mut program = Program::new(&["ls".into()], env).unwrap();
+        let env: Vec<_> = env.iter().map(OsStr::new).collect();
+        let mut program = Program::new(&["ls".as_ref()], &env).unwrap();
         program.hand_on_sockets(own);
         (program.listen_pid.map(|index| program.envp[index].clone()), program.envp.len())
     };
@@ -53,7 +55,7 @@ fn listen_pid_is_written_without_leading_zeros() {
 
 #[test]
 fn a_program_without_a_name_is_not_found() {
-    for args in [vec![], vec![OsString::new()]] {
-        assert_eq!(Program::new(&args, Vec::new()).unwrap_err().status, 127);
+    for args in [vec![], vec![OsStr::new("")]] {
+        assert_eq!(Program::new(&args, &[]).unwrap_err().status, 127);
     }
 }

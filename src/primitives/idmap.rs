@@ -1,6 +1,6 @@
 //! Writes the maps of a user namespace.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -61,10 +61,11 @@ pub(crate) fn write(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> {
 /// The helper is missing or refuses; its own first line is passed on.
 pub(crate) fn write_by_helper(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> {
     let helper = ids.helper();
-    let mut words: Vec<OsString> = vec![helper.into(), pid.to_string().into()];
+    let mut words = vec![helper.to_owned(), pid.to_string()];
     for map in maps {
-        words.extend([map.container_id, map.host_id, map.size].map(|number| number.to_string().into()));
+        words.extend([map.container_id, map.host_id, map.size].map(|number| number.to_string()));
     }
+    let words: Vec<_> = words.iter().map(OsStr::new).collect();
     match execve::run_helper(&words)? {
         (0, _) => Ok(()),
         (_, said) => {

@@ -19,7 +19,7 @@ use crate::sys;
 /// # Errors
 /// There is a NUL byte in it.
 pub(crate) fn c_path(path: impl AsRef<Path>) -> Result<CString> {
-    super::execve::c_string(path.as_ref().as_os_str().to_owned())
+    super::execve::c_string(path.as_ref().as_os_str())
 }
 
 /// Opens `path` as a process inside `root` would see it, as a mere handle (O_PATH). The one resolver: mount targets,

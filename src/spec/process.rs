@@ -1,8 +1,8 @@
 //! What runs, and as whom.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::caps::CapSet;
 use super::seccomp::Seccomp;
@@ -12,13 +12,13 @@ use super::user::{Groups, User};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Process {
     /// Program and arguments; never empty after validation.
-    pub(crate) args: Vec<OsString>,
+    pub(crate) args: Vec<&'static OsStr>,
     /// Changes to the environment, in order.
     pub(crate) env: Vec<EnvChange>,
     /// The environment starts from launcher's own instead of the small default one.
     pub(crate) env_host: bool,
     /// Where it starts, as the container sees it. `None`: `/`, or launcher's own without a rootfs.
-    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) cwd: Option<&'static Path>,
     /// Its user. `None`: root of the container, or whoever launcher is as init.
     pub(crate) user: Option<User>,
     /// Its supplementary groups beside those of the user.
@@ -85,7 +85,7 @@ impl Process {
     pub(crate) fn names_home(&self) -> bool {
         self.env.iter().any(|change| match change {
             EnvChange::Set(entry) => name_of(entry) == Some(b"HOME"),
-            EnvChange::Copy(name) => name == "HOME",
+            EnvChange::Copy(name) => *name == "HOME",
         })
     }
 }
@@ -123,17 +123,17 @@ pub(crate) enum Label {
 }
 
 /// One `-e`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum EnvChange {
     /// `NAME=VALUE`
-    Set(OsString),
+    Set(&'static OsStr),
     /// `NAME`: its value in launcher's own environment, nothing if it has none.
-    Copy(OsString),
+    Copy(&'static OsStr),
 }
 
 /// Applies changes to an environment; `callers` is where copies come from. Every entry is `NAME=VALUE`, or what the caller
 /// had that is no variable, which stays as it is.
-pub(crate) fn change_env(env: &mut Vec<OsString>, changes: &[EnvChange], callers: &[OsString]) {
+pub(crate) fn change_env(env: &mut Vec<&'static OsStr>, changes: &[EnvChange], callers: &[&'static OsStr]) {
     for change in changes {
         let entry = match change {
             EnvChange::Set(entry) => Some(entry),
@@ -141,7 +141,7 @@ pub(crate) fn change_env(env: &mut Vec<OsString>, changes: &[EnvChange], callers
         };
         if let Some(entry) = entry {
             env.retain(|other| name_of(other) != name_of(entry));
-            env.push(entry.clone());
+            env.push(*entry);
         }
     }
 }
@@ -233,13 +233,15 @@ mod tests {
 
     #[test]
     fn variables_are_set_copied_and_replaced() {
-        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        fn words(words: &[&'static str]) -> Vec<&'static OsStr> {
+            words.iter().copied().map(OsStr::new).collect()
+        }
         let mut env = words(&["A=1", "bare", "B=2", "A=again"]);
         let changes = [
-            EnvChange::Set("A=3".into()),
-            EnvChange::Set("C=x=y".into()),
-            EnvChange::Copy("D".into()),
-            EnvChange::Copy("E".into()),
+            EnvChange::Set("A=3".as_ref()),
+            EnvChange::Set("C=x=y".as_ref()),
+            EnvChange::Copy("D".as_ref()),
+            EnvChange::Copy("E".as_ref()),
         ];
         change_env(&mut env, &changes, &words(&["D=4", "A=9"]));
         assert_eq!(env, words(&["bare", "B=2", "A=3", "C=x=y", "D=4"]));

@@ -196,7 +196,7 @@ fn cgroup_parent_needs_a_limit(spec: &Spec) -> Option<String> {
 
 /// As docker: a relative one would depend on where launcher was started.
 fn workdir_is_absolute(spec: &Spec) -> Option<String> {
-    let cwd = spec.process.cwd.as_deref()?;
+    let cwd = spec.process.cwd?;
     (!cwd.is_absolute()).then(|| format!("--workdir takes an absolute path, not {}", cwd.display()))
 }
 
@@ -223,7 +223,7 @@ mod tests {
     fn good() -> Spec {
         Spec {
             rootfs: Some("/r".into()),
-            process: Process { args: vec!["true".into()], ..Process::default() },
+            process: Process { args: vec!["true".as_ref()], ..Process::default() },
             ..Spec::default()
         }
     }
@@ -267,7 +267,10 @@ mod tests {
                 "--cgroup-parent",
             ),
             (Spec { name: Some("..".into()), ..good() }, "--name"),
-            (Spec { process: Process { cwd: Some("srv".into()), ..good().process }, ..good() }, "--workdir"),
+            (
+                Spec { process: Process { cwd: Some("srv".as_ref()), ..good().process }, ..good() },
+                "--workdir",
+            ),
         ] {
             let faults = validate(&spec);
             assert!(faults.len() == 1 && faults[0].contains(word), "{word}: {faults:?}");

@@ -3,8 +3,8 @@
 //! std's own `main` ignores SIGPIPE, installs handlers and an alternate stack, and opens /dev/null on closed
 //! descriptors: ten system calls that a PID 1 would have to undo for its child, and 12 KB.
 
-use std::ffi::{CStr, OsString, c_char};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{CStr, OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The array of our arguments, as the kernel laid it out.
@@ -54,23 +54,25 @@ fn strings(mut place: *const *const c_char) -> Vec<*const c_char> {
     found
 }
 
-/// A copy of each string of such an array.
-fn copies(place: *const *const c_char) -> Vec<OsString> {
+/// Copies of the strings of such an array, which live as long as we: what a user says is asked for to the end, and copied
+/// as a reference.
+fn copies(place: *const *const c_char) -> Vec<&'static OsStr> {
     let mut copies = Vec::new();
     for word in strings(place) {
         // SAFETY: each points to a NUL-terminated string that the kernel placed above our stack for good.
-        copies.push(OsString::from_vec(unsafe { CStr::from_ptr(word) }.to_bytes().to_vec()));
+        let bytes = unsafe { CStr::from_ptr(word) }.to_bytes();
+        copies.push(OsStr::from_bytes(bytes.to_vec().leak()));
     }
     copies
 }
 
 /// Every string of our environment as it is, those without a `=` included, which std leaves out.
-pub(crate) fn environment() -> Vec<OsString> {
+pub(crate) fn environment() -> Vec<&'static OsStr> {
     copies(envp())
 }
 
 /// The string of our environment that begins with `name` and its `=`.
-pub(crate) fn variable(name: &[u8]) -> Option<OsString> {
+pub(crate) fn variable(name: &[u8]) -> Option<&'static OsStr> {
     environment().into_iter().find(|entry| entry.as_encoded_bytes().starts_with(name))
 }
 
@@ -87,8 +89,8 @@ pub(crate) fn is_set_id() -> bool {
 pub(crate) struct Argv(*const *const c_char);
 
 impl Argv {
-    /// The arguments as owned strings, program name first.
-    pub(crate) fn collect(&self) -> Vec<OsString> {
+    /// The arguments, program name first.
+    pub(crate) fn collect(&self) -> Vec<&'static OsStr> {
         ARGV.store(self.0.cast_mut(), Ordering::Relaxed);
         copies(self.0)
     }

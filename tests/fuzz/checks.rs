@@ -2,7 +2,7 @@
 //! make up, `cargo test` with the files of corpus/.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "these are tests")]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
@@ -54,8 +54,8 @@ fn halves(data: &[u8]) -> (String, String) {
 }
 
 /// Words as execve(2) hands them over: none has a NUL in it.
-fn words(data: &[u8]) -> Vec<OsString> {
-    let words = data.split(|byte| *byte == 0).map(|word| OsStr::from_bytes(word).to_owned());
+fn words(data: &[u8]) -> Vec<&'static OsStr> {
+    let words = data.split(|byte| *byte == 0).map(|word| &*OsStr::from_bytes(word).to_owned().leak());
     if data.is_empty() { Vec::new() } else { words.collect() }
 }
 
@@ -81,9 +81,9 @@ fn options(data: &[u8]) {
             assert!(!command.spec.process.args.is_empty(), "run has a program");
             is_a_spec(&command.spec);
             // The word may be left out, and nothing else follows from that.
-            if args.get(1).is_some_and(|word| word != "run") {
+            if args.get(1).is_some_and(|word| *word != "run") {
                 let mut with_word = args;
-                with_word.insert(1, "run".into());
+                with_word.insert(1, "run".as_ref());
                 assert_eq!(cli::parse(with_word, &env), parsed, "the same after run");
             }
         }
@@ -99,7 +99,7 @@ fn is_a_refusal(error: &Error) {
 }
 
 /// The program's own words are the last ones, and all of them.
-fn is_a_tail(program: &[OsString], args: &[OsString]) {
+fn is_a_tail(program: &[&'static OsStr], args: &[&'static OsStr]) {
     assert!(args.ends_with(program), "{program:?} of {args:?}");
 }
 
@@ -169,7 +169,7 @@ fn idmaps(data: &[u8]) {
     ] {
         let ranges = host::parse_subids(&file, "user", uid);
         let host = Host { uid, gid, subuids: ranges.clone(), subgids: ranges, ..Host::default() };
-        let process = Process { args: vec!["true".into()], ..Process::default() };
+        let process = Process { args: vec!["true".as_ref()], ..Process::default() };
         let spec = Spec { mapping, process, ..Spec::default() };
         for step in Plan::new(&spec, &host).map(|plan| plan.map).unwrap_or_default() {
             if let ParentStep::WriteMap { mut maps, .. } = step {
