@@ -474,7 +474,7 @@ fn what_fails_is_named() {
         ("signalfd4:error=ENOSYS", "make a signalfd: "),
     ] {
         let options = ["--rootfs", rootfs.arg(), "-t", "--network", "host", "--", "true"];
-        let mut command = common::launcher_with_faults(&[fault], &options);
+        let mut command = launcher_with_faults(&[fault], &options);
         let finished = run(&mut command).expect(125);
         assert!(finished.err.contains(words), "{fault}: {}", finished.err);
     }

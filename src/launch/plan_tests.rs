@@ -117,7 +117,7 @@ fn with_devices() -> Host {
 fn limited(bounding: CapSet, given: &[&str]) -> Spec {
     let mounts =
         given.iter().map(|text| crate::spec::mount_grammar::parse_short("device", text).unwrap()).collect();
-    let process = Process { args: vec!["app".into()], bounding, ..Process::default() };
+    let process = Process { args: vec!["app".as_ref()], bounding, ..Process::default() };
     Spec { rootfs: Some("/r".into()), mounts, process, ..Spec::default() }
 }
 

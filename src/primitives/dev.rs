@@ -46,7 +46,7 @@ pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<OwnedFd> {
             Ok(()) => {}
             // Where it should work its refusal is a fault.
             Err(Errno::EPERM) if !sys::caps::may_make_nodes() => {
-                show_hosts(dev.as_fd(), name, makedev(major, minor))?
+                show_hosts(dev.as_fd(), name, makedev(major, minor))?;
             }
             Err(errno) => return Err(errno).doing(format_args!("make /dev/{}", name.to_string_lossy())),
         }
