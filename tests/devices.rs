@@ -1,4 +1,5 @@
-//! Which devices may be opened, on a machine whose controllers are on hierarchies of their own; tests/vm has the unified one.
+//! Which devices may be opened, by the devices hierarchy of cgroup v1 and, where that is not mounted, by a program at a cgroup
+//! of the unified one; tests/vm does the latter on another kernel.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "these are tests")]
 
 mod common;
@@ -7,7 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Rootfs, Running, Temp, cgroups_named, inside, launcher, launcher_as_user, launcher_path, run};
+use common::{
+    Finished, Rootfs, Running, Temp, cgroups_named, inside, launcher, launcher_as_user, launcher_path, run,
+};
 
 /// Major number of devices that no kernel has: where the open is allowed there is ENXIO.
 const NOBODY: &str = "4000";
@@ -36,9 +39,28 @@ fn answers(allowed: &[bool]) -> String {
     allowed.iter().map(|is_allowed| if *is_allowed { ALLOWED } else { REFUSED }).collect()
 }
 
+/// A command that runs launcher where the devices hierarchy is not mounted; words of `before` come before it.
+fn unified(before: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    let script = "umount /sys/fs/cgroup/devices && exec \"$@\"";
+    command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).args(before);
+    command.arg(launcher_path());
+    command
+}
+
+/// Runs a script in a container, by one interface or the other, and makes sure that no cgroup of it stays.
+#[track_caller]
+fn inside_by(is_unified: bool, rootfs: &Rootfs, options: &[&str], script: &str) -> Finished {
+    let mut command = if is_unified { unified(&[]) } else { Command::new(launcher_path()) };
+    command.args(["--name", "dev-by", "--rootfs", rootfs.arg()]).args(options);
+    let finished = run(command.args(["--", "sh", "-c", script]));
+    assert_eq!(cgroups_named("dev-by"), Vec::<PathBuf>::new(), "{options:?} {finished:?}");
+    finished
+}
+
 #[test]
 fn a_device_is_given_for_what_was_said() {
-    require!(root, busybox, devices_v1);
+    require!(root, busybox, hybrid, unshare);
     let (rootfs, temp) = (Rootfs::new(), Temp::new());
     let mapped = ["--uidmap", "0:100000:65536", "--tmpfs", "/tmp"];
     for (kind, modes, want) in [
@@ -53,13 +75,18 @@ fn a_device_is_given_for_what_was_said() {
         let node = Temp::new();
         let path = make_node(&node, kind, "7");
         let device = format!("{path}:/dev/given{modes}");
-        for more in [&["--tmpfs", "/tmp"][..], &mapped] {
+        for (is_unified, more) in [
+            (false, &["--tmpfs", "/tmp"][..]),
+            (false, &mapped),
+            (true, &["--tmpfs", "/tmp"]),
+            (true, &mapped),
+        ] {
             // Whole ones are in the list too, if there is one.
             let rule = ["--device", &device, "--device-cgroup-rule", "c 4000:9 r"];
             let options = [&rule[..if modes.is_empty() { 4 } else { 2 }], more].concat();
             let script = open(&["</dev/given", ">/dev/given", "<>/dev/given"]);
-            let finished = inside(&rootfs, &options, &script).expect(0);
-            assert_eq!(finished.out, answers(&want), "{options:?}");
+            let finished = inside_by(is_unified, &rootfs, &options, &script).expect(0);
+            assert_eq!(finished.out, answers(&want), "{is_unified} {options:?}");
         }
     }
     // Docker's form without a place.
@@ -71,7 +98,7 @@ fn a_device_is_given_for_what_was_said() {
 
 #[test]
 fn who_can_make_nodes_can_open_the_usual_ones_and_what_is_allowed() {
-    require!(root, busybox, devices_v1);
+    require!(root, busybox, hybrid, unshare);
     let rootfs = Rootfs::new();
     let nodes = "cd /dev; busybox mknod c7 c 4000 7; busybox mknod c8 c 4000 8; busybox mknod b7 b 4000 7;";
     let script = format!("{nodes} {}", open(&["<c7", ">c7", "<>c7", "<c8", "<b7"]));
@@ -86,21 +113,24 @@ fn who_can_make_nodes_can_open_the_usual_ones_and_what_is_allowed() {
         (&["a *:* rwm"], [true; 5]),
         (&["a 1:1 m"], [false; 5]),
     ] {
-        for caps in [&["--cap-add", "MKNOD"][..], &["--cap-add", "ALL", "-m", "64m"]] {
+        let caps = [&["--cap-add", "MKNOD"][..], &["--cap-add", "ALL", "-m", "64m"]];
+        for (is_unified, caps) in [(false, caps[0]), (false, caps[1]), (true, caps[0]), (true, caps[1])] {
             let mut options = [caps, &["--tmpfs", "/tmp"]].concat();
             for rule in rules {
                 options.extend(["--device-cgroup-rule", rule]);
             }
-            let finished = inside(&rootfs, &options, &script).expect(0);
-            assert_eq!(finished.out, answers(&want), "{options:?}");
+            let finished = inside_by(is_unified, &rootfs, &options, &script).expect(0);
+            assert_eq!(finished.out, answers(&want), "{is_unified} {options:?}");
         }
     }
     // These are usual; and a terminal works.
     let script = "cd /tmp; busybox mknod -m 666 zero c 1 5; head -c 3 /dev/zero zero | wc -c; tty; echo >/dev/ptmx; \
         for name in null full random urandom tty; do : <>/dev/$name || echo $name; done";
     let options = ["--cap-add", "MKNOD", "-t", "--mount", "type=tmpfs,dst=/tmp,dev"];
-    let out = inside(&rootfs, &options, script).expect(0).out;
-    assert!(out.contains("/dev/pts/0\r\n") && !out.contains("not permitted"), "{out}");
+    for is_unified in [false, true] {
+        let out = inside_by(is_unified, &rootfs, &options, script).expect(0).out;
+        assert!(out.contains("/dev/pts/0\r\n") && !out.contains("not permitted"), "{out}");
+    }
 }
 
 #[test]
@@ -248,4 +278,31 @@ fn nothing_is_left_after_a_failure_or_a_kill() {
     running.finish().expect(1000 + libc::SIGKILL);
     run(&mut launcher(["delete", "--force", "dev-left"])).expect(0);
     assert_eq!(cgroups_named("dev-left"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_the_kernel_lacks_is_named() {
+    require!(root, busybox, hybrid, unshare, strace);
+    let rootfs = Rootfs::new();
+    let temp = Temp::new();
+    let device = format!("{}:/dev/given:r", make_node(&temp, "c", "7"));
+    let program =
+        "allow in /sys/fs/cgroup/unified/launcher-dev-lacks of all devices the usual ones and those given: ";
+    let old = "\n  hint: the kernel lacks CONFIG_CGROUP_BPF, or is older than 4.15\n";
+    let user = "\n  hint: only the machine's root can limit devices: ";
+    for (fault, step, end) in [
+        ("bpf:error=EINVAL", &*format!("{program}load the program: Invalid argument (EINVAL)"), old),
+        ("bpf:error=ENOSYS", &format!("{program}load the program: Function not implemented (ENOSYS)"), old),
+        ("bpf:error=EPERM", &format!("{program}load the program: Operation not permitted (EPERM)"), user),
+        ("bpf:error=EINVAL:when=2", &format!("{program}attach the program: Invalid argument (EINVAL)"), "\n"),
+        ("open_tree:error=ENOSYS", ": Function not implemented (ENOSYS)", "\n"),
+        ("open_tree:error=ENOSYS", "open for: mount the device ", "\n"),
+    ] {
+        let mut command =
+            unified(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={fault}")]);
+        command.args(["--name", "dev-lacks", "--rootfs", rootfs.arg(), "--device", &device, "--", "true"]);
+        let finished = run(&mut command).expect(125);
+        assert!(finished.err.contains(step) && finished.err.contains(end), "{fault}: {}", finished.err);
+        assert_eq!(cgroups_named("dev-lacks"), Vec::<PathBuf>::new(), "{fault}");
+    }
 }

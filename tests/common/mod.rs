@@ -55,6 +55,7 @@ pub fn need(what: &str) -> Result<(), String> {
         "init_only" => path_from("LAUNCHER_INIT_ONLY").is_some(),
         "aarch64" => path_from("LAUNCHER_AARCH64").is_some(),
         "qemu_aarch64" => has_program("qemu-aarch64-static"),
+        "hybrid" => need("devices_v1").is_ok() && Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists(),
         "devices_v1" => Path::new("/sys/fs/cgroup/devices/devices.list").exists(),
         "memory_v1" => Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists(),
         program => has_program(program),

@@ -61,6 +61,7 @@
 //! | CVE-2019-7303 (snap), CVE-2019-10063 (flatpak), CVE-2026-31431 arguments that a filter forgot | seccomp.rs `what_a_container_has_no_business_with_is_refused` |
 //! | CVE-2021-41133 (flatpak) calls that a filter does not know | calls.rs: every number |
 //! | CVE-2022-0185, CVE-2024-1086 (kernel) what a user namespace opens | seccomp.rs `what_a_container_has_no_business_with_is_refused`, `an_ordinary_user_has_the_same_filter` |
+//! | runc#5403 (kernel 6.17) BPF attributes that are written beyond their end | sys/bpf.rs `the_attributes_have_room_for_what_kernels_write` |
 //! | keys of the caller | privileges.rs `the_keys_of_the_caller_are_out_of_reach` |
 //! | CVE-2017-18367 (libseccomp-golang) conditions of one rule | seccomp.rs `a_profile_of_a_file_is_what_counts` |
 //! | other ABIs (firejail, moby's socketcall): i386, x32 | seccomp.rs `the_calls_of_another_machine_are_refused`; every number of x32: calls.rs |
