@@ -110,7 +110,7 @@ impl Host {
         } else {
             host.cwd = sys::process::current_dir().unwrap_or_else(|_| "/".into());
         }
-        let mut paths = spec.mounts.iter().flat_map(Mount::host_paths).chain(&spec.layers.paths);
+        let mut paths = spec.mounts.iter().flat_map(Mount::host_paths).chain(spec.layers.paths);
         if paths.any(|path| path.is_relative()) {
             host.cwd = sys::process::current_dir().doing("find the current directory")?;
         }

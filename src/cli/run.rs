@@ -1,7 +1,7 @@
 //! The command line of run: docker's words where docker has them.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::options::{Id, Opt};
 use super::words::{Grammar, Word, Words};
@@ -30,7 +30,7 @@ pub(crate) struct DeleteCommand {
     /// Kill what is still running; not existing is no fault.
     pub(crate) force: bool,
     /// The container.
-    pub(crate) name: String,
+    pub(crate) name: &'static str,
 }
 
 /// Parses the words after `run`, and all where an option describes a container.
@@ -41,7 +41,7 @@ pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
     let mut words = Words::new(words, Grammar::Run);
     let mut command = RunCommand { spec: Spec::default(), dry_run: false };
     let mut has_tmpfs = false;
-    let (mut lower, mut upper, mut work) = (Vec::new(), PathBuf::new(), PathBuf::new());
+    let (mut lower, mut upper, mut work) = (Vec::new(), Path::new(""), Path::new(""));
     let mut caps = Caps { added: CapSet::NONE, dropped: CapSet::NONE };
     loop {
         match words.next()? {
@@ -51,8 +51,8 @@ pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
                 Id::DryRun => command.dry_run = true,
                 Id::ReadOnlyTmpfs => has_tmpfs = true,
                 Id::Overlay => lower = mount_grammar::parse_layers(text(option, value.unwrap_or_default())?),
-                Id::OverlayUpper => upper = value.unwrap_or_default().into(),
-                Id::OverlayWork => work = value.unwrap_or_default().into(),
+                Id::OverlayUpper => upper = Path::new(value.unwrap_or_default()),
+                Id::OverlayWork => work = Path::new(value.unwrap_or_default()),
                 Id::CapAdd => caps.added = caps.added.with(capability(option, value.unwrap_or_default())?),
                 Id::Ambient => {
                     let ambient = capability(option, value.unwrap_or_default())?;
@@ -84,7 +84,12 @@ pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
 }
 
 /// Puts the layers of the root into the spec: the topmost is its rootfs.
-fn lay_over(spec: &mut Spec, mut lower: Vec<PathBuf>, upper: PathBuf, work: PathBuf) -> Result<()> {
+fn lay_over(
+    spec: &mut Spec,
+    mut lower: Vec<&'static Path>,
+    upper: &'static Path,
+    work: &'static Path,
+) -> Result<()> {
     if !lower.is_empty() {
         if spec.rootfs.replace(lower.remove(0)).is_some() {
             return Err(Error::new(packed!("--overlay takes the place of --rootfs")));
@@ -99,7 +104,7 @@ fn lay_over(spec: &mut Spec, mut lower: Vec<PathBuf>, upper: PathBuf, work: Path
 /// Puts one option into the spec.
 fn set(spec: &mut Spec, option: &'static Opt, value: &'static OsStr) -> Result<()> {
     match option.id {
-        Id::Rootfs => spec.rootfs = Some(value.into()),
+        Id::Rootfs => spec.rootfs = Some(Path::new(value)),
         Id::Ephemeral => spec.ephemeral = true,
         Id::ReadOnly => spec.read_only = true,
         Id::DisableUserns => spec.process.disable_userns = true,
@@ -108,7 +113,7 @@ fn set(spec: &mut Spec, option: &'static Opt, value: &'static OsStr) -> Result<(
         Id::EnvHost => spec.process.env_host = true,
         Id::Tty => spec.process.console.is_own = true,
         Id::Interactive => spec.process.console.has_input = true,
-        Id::CgroupParent => spec.resources.parent = Some(value.into()),
+        Id::CgroupParent => spec.resources.parent = Some(Path::new(value)),
         _ => {
             if !process::set(&mut spec.process, option, value)? {
                 set_text(spec, option, text(option, value)?)?;
@@ -119,11 +124,11 @@ fn set(spec: &mut Spec, option: &'static Opt, value: &'static OsStr) -> Result<(
 }
 
 /// Puts one option whose value is text into the spec.
-fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
+fn set_text(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Result<()> {
     let say = |why: String| wrong(option, value, why);
     match option.id {
-        Id::Name => spec.name = Some(value.to_owned()),
-        Id::Hostname => spec.hostname = Some(value.to_owned()),
+        Id::Name => spec.name = Some(value),
+        Id::Hostname => spec.hostname = Some(value),
         Id::RootfsPropagation => {
             let propagation = mount_grammar::parse_propagation(value);
             spec.propagation = Some(
@@ -146,7 +151,7 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
             devices::parse(value, &mut spec.devices).ok_or_else(|| wrong(option, value, wanted))?;
         }
         Id::ShmSize => spec.shm_size = Some(bytes(option, value)?),
-        Id::Domainname => spec.domainname = Some(value.to_owned()),
+        Id::Domainname => spec.domainname = Some(value),
         Id::Landlock => {
             let rule = parse_file_rule(value).map_err(|why| wrong(option, value, why))?;
             spec.landlock.push(rule);
@@ -177,7 +182,7 @@ fn bytes(option: &'static Opt, text: &str) -> Result<u64> {
 }
 
 /// Puts one limit into the spec.
-fn set_resource(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
+fn set_resource(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Result<()> {
     let limits = &mut spec.resources;
     let number = |text: &str| text.parse::<u64>().map_err(|_| wrong(option, text, "wanted is a number"));
     match option.id {
@@ -200,10 +205,10 @@ fn set_resource(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()
 }
 
 /// A list of processors or nodes: `0-2,5`.
-fn list(option: &'static Opt, value: &str) -> Result<String> {
+fn list(option: &'static Opt, value: &'static str) -> Result<&'static str> {
     let good = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b',' || byte == b'-');
     if good && value.starts_with(|first: char| first.is_ascii_digit()) {
-        return Ok(value.to_owned());
+        return Ok(value);
     }
     Err(wrong(option, value, "wanted is a list such as 0-2,5"))
 }
@@ -268,13 +273,13 @@ fn capability(option: &'static Opt, value: &'static OsStr) -> Result<CapSet> {
 /// # Errors
 /// No name, or one that no container has.
 pub(crate) fn parse_delete(words: Vec<&'static OsStr>) -> Result<Command> {
-    let mut command = DeleteCommand { force: false, name: String::new() };
+    let mut command = DeleteCommand { force: false, name: "" };
     for word in words {
         match word.to_str() {
             Some("--force" | "-f") => command.force = true,
             Some("--help") => return Ok(Command::Help(None)),
             Some(name) if command.name.is_empty() && validate::is_valid_name(name) => {
-                name.clone_into(&mut command.name);
+                command.name = name;
             }
             _ => {
                 return Err(Error::new(format_args!(
@@ -373,7 +378,7 @@ mod tests {
         assert_eq!(spec.resources.pids, Some(u64::MAX));
         assert_eq!(spec.process.env, [EnvChange::Set("A=1".as_ref()), EnvChange::Copy("B".as_ref())]);
         assert_eq!(spec.process.user.map(|user| user.to_string()).as_deref(), Some("5:6"));
-        assert_eq!(spec.hostname.as_deref(), Some("web"));
+        assert_eq!(spec.hostname, Some("web"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::spec::{Spec, seccomp};
 ///
 /// # Errors
 /// There is no such key, or the value makes no sense.
-pub(super) fn set(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
+pub(super) fn set(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Result<()> {
     let cut = value.split_once('=').or_else(|| value.split_once(':'));
     match cut.unwrap_or((value, "true")) {
         ("no-new-privileges", "true") => spec.process.no_new_privs = true,
@@ -19,11 +19,11 @@ pub(super) fn set(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<
         // Nothing is asked: a label is set only where one is named.
         ("apparmor", "unconfined") | ("label", "disable") => spec.label = None,
         ("apparmor", profile) if !profile.is_empty() => {
-            spec.label = Some(Label::AppArmor(profile.to_owned()));
+            spec.label = Some(Label::AppArmor(profile));
         }
         // Docker's parts of a context would need the policy to be put together.
         ("label", context) if context.split(':').count() > 2 => {
-            spec.label = Some(Label::SeLinux(context.to_owned()));
+            spec.label = Some(Label::SeLinux(context));
         }
         _ => {
             let known = "known are no-new-privileges=false, seccomp=FILE, apparmor=PROFILE, label=CONTEXT";

@@ -13,7 +13,7 @@ use crate::primitives::cgroup;
 /// There is no such container and `--force` was not given; it is running; or it does not die.
 pub(crate) fn run(command: &DeleteCommand) -> Result<u8> {
     let hierarchies = host::probe_hierarchies(nix::unistd::geteuid().as_raw(), &[])?;
-    let folder = folder_name(&command.name);
+    let folder = folder_name(command.name);
     let mut found = Vec::new();
     for one in &hierarchies {
         cgroup::find(one.version, &one.mountpoint, &folder, &mut found);

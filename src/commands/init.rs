@@ -167,8 +167,8 @@ fn steps(process: &Process) -> Result<Vec<LastStep>> {
         if !process.groups.kept {
             steps.push(LastStep::SetGroups { may_be_denied: false });
         }
-        steps.push(LastStep::SetGid(user.group.clone())); // before the user id: no right to it afterwards
-        steps.push(LastStep::SetUid(user.user.clone()));
+        steps.push(LastStep::SetGid(user.group)); // before the user id: no right to it afterwards
+        steps.push(LastStep::SetUid(user.user));
     }
     steps.extend(cwd.map(LastStep::ConfirmDir));
     Ok(steps)

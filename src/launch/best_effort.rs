@@ -191,13 +191,13 @@ mod tests {
 
     #[test]
     fn what_is_there_is_not_touched() {
-        let wanted = Spec { hostname: Some("x".into()), ..Spec::default() };
+        let wanted = Spec { hostname: Some("x"), ..Spec::default() };
         assert_eq!(lost(0, wanted.clone(), &[]), (Ok(Vec::new()), wanted));
     }
 
     #[test]
     fn what_hangs_on_a_namespace_goes_with_it() {
-        let wanted = Spec { hostname: Some("x".into()), ..Spec::default() };
+        let wanted = Spec { hostname: Some("x"), ..Spec::default() };
         let (losses, spec) = lost(0, wanted, &[Thing::Namespace(Kind::Uts), Thing::Filter]);
         let want = ["a uts namespace: Operation not permitted", "a seccomp filter: Operation not permitted"];
         assert_eq!(losses.unwrap(), want);
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_sys_that_is_refused_is_the_hosts() {
-        let wanted = Spec { rootfs: Some("/r".into()), ..Spec::default() };
+        let wanted = Spec { rootfs: Some("/r".as_ref()), ..Spec::default() };
         let (losses, spec) = lost(1, wanted, &[Thing::Sysfs]);
         assert_eq!(losses.unwrap(), ["a /sys of its own: Operation not permitted"]);
         assert!(spec.hosts_sys);
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_rootfs_needs_a_mount_namespace() {
-        let wanted = Spec { rootfs: Some("/r".into()), ..Spec::default() };
+        let wanted = Spec { rootfs: Some("/r".as_ref()), ..Spec::default() };
         let error = lost(0, wanted, &[Thing::Namespace(Kind::Mount)]).0.unwrap_err();
         assert_eq!(error.doing, "--best-effort: --rootfs without a mount namespace");
     }

@@ -28,7 +28,7 @@ pub(crate) struct Start<'a> {
     /// Namespaces to join, opened.
     pub(crate) namespaces: Vec<(Kind, OwnedFd)>,
     /// What is shown of the host, as far as the parent had to open it.
-    pub(crate) sources: Vec<(String, Option<Opened>)>,
+    pub(crate) sources: Vec<(&'static str, Option<Opened>)>,
     /// What becomes of the terminal.
     pub(crate) terminal: Terminal,
 }

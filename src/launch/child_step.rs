@@ -52,9 +52,9 @@ pub(crate) enum ChildStep {
     /// Brings lo up.
     RaiseLoopback,
     /// Sets the host name.
-    SetHostname(String),
+    SetHostname(&'static str),
     /// Sets the NIS domain name.
-    SetDomainname(String),
+    SetDomainname(&'static str),
     /// Sets kernel parameters of our namespaces.
     SetSysctls(Vec<Sysctl>),
     /// Makes the folder we are in a mount.
@@ -124,7 +124,7 @@ pub(crate) struct ChildContext<'a> {
     /// Our /dev, once it is filled: what is laid over it does not matter.
     pub(crate) dev: Option<OwnedFd>,
     /// By the place inside what is shown there; `None` is to be left out.
-    pub(crate) sources: Vec<(String, Option<Opened>)>,
+    pub(crate) sources: Vec<(&'static str, Option<Opened>)>,
     /// Whom the entrypoint becomes: root, unless another is found.
     pub(crate) who: Identity,
 }
@@ -241,7 +241,7 @@ impl ChildStep {
             }
             Self::ForbidDevices => rootfs::forbid_devices(root(context)?),
             Self::OpenSource(mount) => {
-                context.sources.push((mount.target.clone(), mounts::open_source(mount)?));
+                context.sources.push((mount.target, mounts::open_source(mount)?));
                 Ok(())
             }
             Self::Mount(mount) => perform(mount, context),
@@ -277,7 +277,7 @@ fn overlay_words(f: &mut fmt::Formatter<'_>, layers: &Layers, in_memory: bool) -
 
 /// One mount, or what is made in its stead.
 fn perform(mount: &Mount, context: &mut ChildContext<'_>) -> Result<()> {
-    let is_its = |(target, _): &(String, _)| !mount.host_paths().is_empty() && *target == mount.target;
+    let is_its = |(target, _): &(&str, _)| !mount.host_paths().is_empty() && *target == mount.target;
     let index = context.sources.iter().position(is_its);
     match (index.map(|index| context.sources.swap_remove(index).1), &mount.source) {
         (Some(Some(source)), _) => mounts::show(root(context)?, mount, &source),
@@ -285,7 +285,7 @@ fn perform(mount: &Mount, context: &mut ChildContext<'_>) -> Result<()> {
         (None, Source::Text(text)) => {
             mounts::show_text(root(context)?, opened(context.dev.as_ref())?, mount, text)
         }
-        (None, Source::Link(to)) => target::make_link(root(context)?, &mount.target, to),
+        (None, Source::Link(to)) => target::make_link(root(context)?, mount.target, to),
         _ => mounts::perform(root(context)?, mount),
     }
 }

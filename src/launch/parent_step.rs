@@ -49,9 +49,9 @@ pub(crate) enum ParentStep {
     /// Has those in a cgroup open and make but these devices, those that every container has and those opened before.
     AllowDevices(Cgroup, Vec<Rule>),
     /// Opens a namespace that is to be joined, while its path means the host's.
-    OpenNamespace(Kind, PathBuf),
+    OpenNamespace(Kind, &'static Path),
     /// Enters the folder that becomes `/`; the child inherits that, and needs no path.
-    EnterRootfs(PathBuf),
+    EnterRootfs(&'static Path),
     /// Raises a hard limit while we have the host's rights.
     RaiseLimit(Rlimit),
     /// Says how early the kernel kills the child when memory is short.
@@ -83,7 +83,7 @@ pub(crate) struct ParentContext {
     /// Namespaces to join, opened.
     pub(crate) namespaces: Vec<(Kind, OwnedFd)>,
     /// As the child's, which inherits them.
-    pub(crate) sources: Vec<(String, Option<Opened>)>,
+    pub(crate) sources: Vec<(&'static str, Option<Opened>)>,
     /// Whether the clone has put the child in its v2 cgroup.
     pub(crate) child_in_cgroup: bool,
     /// What has to be undone.
@@ -108,7 +108,7 @@ impl Display for ParentStep {
                     f,
                     "write {} to {}{condition}",
                     limit.value,
-                    cgroup.folder().join(&limit.file).display()
+                    cgroup.folder().join(limit.file).display()
                 )
             }
             Self::AllowDevices(cgroup, rules) => {
@@ -183,7 +183,7 @@ impl ParentStep {
             Self::WriteMap { ids, maps, by_helper: false } => idmap::write(child()?, *ids, maps),
             Self::WriteMap { ids, maps, by_helper: true } => idmap::write_by_helper(child()?, *ids, maps),
             Self::OpenSource(mount) => {
-                context.sources.push((mount.target.clone(), mounts::open_source(mount)?));
+                context.sources.push((mount.target, mounts::open_source(mount)?));
                 Ok(())
             }
             Self::MapIds(mount) => {

@@ -61,8 +61,8 @@ impl Plan {
     /// The spec asks for what this machine, or this user, cannot have.
     pub(crate) fn new(spec: &Spec, host: &Host) -> Result<Self> {
         let plan = Planner { spec, host };
-        let name = spec.name.clone().unwrap_or_else(|| host.pid.to_string());
-        let cgroups = plan_cgroup::plan(spec, host, &name)?;
+        let name = spec.name.unwrap_or_else(|| host.pid.to_string().leak());
+        let cgroups = plan_cgroup::plan(spec, host, name)?;
         let (maps, map_steps) = plan_idmap::plan(spec, host, plan.is_new(Kind::User))?;
         let users = plan.users()?;
         let (host_steps, courier) = plan.host(cgroups.steps, &users);
@@ -218,16 +218,16 @@ impl<'a> Planner<'a> {
         if may_look && !self.in_userns() {
             steps.push(ParentStep::SealSelf);
         }
-        if let Some(rootfs) = &self.spec.rootfs {
-            steps.push(ParentStep::EnterRootfs(rootfs.clone()));
+        if let Some(rootfs) = self.spec.rootfs {
+            steps.push(ParentStep::EnterRootfs(rootfs));
         }
         for mount in users.iter().filter(|mount| mount.flags.has(Flags::EARLY)) {
-            steps.push(ParentStep::OpenSource(mount.clone())); // before the cgroup: what is opened is what it allows
+            steps.push(ParentStep::OpenSource(*mount)); // before the cgroup: what is opened is what it allows
         }
         steps.append(&mut cgroup_steps); // after the rootfs is known to be there: it is the likeliest fault
         for kind in Kind::ALL {
             if let Placement::Join(path) = self.placement(kind) {
-                steps.push(ParentStep::OpenNamespace(kind, path.clone()));
+                steps.push(ParentStep::OpenNamespace(kind, path));
                 if is_born_in(kind) {
                     courier.push(kind);
                 }
@@ -250,7 +250,7 @@ impl<'a> Planner<'a> {
         }
         steps.append(&mut map_steps);
         for mount in users.iter().filter(|mount| mount.flags.has(Flags::IDMAP)) {
-            steps.push(ParentStep::MapIds(mount.clone()));
+            steps.push(ParentStep::MapIds(*mount));
         }
         steps
     }
@@ -295,9 +295,9 @@ impl<'a> Planner<'a> {
             }
         }
         if self.is_new(Kind::Uts) {
-            steps.push(ChildStep::SetHostname(self.hostname().to_owned()));
+            steps.push(ChildStep::SetHostname(self.hostname()));
         }
-        if let Some(name) = self.spec.domainname.clone() {
+        if let Some(name) = self.spec.domainname {
             steps.push(ChildStep::SetDomainname(name));
         }
         if self.is_new(Kind::Mount) {
@@ -322,7 +322,7 @@ impl<'a> Planner<'a> {
     pub(super) fn set_sysctls(&self, steps: &mut Vec<ChildStep>) {
         let mut sysctls = self.spec.sysctls.clone();
         if self.spec.process.disable_userns {
-            sysctls.push(Sysctl::no_user_namespaces());
+            sysctls.push(Sysctl::NO_USER_NAMESPACES);
         }
         if !sysctls.is_empty() {
             steps.push(ChildStep::SetSysctls(sysctls));
@@ -337,9 +337,9 @@ impl<'a> Planner<'a> {
     }
 
     /// The host name of the container.
-    fn hostname(&self) -> &str {
-        let name = self.spec.name.as_deref().filter(|name| name.len() <= 64);
-        self.spec.hostname.as_deref().or(name).unwrap_or("launcher")
+    fn hostname(&self) -> &'static str {
+        let name = self.spec.name.filter(|name| name.len() <= 64);
+        self.spec.hostname.or(name).unwrap_or("launcher")
     }
 
     /// What the entrypoint does to itself.

@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_users_parent_is_made_below_every_hierarchy() {
-        let resources = Resources { memory: Some(1), parent: Some("/a/b".into()), ..Resources::default() };
+        let resources = Resources { memory: Some(1), parent: Some("/a/b".as_ref()), ..Resources::default() };
         let plan = plan(&spec(resources), &hybrid(), "x").unwrap();
         let first: Vec<_> = plan.steps.iter().take(2).map(ToString::to_string).collect();
         assert_eq!(first, ["make the folders of /c/memory/a/b", "make cgroup /c/memory/a/b/launcher-x"]);

@@ -1,6 +1,6 @@
 //! The mounts of a plan: from the cut to the host to the last mask.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC};
 
@@ -10,6 +10,7 @@ use super::plan_idmap::Maps;
 use crate::error::{Error, Result};
 use crate::primitives::mounts::KernelFolder;
 use crate::spec::idmap::to_host;
+use crate::spec::keep;
 use crate::spec::mount::{Flags, Layers, Mount, Source};
 use crate::spec::namespaces::{Kind, Placement};
 
@@ -61,7 +62,7 @@ impl Planner<'_> {
         for mount in
             users.iter().filter(|mount| !mount.host_paths().is_empty() && !mount.flags.has(Flags::EARLY))
         {
-            steps.push(ChildStep::OpenSource(mount.clone())); // before the rootfs is there, which may cover it
+            steps.push(ChildStep::OpenSource(*mount)); // before the rootfs is there, which may cover it
         }
         if is_shared {
             steps.push(ChildStep::MakeSlave); // what is shared stays the host's peer. Nothing was mounted until now
@@ -78,7 +79,7 @@ impl Planner<'_> {
             steps.push(ChildStep::MakeRootPivotable); // before anything else is mounted: it copies all mounts
         }
         steps.push(if self.spec.ephemeral || !self.spec.layers.paths.is_empty() {
-            let mut layers = self.spec.layers.clone();
+            let mut layers = self.spec.layers;
             self.complete(&mut layers);
             ChildStep::MountOverlay { layers, in_memory: self.spec.ephemeral }
         } else {
@@ -155,7 +156,7 @@ impl Planner<'_> {
             if let Some(why) = self.fault_of(mount) {
                 return Err(Error::new(format_args!("{mount}: {why}")));
             }
-            let mut mount = mount.clone();
+            let mut mount = *mount;
             mount.flags = mount.flags.with(Flags::FOLLOW);
             if !self.spec.privileged && !mount.flags.has(Flags::DEV) {
                 mount.flags = mount.flags.with(Flags::NODEV); // which devices there are is said by other options
@@ -164,13 +165,11 @@ impl Planner<'_> {
                 mount.flags = mount.flags.with(Flags::EARLY);
             }
             match &mut mount.source {
-                Source::Host(path) | Source::Device(path, _) => {
-                    self.make_absolute(std::slice::from_mut(path));
-                }
+                Source::Host(path) | Source::Device(path, _) => *path = self.absolute(path),
                 Source::Overlay(layers) => self.complete(layers),
                 // Another /proc is not masked, but can do without all that has to be; Linux 5.8.
                 Source::New { kind: "proc", data } if mount.target != "/proc" && !self.spec.privileged => {
-                    "subset=pid".clone_into(data);
+                    *data = "subset=pid";
                 }
                 _ => {}
             }
@@ -181,15 +180,14 @@ impl Planner<'_> {
 
     /// What an overlay has to know besides its folders.
     fn complete(&self, layers: &mut Layers) {
-        self.make_absolute(&mut layers.paths);
+        let paths: Vec<_> = layers.paths.iter().map(|path| self.absolute(path)).collect();
+        layers.paths = paths.leak();
         layers.in_userns = self.in_userns();
     }
 
     /// Paths of the user's are relative to where launcher was started; the child is elsewhere.
-    fn make_absolute(&self, paths: &mut [PathBuf]) {
-        for path in paths {
-            *path = self.host.cwd.join(&path); // an absolute one is left alone
-        }
+    fn absolute(&self, path: &Path) -> &'static Path {
+        self.host.cwd.join(path).leak() // an absolute one is left alone
     }
 
     /// Why a mount is refused: it would show what is masked, or hide it where the mask is laid.
@@ -239,14 +237,14 @@ impl Planner<'_> {
         {
             push_new(steps, "proc", "/proc", Flags::INERT, "");
         } else {
-            push(steps, Source::Host("/proc".into()), "/proc", Flags::INERT);
+            push(steps, Source::Host(Path::new("/proc")), "/proc", Flags::INERT);
         }
     }
 
     /// /sys, read-only: fresh for a network namespace of ours, else what the host shows.
     fn sys(&self, steps: &mut Vec<ChildStep>) {
         if self.spec.hosts_sys || (self.in_userns() && !self.is_new(Kind::Network)) {
-            push(steps, Source::Host("/sys".into()), "/sys", INERT_READ_ONLY);
+            push(steps, Source::Host(Path::new("/sys")), "/sys", INERT_READ_ONLY);
         } else {
             push_new(steps, "sysfs", "/sys", INERT_READ_ONLY, "");
         }
@@ -256,14 +254,14 @@ impl Planner<'_> {
     /// mounting could change options of the host's. On v1 the hierarchies that we are limited in, and no more.
     fn cgroup_mounts(&self, v1_controllers: &[String], steps: &mut Vec<ChildStep>) {
         if !self.is_new(Kind::Cgroup) {
-            push(steps, Source::Host(CGROUP.into()), CGROUP, INERT_READ_ONLY);
+            push(steps, Source::Host(Path::new(CGROUP)), CGROUP, INERT_READ_ONLY);
         } else if self.host.unified {
             push_new(steps, "cgroup2", CGROUP, INERT_READ_ONLY, "");
         } else if !v1_controllers.is_empty() {
             push_new(steps, "tmpfs", CGROUP, Flags::INERT, "mode=755,size=0");
             for controllers in v1_controllers {
-                let target = format!("{CGROUP}/{controllers}");
-                push_new(steps, "cgroup", &target, INERT_READ_ONLY, controllers);
+                let target = format!("{CGROUP}/{controllers}").leak();
+                push_new(steps, "cgroup", target, INERT_READ_ONLY, keep(controllers));
             }
             steps.push(ChildStep::MakeReadOnly(CGROUP));
         }
@@ -280,11 +278,14 @@ impl Planner<'_> {
             "newinstance,ptmxmode=0666,mode=0620"
         };
         push_new(steps, "devpts", "/dev/pts", Flags::NOSUID.with(Flags::NOEXEC), pts);
-        let size = self.spec.shm_size.map_or_else(|| "65536k".to_owned(), |bytes| bytes.to_string());
-        push_new(steps, "tmpfs", "/dev/shm", Flags::INERT, &format!("mode=1777,size={size}"));
+        let data = match self.spec.shm_size {
+            None => "mode=1777,size=65536k",
+            Some(bytes) => format!("mode=1777,size={bytes}").leak(),
+        };
+        push_new(steps, "tmpfs", "/dev/shm", Flags::INERT, data);
         match self.placement(Kind::Ipc) {
             Placement::Host if self.in_userns() => {
-                push(steps, Source::Host("/dev/mqueue".into()), "/dev/mqueue", Flags::INERT);
+                push(steps, Source::Host(Path::new("/dev/mqueue")), "/dev/mqueue", Flags::INERT);
             }
             _ => push_new(steps, "mqueue", "/dev/mqueue", Flags::INERT, ""),
         }
@@ -296,12 +297,18 @@ const INERT_READ_ONLY: Flags = Flags::INERT.with(Flags::READ_ONLY);
 
 /// A mount of ours.
 #[inline(never)] // a mount is large: it is put together once, not at every call
-fn push(steps: &mut Vec<ChildStep>, source: Source, target: &str, flags: Flags) {
-    steps.push(ChildStep::Mount(Mount { source, target: target.to_owned(), flags }));
+fn push(steps: &mut Vec<ChildStep>, source: Source, target: &'static str, flags: Flags) {
+    steps.push(ChildStep::Mount(Mount { source, target, flags }));
 }
 
 /// The same of a new file system.
 #[inline(never)]
-fn push_new(steps: &mut Vec<ChildStep>, kind: &'static str, target: &str, flags: Flags, data: &str) {
-    push(steps, Source::New { kind, data: data.to_owned() }, target, flags);
+fn push_new(
+    steps: &mut Vec<ChildStep>,
+    kind: &'static str,
+    target: &'static str,
+    flags: Flags,
+    data: &'static str,
+) {
+    push(steps, Source::New { kind, data }, target, flags);
 }

@@ -11,9 +11,9 @@ use crate::spec::seccomp::Seccomp;
 /// A spec that uses everything.
 fn full() -> Spec {
     Spec {
-        rootfs: Some("/r".into()),
+        rootfs: Some("/r".as_ref()),
         read_only: true,
-        hostname: Some("web".into()),
+        hostname: Some("web"),
         time_offsets: TimeOffsets { boottime: Some(1), monotonic: None },
         resources: Resources { memory: Some(1 << 20), ..Resources::default() },
         mapping: Mapping::Explicit {
@@ -75,8 +75,8 @@ fn limits_are_raised_before_the_user_namespace_is_in_force() {
 #[test]
 fn namespaces_are_opened_before_the_first_is_joined() {
     let mut spec = full();
-    spec.namespaces.set(Kind::Network, Placement::Join("/n".into()));
-    spec.namespaces.set(Kind::Ipc, Placement::Join("/i".into()));
+    spec.namespaces.set(Kind::Network, Placement::Join("/n".as_ref()));
+    spec.namespaces.set(Kind::Ipc, Placement::Join("/i".as_ref()));
     let lines = lines(&spec, &rootful());
     assert_order(
         &lines,

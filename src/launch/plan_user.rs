@@ -23,7 +23,7 @@ pub(super) fn find(process: &Process, maps: &Maps, steps: &mut Vec<ChildStep>) {
     let added = process.groups.added.clone();
     if process.user.is_some() || !added.is_empty() {
         steps.push(ChildStep::FindUser {
-            user: process.user().clone(),
+            user: *process.user(),
             added,
             wants_home: process.user.is_some() && !process.names_home(),
             has_terminal: process.console.is_own,
@@ -72,13 +72,13 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
     }
     // Root's own group is not given: it may be any, as of a set-id caller or of setpriv.
     if user.group != Some(Principal::Id(0)) || (!in_userns && host.gid != 0) {
-        steps.push(LastStep::SetGid(user.group.clone())); // before the user id: no right to it afterwards
+        steps.push(LastStep::SetGid(user.group)); // before the user id: no right to it afterwards
     }
     if process.ambient != CapSet::NONE {
         steps.push(LastStep::KeepCaps); // the change of the user id would take them
     }
     if user.user != Principal::Id(0) {
-        steps.push(LastStep::SetUid(user.user.clone()));
+        steps.push(LastStep::SetUid(user.user));
     }
     Ok(steps)
 }
@@ -88,10 +88,10 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
 /// # Errors
 /// The module is not active: nothing would come of it.
 pub(super) fn label(spec: &Spec, host: &Host, steps: &mut Vec<LastStep>) -> Result<()> {
-    let (module, text) = match &spec.label {
+    let (module, text) = match spec.label {
         None => return Ok(()),
-        Some(Label::AppArmor(profile)) => ("AppArmor", format!("exec {profile}")),
-        Some(Label::SeLinux(context)) => ("SELinux", context.clone()),
+        Some(Label::AppArmor(profile)) => ("AppArmor", &*format!("exec {profile}").leak()),
+        Some(Label::SeLinux(context)) => ("SELinux", context),
     };
     let Some(file) = host.label_file else {
         return Err(Error::new(format_args!("--security-opt: {module} is not active on this machine")));
@@ -110,7 +110,7 @@ pub(super) fn landlock(spec: &Spec, steps: &mut Vec<LastStep>) -> Result<()> {
     }
     steps.push(LastStep::ForbidFiles);
     for rule in &spec.landlock {
-        steps.push(LastStep::AllowFile(c_path(&rule.path)?, rule.access));
+        steps.push(LastStep::AllowFile(c_path(rule.path)?, rule.access));
     }
     steps.push(LastStep::RestrictFiles);
     Ok(())

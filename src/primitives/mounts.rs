@@ -122,7 +122,7 @@ pub(crate) fn map_ids(source: &Opened, userns: BorrowedFd<'_>, is_recursive: boo
 pub(crate) fn show(root: BorrowedFd<'_>, mount: &Mount, source: &Opened) -> Result<()> {
     let Some(handle) = source.handles.first().map(AsFd::as_fd) else { return Ok(()) };
     let kind = sys::fd::kind_of(handle).doing("look at it")?;
-    let target = super::target::open(root, &mount.target, kind == libc::S_IFDIR)?;
+    let target = super::target::open(root, mount.target, kind == libc::S_IFDIR)?;
     if let Source::Overlay(layers) = &mount.source {
         return super::overlay::mount(target.as_fd(), &source.handles, layers, ms_flags(mount.flags));
     }
@@ -169,7 +169,7 @@ pub(crate) fn set_propagation_of(tree: BorrowedFd<'_>, flags: Flags) -> Result<(
 #[inline(never)]
 pub(crate) fn show_text(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, mount: &Mount, text: &str) -> Result<()> {
     const NAME: &CStr = c"file";
-    let target = super::target::open(root, &mount.target, false)?;
+    let target = super::target::open(root, mount.target, false)?;
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_WRONLY;
     let file = sys::fd::open_at(dev, NAME, flags).doing("make the file")?;
     sys::file::write_all(file.as_fd(), text.as_bytes()).doing("write to it")?;
@@ -187,7 +187,7 @@ pub(crate) fn show_text(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, mount: &Mount
 /// The target cannot be used, or the kernel refuses the mount and there is no other way to the same end.
 pub(crate) fn perform(root: BorrowedFd<'_>, mount: &Mount) -> Result<()> {
     let target = if mount.flags.has(Flags::FOLLOW) {
-        super::target::open(root, &mount.target, true)?
+        super::target::open(root, mount.target, true)?
     } else {
         ensure_folder(root, Path::new(&mount.target))?
     };

@@ -30,7 +30,7 @@ pub(crate) fn mount_root(top: BorrowedFd<'_>, layers: &Layers, in_memory: bool) 
     let in_userns = layers.in_userns;
     // Both taken before the tmpfs covers them. In a user namespace the mounts below cannot be left out: they are locked.
     let mut handles = Vec::new();
-    for path in &layers.paths {
+    for path in layers.paths {
         handles.push(super::mounts::open_host(path).map_err(|error| error.within(path.display()))?);
     }
     let tree = sys::mount::clone_tree(top, c"", in_userns);

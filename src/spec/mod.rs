@@ -17,7 +17,7 @@ pub(crate) mod sysctl;
 pub(crate) mod user;
 pub(crate) mod validate;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use idmap::Mapping;
 use mount::{Flags, Layers, Mount};
@@ -26,14 +26,20 @@ use process::{FileRule, Label, Process};
 use resources::Resources;
 use sysctl::Sysctl;
 
+/// A copy for good. What is wanted is asked for until the container ends, and launcher with it: nothing of it is freed,
+/// and a reference is copied where a string would be made anew.
+pub(crate) fn keep(text: &str) -> &'static str {
+    text.to_owned().leak()
+}
+
 /// A container as the user wants it. `cli` and later `oci` make one; `launch::plan` turns it into steps.
 #[allow(clippy::struct_excessive_bools, reason = "wishes that have nothing to do with each other")]
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Spec {
     /// The container's id; names its cgroup. `None`: one is made from our pid.
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<&'static str>,
     /// The folder that becomes `/`. `None`: the container keeps the host's.
-    pub(crate) rootfs: Option<PathBuf>,
+    pub(crate) rootfs: Option<&'static Path>,
     /// What lies below the rootfs, and where writes go.
     pub(crate) layers: Layers,
     /// Writes go to a tmpfs over the rootfs and are forgotten.
@@ -47,9 +53,9 @@ pub(crate) struct Spec {
     /// Size of /dev/shm in bytes.
     pub(crate) shm_size: Option<u64>,
     /// Host name; needs a UTS namespace of its own.
-    pub(crate) hostname: Option<String>,
+    pub(crate) hostname: Option<&'static str>,
     /// NIS domain name, same.
-    pub(crate) domainname: Option<String>,
+    pub(crate) domainname: Option<&'static str>,
     /// Kernel parameters of the namespaces.
     pub(crate) sysctls: Vec<Sysctl>,
     /// How early the kernel kills it when memory is short, -1000 to 1000; proc(5).

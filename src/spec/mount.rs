@@ -1,35 +1,35 @@
 //! Mounts of a container.
 
 use std::fmt::{self, Display};
-use std::path::PathBuf;
+use std::path::Path;
 
 /// What is mounted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Source {
     /// A new file system of this type with these options.
     New {
         /// `proc`, `sysfs`, `tmpfs`, `devpts`, `mqueue`, `cgroup2`, `cgroup`.
         kind: &'static str,
         /// The options that the file system itself reads.
-        data: String,
+        data: &'static str,
     },
     /// What the host has at this path; with everything mounted below it, unless [`Flags::ALONE`].
-    Host(PathBuf),
+    Host(&'static Path),
     /// A device of the host, and nothing else; what may be done with it, see [`super::devices`].
-    Device(PathBuf, u8),
+    Device(&'static Path, u8),
     /// A file of ours with this text.
-    Text(String),
+    Text(&'static str),
     /// A symbolic link to this.
-    Link(String),
+    Link(&'static str),
     /// An overlay of folders of the host.
     Overlay(Layers),
 }
 
 /// Folders that an overlay is made of, the topmost first.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Layers {
     /// Those that are only read; then, if it can be written, where that goes and a folder for the overlay's own use.
-    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) paths: &'static [&'static Path],
     /// Whether those two are there.
     pub(crate) has_upper: bool,
     /// It is made in a user namespace, where an overlay has its own rules.
@@ -41,7 +41,11 @@ impl Layers {
     ///
     /// # Errors
     /// One of the two is missing, or a name among the others: made absolute it would be the current directory.
-    pub(crate) fn new(mut paths: Vec<PathBuf>, upper: PathBuf, work: PathBuf) -> Result<Self, &'static str> {
+    pub(crate) fn new(
+        mut paths: Vec<&'static Path>,
+        upper: &'static Path,
+        work: &'static Path,
+    ) -> Result<Self, &'static str> {
         let has_upper = !upper.as_os_str().is_empty();
         if has_upper == work.as_os_str().is_empty() {
             return Err("an upper folder needs a work folder beside it, and the reverse");
@@ -53,7 +57,7 @@ impl Layers {
             paths.push(upper);
             paths.push(work);
         }
-        Ok(Self { paths, has_upper, in_userns: false })
+        Ok(Self { paths: paths.leak(), has_upper, in_userns: false })
     }
 
     /// How many are only read.
@@ -162,22 +166,22 @@ impl Display for Flags {
 }
 
 /// One mount beneath the rootfs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Mount {
     /// What.
     pub(crate) source: Source,
     /// Where, as the container sees it: absolute, without `.`, `..` and doubled slashes.
-    pub(crate) target: String,
+    pub(crate) target: &'static str,
     /// How.
     pub(crate) flags: Flags,
 }
 
 impl Mount {
     /// What of the host's is shown.
-    pub(crate) fn host_paths(&self) -> &[PathBuf] {
+    pub(crate) fn host_paths(&self) -> &[&'static Path] {
         match &self.source {
             Source::Host(path) | Source::Device(path, _) => std::slice::from_ref(path),
-            Source::Overlay(layers) => &layers.paths,
+            Source::Overlay(layers) => layers.paths,
             _ => &[],
         }
     }

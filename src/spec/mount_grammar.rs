@@ -1,7 +1,8 @@
 //! Mounts as docker's users write them: `-v`, `--mount`, `--tmpfs`, `--device`, and what else is put somewhere inside.
 
-use std::path::PathBuf;
+use std::path::Path;
 
+use super::keep;
 use super::mount::{self, Flags, Layers, Mount, Source};
 use super::{devices, size};
 
@@ -76,7 +77,7 @@ fn unknown(word: &str) -> Fault {
 }
 
 /// A place inside: absolute, without `.`, `..` and doubled slashes.
-fn clean(target: &str) -> Result<String, Fault> {
+fn clean(target: &str) -> Result<&'static str, Fault> {
     let mut clean = String::new();
     for part in target.split('/') {
         if part == ".." || (clean.is_empty() && !target.starts_with('/')) {
@@ -91,7 +92,7 @@ fn clean(target: &str) -> Result<String, Fault> {
     if clean.is_empty() {
         return Err(format!("the place inside is an absolute path without .., and not /: not {target}"));
     }
-    Ok(clean)
+    Ok(clean.leak())
 }
 
 /// What stands between colons: `SRC:DST[:OPTION,...]` of a bind, `DST[:OPTION,...]` of a tmpfs, `HOST[:DST][:MODES]` of a
@@ -132,9 +133,9 @@ pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount, Fault> {
 ///
 /// # Errors
 /// Says what is wrong.
-pub(crate) fn parse_content(text: &str, make: fn(String) -> Source) -> Result<Mount, Fault> {
+pub(crate) fn parse_content(text: &str, make: fn(&'static str) -> Source) -> Result<Mount, Fault> {
     let (target, text) = text.split_once('=').ok_or("wanted is PLACE=TEXT")?;
-    Ok(Mount { source: make(text.to_owned()), target: clean(target)?, flags: Flags::INERT })
+    Ok(Mount { source: make(keep(text)), target: clean(target)?, flags: Flags::INERT })
 }
 
 /// `KEY=VALUE,...`.
@@ -279,13 +280,13 @@ impl<'a> Draft<'a> {
             ("device", _) => {
                 let flags =
                     Flags::NOSUID.with(Flags::NOEXEC).with(Flags::DEV).with(Flags::ALONE).with(PRIVATE);
-                (Source::Device(source.into(), self.access), flags)
+                (Source::Device(Path::new(keep(source)), self.access), flags)
             }
             ("overlay", _) => {
-                let layers = Layers::new(parse_layers(lower), upper.into(), work.into())?;
+                let layers = Layers::new(parse_layers(lower), Path::new(keep(upper)), Path::new(keep(work)))?;
                 (Source::Overlay(layers), Flags::default())
             }
-            _ if is_bind => (Source::Host(source.into()), PRIVATE),
+            _ if is_bind => (Source::Host(Path::new(keep(source))), PRIVATE),
             (_, Some(kind)) => {
                 let flags = match kind {
                     "sysfs" | "cgroup2" => Flags::INERT.with(Flags::READ_ONLY),
@@ -295,7 +296,7 @@ impl<'a> Draft<'a> {
                     }
                     _ => Flags::INERT,
                 };
-                (Source::New { kind, data }, flags)
+                (Source::New { kind, data: data.leak() }, flags)
             }
             _ => return Err(format!("type={kind}: wanted is bind, overlay or one of {NEW}")),
         };
@@ -305,16 +306,16 @@ impl<'a> Draft<'a> {
 }
 
 /// Folders with colons between them; a colon in a name, and a backslash, has a backslash before it.
-pub(crate) fn parse_layers(text: &str) -> Vec<PathBuf> {
+pub(crate) fn parse_layers(text: &str) -> Vec<&'static Path> {
     let (mut layers, mut name, mut letters) = (Vec::new(), String::new(), text.chars());
     while let Some(letter) = letters.next() {
         match letter {
-            ':' => layers.push(std::mem::take(&mut name).into()),
+            ':' => layers.push(Path::new(std::mem::take(&mut name).leak())),
             '\\' => name.extend(letters.next()),
             letter => name.push(letter),
         }
     }
-    layers.push(name.into());
+    layers.push(Path::new(name.leak()));
     layers
 }
 

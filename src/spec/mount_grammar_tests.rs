@@ -205,6 +205,6 @@ fn parents_come_before_children_and_equals_in_their_order() {
     for target in ["/a/b/c", "/z", "/a", "/a/b", "/m", "/a/a"] {
         mount::insert(&mut mounts, parse_short("tmpfs", target).unwrap());
     }
-    let targets: Vec<_> = mounts.iter().map(|mount| mount.target.as_str()).collect();
+    let targets: Vec<_> = mounts.iter().map(|mount| mount.target).collect();
     assert_eq!(targets, ["/z", "/a", "/m", "/a/b", "/a/a", "/a/b/c"]);
 }

@@ -1,7 +1,9 @@
 //! The eight kinds of namespaces and what becomes of each.
 
 use std::fmt::{self, Display};
-use std::path::PathBuf;
+use std::path::Path;
+
+use super::keep;
 
 /// A kind of namespace; namespaces(7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,18 +61,18 @@ impl Kind {
 }
 
 /// What becomes of one namespace.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Placement {
     /// A new one is made.
     New,
     /// The one that launcher runs in.
     Host,
     /// An existing one, by the path of its file.
-    Join(PathBuf),
+    Join(&'static Path),
 }
 
 /// The wish for each kind; `None` leaves it to the default of that kind.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Namespaces([Option<Placement>; 8]);
 
 impl Namespaces {
@@ -93,11 +95,11 @@ pub(crate) fn parse_placement(kind: Kind, text: &str) -> Result<Placement, Strin
         None if text == "new" || text == "private" => Ok(Placement::New),
         None if text == "none" && kind == Kind::Network => Ok(Placement::New),
         None if text == "host" => Ok(Placement::Host),
-        Some(("ns", path)) if path.starts_with('/') => Ok(Placement::Join(path.into())),
+        Some(("ns", path)) if path.starts_with('/') => Ok(Placement::Join(Path::new(keep(path)))),
         Some(("container", pid)) if pid.parse::<u32>().is_ok_and(|pid| pid > 0) => {
             // An init may live outside the time namespace that it made for its program.
             let suffix = if kind == Kind::Time { "_for_children" } else { "" };
-            Ok(Placement::Join(format!("/proc/{pid}/ns/{}{suffix}", kind.file()).into()))
+            Ok(Placement::Join(Path::new(format!("/proc/{pid}/ns/{}{suffix}", kind.file()).leak())))
         }
         _ => Err(format!("wanted is new, host, ns:/PATH or container:PID, not {text}")),
     }
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn placements_name_their_source() {
-        let join = |path: &str| Ok(Placement::Join(path.into()));
+        let join = |path: &str| Ok(Placement::Join(Path::new(keep(path))));
         for (kind, text, want) in [
             (Kind::Pid, "new", Ok(Placement::New)),
             (Kind::Network, "none", Ok(Placement::New)),

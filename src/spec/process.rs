@@ -2,9 +2,10 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::caps::CapSet;
+use super::keep;
 use super::seccomp::Seccomp;
 use super::user::{Groups, User};
 
@@ -91,10 +92,10 @@ impl Process {
 }
 
 /// One `--landlock`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct FileRule {
     /// A file or folder, as the container sees it.
-    pub(crate) path: PathBuf,
+    pub(crate) path: &'static Path,
     /// LANDLOCK_ACCESS_FS_* of landlock(7).
     pub(crate) access: u64,
 }
@@ -108,18 +109,18 @@ pub(crate) fn parse_file_rule(text: &str) -> Result<FileRule, &'static str> {
         _ => ("", 0),
     };
     match access {
-        (path, access) if path.starts_with('/') => Ok(FileRule { path: path.into(), access }),
+        (path, access) if path.starts_with('/') => Ok(FileRule { path: Path::new(keep(path)), access }),
         _ => Err("wanted is ro:/PATH, rx:/PATH or rw:/PATH"),
     }
 }
 
 /// A label of a security module.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Label {
     /// The name of an AppArmor profile.
-    AppArmor(String),
+    AppArmor(&'static str),
     /// An SELinux context.
-    SeLinux(String),
+    SeLinux(&'static str),
 }
 
 /// One `-e`.

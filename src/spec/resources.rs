@@ -1,6 +1,8 @@
 //! Limits that cgroups enforce.
 
-use std::path::PathBuf;
+use std::path::Path;
+
+use super::keep;
 
 /// The limits wanted; everything `None` or empty means no cgroup is made.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,13 +18,13 @@ pub(crate) struct Resources {
     /// How many processes and threads; `u64::MAX` for no limit.
     pub(crate) pids: Option<u64>,
     /// Processors as a list: `0-2,5`.
-    pub(crate) cpuset_cpus: Option<String>,
+    pub(crate) cpuset_cpus: Option<&'static str>,
     /// Memory nodes as a list.
-    pub(crate) cpuset_mems: Option<String>,
+    pub(crate) cpuset_mems: Option<&'static str>,
     /// Files of the cgroup, written as they are: `memory.high`, `1m`.
-    pub(crate) raw: Vec<(String, String)>,
+    pub(crate) raw: Vec<(&'static str, &'static str)>,
     /// The cgroup below which ours is made, from the root of each hierarchy.
-    pub(crate) parent: Option<PathBuf>,
+    pub(crate) parent: Option<&'static Path>,
 }
 
 impl Resources {
@@ -37,7 +39,7 @@ impl Resources {
     }
 
     /// The controllers that the limits need, each once.
-    pub(crate) fn controllers(&self) -> Vec<&str> {
+    pub(crate) fn controllers(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         for (needed, name) in [
             (self.memory.is_some() || self.memory_swap.is_some(), "memory"),
@@ -66,7 +68,7 @@ pub(crate) fn controller_of(file: &str) -> &str {
 }
 
 /// Parses `FILE=VALUE`; the file is a plain name such as `memory.high`, never a path.
-pub(crate) fn parse_raw(text: &str) -> Result<(String, String), &'static str> {
+pub(crate) fn parse_raw(text: &str) -> Result<(&'static str, &'static str), &'static str> {
     let wanted = "wanted is CONTROLLER.FILE=VALUE, such as memory.high=32m";
     let (file, value) = text.split_once('=').ok_or(wanted)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_';
@@ -79,7 +81,7 @@ pub(crate) fn parse_raw(text: &str) -> Result<(String, String), &'static str> {
     if !file.contains('.') || file.starts_with('.') || !file.bytes().all(plain) || value.is_empty() {
         return Err(wanted);
     }
-    Ok((file.to_owned(), value.to_owned()))
+    Ok((keep(file), keep(value)))
 }
 
 #[cfg(test)]
@@ -92,7 +94,7 @@ mod tests {
             memory: Some(1),
             memory_swap: Some(2),
             pids: Some(3),
-            raw: vec![("memory.high".into(), "1".into()), ("io.weight".into(), "5".into())],
+            raw: vec![("memory.high", "1"), ("io.weight", "5")],
             ..Resources::default()
         };
         assert_eq!(resources.controllers(), ["memory", "pids", "io"]);
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_raw_file_is_never_a_path() {
-        assert_eq!(parse_raw("memory.high=1m"), Ok(("memory.high".into(), "1m".into())));
+        assert_eq!(parse_raw("memory.high=1m"), Ok(("memory.high", "1m")));
         for text in [
             "memory.high",
             "=1",

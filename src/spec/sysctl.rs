@@ -1,23 +1,23 @@
 //! Kernel parameters that belong to a namespace, sysctl(8): those of no namespace are the host's.
 
+use super::keep;
 use super::namespaces::Kind;
 
 /// One parameter and its value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sysctl {
     /// The file below /proc/sys.
-    pub(crate) path: String,
+    pub(crate) path: &'static str,
     /// What is written to it.
-    pub(crate) value: String,
+    pub(crate) value: &'static str,
     /// The namespace that it belongs to.
     pub(crate) kind: Kind,
 }
 
 impl Sysctl {
     /// No user namespace can be made in the user namespace that this is set in.
-    pub(crate) fn no_user_namespaces() -> Self {
-        Self { path: "user/max_user_namespaces".into(), value: "0".into(), kind: Kind::User }
-    }
+    pub(crate) const NO_USER_NAMESPACES: Self =
+        Self { path: "user/max_user_namespaces", value: "0", kind: Kind::User };
 }
 
 /// What the paths begin with, and whose they are. In a namespace of its own the kernel shows of net/ only what is there.
@@ -50,9 +50,9 @@ pub(crate) fn parse(text: &str) -> Result<Sysctl, &'static str> {
     if !is_legal || path.split(|byte| *byte == b'/').any(|part| matches!(part, b"" | b"." | b"..")) {
         return Err("a key has letters, digits, '_' and '-' between its dots or slashes");
     }
-    let path = String::from_utf8(path).unwrap_or_default();
+    let path: &str = String::from_utf8(path).unwrap_or_default().leak();
     match OWNERS.into_iter().find(|(start, _)| path.starts_with(start)) {
-        Some((_, kind)) => Ok(Sysctl { path, value: value.to_owned(), kind }),
+        Some((_, kind)) => Ok(Sysctl { path, value: keep(value), kind }),
         None if path == "kernel/hostname" || path == "kernel/domainname" => {
             Err("that is --hostname or --domainname")
         }
@@ -102,7 +102,7 @@ mod tests {
             ("=1", None),
             ("", None),
         ] {
-            assert_eq!(parse(text).ok().map(|sysctl| sysctl.path).as_deref(), want, "{text}");
+            assert_eq!(parse(text).ok().map(|sysctl| sysctl.path), want, "{text}");
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::ffi::CString;
 use std::fmt::{self, Display};
 
+use super::keep;
+
 /// A user or a group.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Principal {
     /// By number, which is never taken for a name: an image may well have a user called 1000 whose id is 0.
     Id(u32),
     /// By name.
-    Name(String),
+    Name(&'static str),
 }
 
 impl Display for Principal {
@@ -43,7 +45,7 @@ impl Principal {
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
         // As in the tables: what begins with a mark below the digits is no name.
         if !is_number && text.bytes().all(legal) && text.as_bytes().first() >= Some(&b'0') {
-            return Ok(Self::Name(text.to_owned()));
+            return Ok(Self::Name(keep(text)));
         }
         Err(format!("neither a name nor a number below 4294967295: {text}"))
     }
@@ -63,7 +65,7 @@ impl Display for User {
 }
 
 /// Who is to run the program.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct User {
     /// The user.
     pub(crate) user: Principal,

@@ -69,9 +69,9 @@ fn hostname_is_legal(spec: &Spec) -> Option<String> {
 }
 
 /// The names of a UTS namespace, with their options.
-fn hostnames(spec: &Spec) -> impl Iterator<Item = (&'static str, &String)> {
-    let both = [("--hostname", &spec.hostname), ("--domainname", &spec.domainname)];
-    both.into_iter().filter_map(|(option, name)| Some((option, name.as_ref()?)))
+fn hostnames(spec: &Spec) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let both = [("--hostname", spec.hostname), ("--domainname", spec.domainname)];
+    both.into_iter().filter_map(|(option, name)| Some((option, name?)))
 }
 
 /// The name would be the host's.
@@ -83,7 +83,7 @@ fn hostname_needs_uts(spec: &Spec) -> Option<String> {
 
 /// An empty path is mostly a variable of a script that is not set.
 fn rootfs_has_a_name(spec: &Spec) -> Option<String> {
-    let rootfs = spec.rootfs.as_deref()?;
+    let rootfs = spec.rootfs?;
     rootfs.as_os_str().is_empty().then(|| packed!("--rootfs needs the name of a folder").into())
 }
 
@@ -169,7 +169,7 @@ fn cpu_numbers_are_in_range(spec: &Spec) -> Option<String> {
 
 /// Names become folders: nothing that could lead elsewhere (crun before 1.28 removed `..`).
 fn name_is_a_file_name(spec: &Spec) -> Option<String> {
-    let name = spec.name.as_deref()?;
+    let name = spec.name?;
     (!is_valid_name(name))
         .then(|| format!("--name takes up to 200 letters, digits, '_', '.', '+' and '-', not {name}"))
 }
@@ -183,7 +183,7 @@ pub(crate) fn is_valid_name(name: &str) -> bool {
 /// Relative to what would be a guess, and `..` would leave the hierarchy.
 fn cgroup_parent_is_absolute(spec: &Spec) -> Option<String> {
     use std::path::Component::{Normal, RootDir};
-    let parent = spec.resources.parent.as_deref()?;
+    let parent = spec.resources.parent?;
     let plain = parent.components().all(|part| matches!(part, Normal(_) | RootDir)) && parent.is_absolute();
     (!plain).then(|| format!("--cgroup-parent takes an absolute path without .., not {}", parent.display()))
 }
@@ -222,7 +222,7 @@ mod tests {
     /// A spec without a fault.
     fn good() -> Spec {
         Spec {
-            rootfs: Some("/r".into()),
+            rootfs: Some("/r".as_ref()),
             process: Process { args: vec!["true".as_ref()], ..Process::default() },
             ..Spec::default()
         }
@@ -240,12 +240,12 @@ mod tests {
         };
         for (spec, word) in vec![
             (Spec { process: Process::default(), ..good() }, "no program"),
-            (Spec { rootfs: Some("".into()), ..good() }, "--rootfs"),
-            (Spec { hostname: Some(String::new()), ..good() }, "--hostname"),
-            (Spec { hostname: Some("a b".into()), ..good() }, "--hostname"),
-            (placed(Kind::Uts, Spec { hostname: Some("x".into()), ..good() }), "--uts"),
-            (Spec { domainname: Some("-a".into()), ..good() }, "--domainname"),
-            (placed(Kind::Uts, Spec { domainname: Some("x".into()), ..good() }), "--domainname"),
+            (Spec { rootfs: Some("".as_ref()), ..good() }, "--rootfs"),
+            (Spec { hostname: Some(""), ..good() }, "--hostname"),
+            (Spec { hostname: Some("a b"), ..good() }, "--hostname"),
+            (placed(Kind::Uts, Spec { hostname: Some("x"), ..good() }), "--uts"),
+            (Spec { domainname: Some("-a"), ..good() }, "--domainname"),
+            (placed(Kind::Uts, Spec { domainname: Some("x"), ..good() }), "--domainname"),
             (placed(Kind::Mount, good()), "--mntns"),
             (Spec { ephemeral: true, rootfs: None, ..good() }, "--ephemeral"),
             (Spec { read_only: true, rootfs: None, ..good() }, "--read-only"),
@@ -259,14 +259,14 @@ mod tests {
             (limits(Resources { cpus: Some(8_192_001), ..Resources::default() }), "--cpus"),
             (limits(Resources { cpu_weight: Some(0), ..Resources::default() }), "--cpu-weight"),
             (
-                limits(Resources { parent: Some("/a/../b".into()), pids: Some(1), ..Resources::default() }),
+                limits(Resources { parent: Some("/a/../b".as_ref()), pids: Some(1), ..Resources::default() }),
                 "--cgroup-parent",
             ),
             (
-                limits(Resources { parent: Some("a".into()), pids: Some(1), ..Resources::default() }),
+                limits(Resources { parent: Some("a".as_ref()), pids: Some(1), ..Resources::default() }),
                 "--cgroup-parent",
             ),
-            (Spec { name: Some("..".into()), ..good() }, "--name"),
+            (Spec { name: Some(".."), ..good() }, "--name"),
             (
                 Spec { process: Process { cwd: Some("srv".as_ref()), ..good().process }, ..good() },
                 "--workdir",
@@ -282,7 +282,7 @@ mod tests {
         let console = Console { is_own: true, has_input: false };
         let process = Process { console, ..good().process };
         let mut terminal_elsewhere = Spec { process, rootfs: None, ..Spec::default() };
-        terminal_elsewhere.namespaces.set(Kind::Mount, Placement::Join("/m".into()));
+        terminal_elsewhere.namespaces.set(Kind::Mount, Placement::Join("/m".as_ref()));
         let faults = validate(&terminal_elsewhere);
         assert!(faults.len() == 1 && faults[0].starts_with("--tty"), "{faults:?}");
     }

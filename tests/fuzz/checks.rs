@@ -87,7 +87,7 @@ fn options(data: &[u8]) {
                 assert_eq!(cli::parse(with_word, &env), parsed, "the same after run");
             }
         }
-        Ok(Command::Delete(command)) => assert!(validate::is_valid_name(&command.name), "{}", command.name),
+        Ok(Command::Delete(command)) => assert!(validate::is_valid_name(command.name), "{}", command.name),
         Ok(Command::Help(_) | Command::Version(_) | Command::License | Command::Doctor(_)) => {}
     }
 }
@@ -113,9 +113,9 @@ fn is_a_process(process: &Process) {
 fn is_a_spec(spec: &Spec) {
     assert_eq!(validate::validate(spec), Vec::<String>::new());
     is_a_process(&spec.process);
-    assert!(spec.name.as_deref().is_none_or(is_a_name) && spec.hostname.as_deref().is_none_or(is_a_name));
+    assert!(spec.name.is_none_or(is_a_name) && spec.hostname.is_none_or(is_a_name));
     assert!(spec.resources.raw.iter().all(|(file, _)| is_a_name(file)), "{:?}", spec.resources.raw);
-    assert!(spec.resources.parent.as_deref().is_none_or(|parent| parent.is_absolute() && stays(parent)));
+    assert!(spec.resources.parent.is_none_or(|parent| parent.is_absolute() && stays(parent)));
     if let Mapping::Explicit { uids, gids } = &spec.mapping {
         uids.iter().chain(gids).for_each(is_a_map);
     }
@@ -239,7 +239,7 @@ fn values(data: &[u8]) {
         assert_eq!(namespaces::parse_offsets(&again.join(",")), Ok(offsets));
     }
     if let Ok((file, value)) = resources::parse_raw(text) {
-        assert!(is_a_name(&file) && file.contains('.') && !file.starts_with("cgroup."), "{file}");
+        assert!(is_a_name(file) && file.contains('.') && !file.starts_with("cgroup."), "{file}");
         assert_eq!(format!("{file}={value}"), text);
     }
     assert!(!validate::is_valid_name(text) || is_a_name(text), "{text}");
@@ -291,7 +291,7 @@ fn passwd(data: &[u8]) {
     let (users, groups) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     for text in ["user", "root:staff", "1000", "7:8", "1000:staff"] {
         let wanted = user::parse_user(text).expect("a user");
-        for added in [&[][..], &[Principal::Id(7), Principal::Name("staff".into())]] {
+        for added in [&[][..], &[Principal::Id(7), Principal::Name("staff")]] {
             let Ok(found) = user::identify(&wanted, added, users, groups) else { continue };
             is_an_identity(&found);
             match wanted.user {

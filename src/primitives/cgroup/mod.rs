@@ -40,12 +40,12 @@ pub(crate) enum Cgroup {
 }
 
 /// A file of a cgroup and what to write to it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Limit {
     /// Name of the file.
-    pub(crate) file: String,
+    pub(crate) file: &'static str,
     /// What is written.
-    pub(crate) value: String,
+    pub(crate) value: &'static str,
     /// Not asked for by the user: a kernel without the file is no fault.
     pub(crate) is_default: bool,
 }
@@ -66,37 +66,42 @@ impl<'a> Limits<'a> {
     }
 
     /// Adds a limit that the user asked for, if there is a value and it is for one of the controllers.
-    fn put(&mut self, file: &str, value: Option<String>) {
+    fn put(&mut self, file: &'static str, value: Option<&'static str>) {
         self.add(file, value, false);
     }
 
     /// Adds one that follows from another.
-    fn put_default(&mut self, file: &str, value: Option<String>) {
+    fn put_default(&mut self, file: &'static str, value: Option<&'static str>) {
         self.add(file, value, true);
     }
 
     /// See [`Self::put`].
-    fn add(&mut self, file: &str, value: Option<String>, is_default: bool) {
+    fn add(&mut self, file: &'static str, value: Option<&'static str>, is_default: bool) {
         if let Some(value) = value.filter(|_| self.controllers.contains(&controller_of(file))) {
-            self.limits.push(Limit { file: file.to_owned(), value, is_default });
+            self.limits.push(Limit { file, value, is_default });
         }
     }
 
     /// Adds what has the same name on both interfaces, and what the user wants written as it is.
     fn finish(mut self, resources: &Resources) -> Vec<Limit> {
         self.put("pids.max", resources.pids.map(number_or_max));
-        self.put("cpuset.cpus", resources.cpuset_cpus.clone());
-        self.put("cpuset.mems", resources.cpuset_mems.clone());
+        self.put("cpuset.cpus", resources.cpuset_cpus);
+        self.put("cpuset.mems", resources.cpuset_mems);
         for (file, value) in &resources.raw {
-            self.put(file, Some(value.clone()));
+            self.put(file, Some(value));
         }
         self.limits
     }
 }
 
-/// A number as cgroup files have it; `u64::MAX` is no limit.
-fn number_or_max(count: u64) -> String {
-    if count == u64::MAX { "max".to_owned() } else { count.to_string() }
+/// A number as cgroup files have it.
+fn number(count: u64) -> &'static str {
+    count.to_string().leak()
+}
+
+/// The same where `u64::MAX` is no limit.
+fn number_or_max(count: u64) -> &'static str {
+    if count == u64::MAX { "max" } else { number(count) }
 }
 
 impl Cgroup {
@@ -144,7 +149,7 @@ impl Cgroup {
     /// # Errors
     /// The kernel has no such file, or does not take the value.
     pub(crate) fn limit(&self, limit: &Limit) -> Result<()> {
-        match write(&self.folder().join(&limit.file), &limit.value) {
+        match write(&self.folder().join(limit.file), limit.value) {
             // Swap accounting may be off; without a word of the user about swap that is as good as it gets.
             Err(Errno::ENOENT | Errno::EOPNOTSUPP) if limit.is_default => Ok(()),
             Err(Errno::ENOENT) => Err(Error::os("", Errno::ENOENT).hint(packed!(
@@ -334,7 +339,7 @@ mod tests {
     fn a_default_limit_may_be_missing_and_a_wanted_one_not() {
         let top = crate::tests::temp_folder("cgroup-limit");
         let cgroup = Cgroup::V2(top.clone());
-        let limit = |is_default| Limit { file: "memory.swap.max".into(), value: "1".into(), is_default };
+        let limit = |is_default| Limit { file: "memory.swap.max", value: "1", is_default };
         assert!(cgroup.limit(&limit(true)).is_ok());
         assert_eq!(cgroup.limit(&limit(false)).unwrap_err().errno, Some(Errno::ENOENT));
         assert!(!top.join("memory.swap.max").exists(), "files are never made");

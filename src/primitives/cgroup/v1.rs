@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::{Limit, Limits};
+use super::{Limit, Limits, number};
 use crate::error::{Doing, Error, Result};
 use crate::packed::packed;
 use crate::spec::devices::{DEFAULT, Rule};
@@ -14,20 +14,20 @@ use crate::sys::file::{read, write};
 /// What to write for the limits that one hierarchy with these controllers can enforce.
 pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
     let mut limits = Limits::new(controllers);
-    limits.put("memory.limit_in_bytes", resources.memory.map(|bytes| bytes.to_string()));
+    limits.put("memory.limit_in_bytes", resources.memory.map(number));
     // Docker's rule: as much swap as memory where nothing is said.
     match (resources.memory_swap, resources.memory) {
-        (Some(u64::MAX), _) => limits.put("memory.memsw.limit_in_bytes", Some("-1".to_owned())),
-        (Some(total), _) => limits.put("memory.memsw.limit_in_bytes", Some(total.to_string())),
+        (Some(u64::MAX), _) => limits.put("memory.memsw.limit_in_bytes", Some("-1")),
+        (Some(total), _) => limits.put("memory.memsw.limit_in_bytes", Some(number(total))),
         (None, memory) => {
             let total = memory.and_then(|bytes| bytes.checked_mul(2));
-            limits.put_default("memory.memsw.limit_in_bytes", total.map(|bytes| bytes.to_string()));
+            limits.put_default("memory.memsw.limit_in_bytes", total.map(number));
         }
     }
-    limits.put("cpu.cfs_period_us", resources.cpus.map(|_| "100000".to_owned()));
-    limits.put("cpu.cfs_quota_us", resources.cpus.map(|cpus| (cpus * 100).to_string()));
+    limits.put("cpu.cfs_period_us", resources.cpus.map(|_| "100000"));
+    limits.put("cpu.cfs_quota_us", resources.cpus.map(|cpus| number(cpus * 100)));
     // 1024 shares are what a weight of 100 is: the default of each.
-    limits.put("cpu.shares", resources.cpu_weight.map(|weight| (weight * 1024 / 100).max(2).to_string()));
+    limits.put("cpu.shares", resources.cpu_weight.map(|weight| number((weight * 1024 / 100).max(2))));
     limits.finish(resources)
 }
 
@@ -73,8 +73,8 @@ mod tests {
             cpus: Some(200),
             cpu_weight: Some(50),
             pids: Some(u64::MAX),
-            cpuset_cpus: Some("0".into()),
-            raw: vec![("memory.swappiness".into(), "0".into())],
+            cpuset_cpus: Some("0"),
+            raw: vec![("memory.swappiness", "0")],
             ..Resources::default()
         };
         let short = |controllers: &[&str]| {
@@ -96,6 +96,6 @@ mod tests {
     fn unlimited_swap_is_minus_one() {
         let resources = Resources { memory: Some(1), memory_swap: Some(u64::MAX), ..Resources::default() };
         let got = limits(&resources, &["memory"]);
-        assert_eq!(got.last().map(|limit| (&*limit.value, limit.is_default)), Some(("-1", false)));
+        assert_eq!(got.last().map(|limit| (limit.value, limit.is_default)), Some(("-1", false)));
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::{Limit, Limits, number_or_max};
+use super::{Limit, Limits, number, number_or_max};
 use crate::error::{Doing, Error, Result};
 use crate::packed::{Packed, packed};
 use crate::spec::resources::Resources;
@@ -21,13 +21,13 @@ pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> 
     limits.put("memory.max", resources.memory.map(number_or_max));
     // Docker counts memory and swap together, the kernel apart. Unsaid: as much swap as memory.
     match (resources.memory_swap, resources.memory) {
-        (Some(u64::MAX), _) => limits.put("memory.swap.max", Some("max".to_owned())),
+        (Some(u64::MAX), _) => limits.put("memory.swap.max", Some("max")),
         (Some(total), memory) => {
-            limits.put("memory.swap.max", Some(total.saturating_sub(memory.unwrap_or(0)).to_string()));
+            limits.put("memory.swap.max", Some(number(total.saturating_sub(memory.unwrap_or(0)))));
         }
         (None, memory) => limits.put_default("memory.swap.max", memory.map(number_or_max)),
     }
-    limits.put("cpu.max", resources.cpus.map(|cpus| format!("{} 100000", cpus * 100)));
+    limits.put("cpu.max", resources.cpus.map(|cpus| &*format!("{} 100000", cpus * 100).leak()));
     limits.put("cpu.weight", resources.cpu_weight.map(number_or_max));
     limits.finish(resources)
 }
