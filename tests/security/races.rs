@@ -8,7 +8,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::common::{Rootfs, Running, Temp, children_of, launcher, launcher_path, mountinfo, run, snapshot};
+use crate::common::{
+    DEADLINE, Rootfs, Running, Temp, children_of, launcher, launcher_path, mountinfo, run, snapshot,
+};
 use crate::require;
 
 /// How many containers are started.
@@ -297,7 +299,7 @@ fn mounts_of_others_come_and_go_and_none_of_ours_stays() {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", STORM]);
     command.env("PLACE", &place.0).env("LAUNCHER", launcher_path()).env("STARTS", starts().to_string());
-    let out = run(&mut command).expect(0).out;
+    let out = Running::start_for(&mut command, DEADLINE * 10).finish().expect(0).out;
     let (result, count) = out.split_once('\n').unwrap();
     assert_eq!(result, "same", "{out}");
     assert!(count.trim().parse::<u32>().unwrap() >= starts(), "{count} mounts are no storm");
