@@ -58,6 +58,7 @@
 //! | CVE-2023-25809 (runc) cgroups of the user are writable | kernel.rs |
 //! | cgroup paths that lead elsewhere (crun) | kernel.rs |
 //! | GHSA-g54h-m393-cpwq (runc) nodes made inside, of any device | kernel.rs; what may be opened: devices.rs |
+//! | runc#5403 (kernel) what bpf(2) writes behind a short argument | src/sys/bpf.rs `the_attributes_have_room_for_what_kernels_write` |
 //! | CVE-2019-7303 (snap), CVE-2019-10063 (flatpak), CVE-2026-31431 arguments that a filter forgot | seccomp.rs `what_a_container_has_no_business_with_is_refused` |
 //! | CVE-2021-41133 (flatpak) calls that a filter does not know | calls.rs: every number |
 //! | CVE-2022-0185, CVE-2024-1086 (kernel) what a user namespace opens | seccomp.rs `what_a_container_has_no_business_with_is_refused`, `an_ordinary_user_has_the_same_filter` |
