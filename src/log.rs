@@ -67,10 +67,9 @@ pub(crate) fn say_as(name: &str, message: fmt::Arguments<'_>) {
     if let Some(end) = line.bytes.get_mut(line.len.saturating_sub(1)) {
         *end = b'\n';
     }
-    crate::error::tolerate(
-        nix::unistd::write(std::io::stderr(), line.text()),
-        "there is nowhere else to say it",
-    );
+    let write = || nix::unistd::write(std::io::stderr(), line.text());
+    // Once more: what interrupted it may be over.
+    crate::error::tolerate(write().or_else(|_| write()), "there is nowhere else to say it");
 }
 
 /// The same under our own name.
