@@ -88,7 +88,7 @@ fn namespaces_are_opened_before_the_first_is_joined() {
 #[test]
 fn what_is_written_to_proc_by_path_goes_to_the_hosts() {
     let mut spec = Spec { rootfs: None, read_only: false, ..full() };
-    spec.namespaces.set(Kind::Mount, Placement::Join("/m".into()));
+    spec.namespaces.set(Kind::Mount, Placement::Join("/m".as_ref()));
     for written in ["unshare the time namespace", "bring lo up"] {
         assert_order(&lines(&spec, &rootful()), &[written, "join the mnt namespace"]);
     }
@@ -118,7 +118,7 @@ fn limited(bounding: CapSet, given: &[&str]) -> Spec {
     let mounts =
         given.iter().map(|text| crate::spec::mount_grammar::parse_short("device", text).unwrap()).collect();
     let process = Process { args: vec!["app".as_ref()], bounding, ..Process::default() };
-    Spec { rootfs: Some("/r".into()), mounts, process, ..Spec::default() }
+    Spec { rootfs: Some("/r".as_ref()), mounts, process, ..Spec::default() }
 }
 
 #[test]
