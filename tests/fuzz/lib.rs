@@ -9,6 +9,8 @@ mod floors {
     pub(crate) mod host;
     pub(crate) mod launch;
     pub(crate) mod log;
+    #[macro_use]
+    pub(crate) mod packed;
     pub(crate) mod primitives;
     pub(crate) mod spec;
     pub(crate) mod sys;
