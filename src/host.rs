@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use nix::unistd::AccessFlags;
 
 use crate::error::{Doing, Result};
-use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
 use crate::spec::mount::Mount;
 use crate::spec::process::Label;
 use crate::spec::seccomp::Seccomp;
+use crate::spec::{Spec, keep};
 use crate::sys;
 
 /// `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2): what an initramfs is made of.
@@ -34,13 +34,13 @@ pub(crate) struct Hierarchy {
     /// Its interface.
     pub(crate) version: Version,
     /// Where it is mounted.
-    pub(crate) mountpoint: PathBuf,
+    pub(crate) mountpoint: &'static Path,
     /// Its controllers. V2: those that its topmost cgroup could hand down.
-    pub(crate) controllers: Vec<String>,
+    pub(crate) controllers: Vec<&'static str>,
     /// The cgroup that launcher runs in, as a path of the file system.
-    pub(crate) own: PathBuf,
+    pub(crate) own: &'static Path,
     /// V2, not root: the cgroup below which we may make ours.
-    pub(crate) delegated: Option<PathBuf>,
+    pub(crate) delegated: Option<&'static Path>,
 }
 
 /// A range of /etc/subuid or /etc/subgid.
@@ -169,8 +169,8 @@ pub(crate) fn read_or_empty(path: &str) -> String {
 pub(crate) fn probe_hierarchies(uid: u32, wanted: &[&str]) -> Result<Vec<Hierarchy>> {
     let mut found = parse_hierarchies(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
     for hierarchy in &mut found {
-        if !sys::dir::is_folder(&hierarchy.own) {
-            hierarchy.own.clone_from(&hierarchy.mountpoint);
+        if !sys::dir::is_folder(hierarchy.own) {
+            hierarchy.own = hierarchy.mountpoint;
         }
         if hierarchy.version == Version::V2 {
             hierarchy.controllers = words(&hierarchy.mountpoint.join("cgroup.controllers"));
@@ -181,17 +181,12 @@ pub(crate) fn probe_hierarchies(uid: u32, wanted: &[&str]) -> Result<Vec<Hierarc
 }
 
 /// The words of a one-line file, none if it cannot be read.
-fn words(path: &Path) -> Vec<String> {
-    let text = sys::file::read(path).unwrap_or_default();
-    let mut words = Vec::new();
-    for word in text.split_ascii_whitespace() {
-        words.push(word.to_owned());
-    }
-    words
+fn words(path: &Path) -> Vec<&'static str> {
+    sys::file::read(path).unwrap_or_default().leak().split_ascii_whitespace().collect()
 }
 
 /// Where an ordinary user may make a cgroup: beside its own, if the controllers reach that far, else below it.
-fn delegated(hierarchy: &Hierarchy, wanted: &[&str]) -> Option<PathBuf> {
+fn delegated(hierarchy: &Hierarchy, wanted: &[&str]) -> Option<&'static Path> {
     let may_write = |folder: &Path| {
         let writable = |path: &Path| sys::path::may(path, AccessFlags::W_OK).is_ok();
         ["", "cgroup.procs", "cgroup.subtree_control"].iter().all(|file| writable(&folder.join(file)))
@@ -202,7 +197,7 @@ fn delegated(hierarchy: &Hierarchy, wanted: &[&str]) -> Option<PathBuf> {
     };
     let beside = hierarchy.own.parent().filter(|_| hierarchy.own != hierarchy.mountpoint);
     let beside = beside.filter(|folder| may_write(folder) && reached(folder));
-    beside.or(Some(&*hierarchy.own).filter(|folder| may_write(folder))).map(Path::to_path_buf)
+    beside.or(Some(hierarchy.own).filter(|folder| may_write(folder)))
 }
 
 /// Finds the hierarchies in /proc/self/mountinfo and our place in them in /proc/self/cgroup; proc(5), cgroups(7).
@@ -221,15 +216,15 @@ pub(crate) fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
         let mut controllers = Vec::new();
         for word in options.split(',') {
             if version == Version::V1 && is_controller(word) {
-                controllers.push(word.to_owned());
+                controllers.push(keep(word));
             }
         }
         let is_same = |other: &Hierarchy| other.version == version && other.controllers == controllers;
         if (version == Version::V1 && controllers.is_empty()) || found.iter().any(is_same) {
             continue;
         }
-        let mountpoint = PathBuf::from(sys::mount::unescape(mountpoint));
-        let own = own_path(own, &controllers, root, &mountpoint);
+        let mountpoint = Path::new(sys::mount::unescape(mountpoint).leak());
+        let own = own_path(own, &controllers, root, mountpoint);
         found.push(Hierarchy { version, mountpoint, controllers, own, delegated: None });
     }
     found
@@ -243,14 +238,14 @@ fn is_controller(word: &str) -> bool {
 }
 
 /// Our cgroup in the hierarchy of these controllers, as a path; the mount may show only a part of the tree.
-fn own_path(own: &str, controllers: &[String], root: &str, mountpoint: &Path) -> PathBuf {
+fn own_path(own: &str, controllers: &[&str], root: &str, mountpoint: &'static Path) -> &'static Path {
     let inside = own.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (names, path) = (fields.next()?, fields.next()?);
         let same = if controllers.is_empty() {
             names.is_empty()
         } else {
-            names.split(',').any(|name| controllers.iter().any(|controller| controller == name))
+            names.split(',').any(|name| controllers.contains(&name))
         };
         same.then_some(path)
     });
@@ -260,9 +255,7 @@ fn own_path(own: &str, controllers: &[String], root: &str, mountpoint: &Path) ->
     // What lies outside of our cgroup namespace begins with `/..` here, and there is no such folder below the mount.
     let is_below =
         |rest: &&str| rest.is_empty() || rest.starts_with('/') && !rest.split('/').any(|part| part == "..");
-    below
-        .filter(is_below)
-        .map_or_else(|| mountpoint.to_path_buf(), |rest| mountpoint.join(rest.trim_start_matches('/')))
+    below.filter(is_below).map_or(mountpoint, |rest| mountpoint.join(rest.trim_start_matches('/')).leak())
 }
 
 /// The name of a user in passwd(5); its number if it has none there.

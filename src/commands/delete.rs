@@ -16,7 +16,7 @@ pub(crate) fn run(command: &DeleteCommand) -> Result<u8> {
     let folder = folder_name(command.name);
     let mut found = Vec::new();
     for one in &hierarchies {
-        cgroup::find(one.version, &one.mountpoint, &folder, &mut found);
+        cgroup::find(one.version, one.mountpoint, &folder, &mut found);
     }
     if found.is_empty() && !command.force {
         return Err(Error::new(format_args!("delete {}: there is no container of that name", command.name)));

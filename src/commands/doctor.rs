@@ -285,7 +285,7 @@ impl Doctor {
         let mut found = String::new();
         let mut state = State::Fine;
         for name in ["memory", "cpu", "cpuset", "pids"] {
-            let has = |one: &&Hierarchy| one.controllers.iter().any(|controller| controller == name);
+            let has = |one: &&Hierarchy| one.controllers.contains(&name);
             let words = match hierarchies.iter().find(has) {
                 Some(one) if may_make_cgroups(one) => match one.version {
                     Version::V1 => " on v1 ",

@@ -22,32 +22,32 @@ use crate::spec::process::Rlimit;
 use crate::sys::{self, self_exe};
 
 /// One step. Each is a line of `--dry-run`, and the line that an error names.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ParentStep {
     /// Goes on in a copy of our executable that cannot be written: those inside can get hold of it (CVE-2019-5736).
     SealSelf,
     /// V1: makes the folders from `top` down to `parent` that are missing.
     MakeParentFolders {
         /// The root of the hierarchy.
-        top: PathBuf,
+        top: &'static Path,
         /// The last folder.
-        parent: PathBuf,
+        parent: &'static Path,
     },
     /// V2: makes and prepares the cgroups from `top` down to `parent`.
     EnableControllers {
         /// The first cgroup that is ours to change.
-        top: PathBuf,
+        top: &'static Path,
         /// The last one.
-        parent: PathBuf,
+        parent: &'static Path,
         /// What its children need.
-        controllers: Vec<String>,
+        controllers: &'static [&'static str],
     },
     /// Makes a cgroup of ours.
     MakeCgroup(Cgroup),
     /// Sets a limit in it.
     SetLimit(Cgroup, Limit),
     /// Has those in a cgroup open and make but these devices, those that every container has and those opened before.
-    AllowDevices(Cgroup, Vec<Rule>),
+    AllowDevices(Cgroup, &'static [Rule]),
     /// Opens a namespace that is to be joined, while its path means the host's.
     OpenNamespace(Kind, &'static Path),
     /// Enters the folder that becomes `/`; the child inherits that, and needs no path.
@@ -63,7 +63,7 @@ pub(crate) enum ParentStep {
         /// Which.
         ids: Ids,
         /// Its lines.
-        maps: Vec<IdMap>,
+        maps: &'static [IdMap],
         /// By newuidmap or newgidmap: they are more than our own id.
         by_helper: bool,
     },
@@ -95,7 +95,7 @@ impl Display for ParentStep {
         match self {
             Self::SealSelf => f.write_str("run a sealed copy of launcher"),
             Self::MakeParentFolders { parent, .. } => write!(f, "make the folders of {}", parent.display()),
-            Self::EnableControllers { parent, controllers, .. } if controllers.is_empty() => {
+            Self::EnableControllers { parent, controllers: [], .. } => {
                 write!(f, "make the folders of {}", parent.display())
             }
             Self::EnableControllers { parent, controllers, .. } => {
@@ -147,8 +147,7 @@ impl ParentStep {
             Self::SealSelf => seal_self(),
             Self::MakeParentFolders { top, parent } => make_folders(top, parent, undo),
             Self::EnableControllers { top, parent, controllers } => {
-                let controllers: Vec<_> = controllers.iter().map(String::as_str).collect();
-                v2::prepare_parent(top, parent, &controllers, &mut |change| {
+                v2::prepare_parent(top, parent, controllers, &mut |change| {
                     undo.push(Undo::RevertCgroups(change));
                 })
             }
@@ -156,7 +155,7 @@ impl ParentStep {
                 let made = cgroup.make();
                 // Half made is made: all but EEXIST leave a folder, or removing finds none.
                 if !matches!(&made, Err(error) if error.errno == Some(Errno::EEXIST)) {
-                    undo.push(Undo::RemoveCgroup(cgroup.clone()));
+                    undo.push(Undo::RemoveCgroup(*cgroup));
                 }
                 made
             }
@@ -210,10 +209,10 @@ fn seal_self() -> Result<()> {
 }
 
 /// Makes the missing folders between `top` and `parent` in a v1 hierarchy; they go again if nobody else uses them.
-fn make_folders(top: &Path, parent: &Path, undo: &mut Stack) -> Result<()> {
+fn make_folders(top: &Path, parent: &'static Path, undo: &mut Stack) -> Result<()> {
     for folder in cgroup::folders_between(top, parent) {
-        match Cgroup::V1(folder.clone()).make() {
-            Ok(()) => undo.push(Undo::RevertCgroups(v2::Change::Made(folder.clone()))),
+        match Cgroup::V1(folder).make() {
+            Ok(()) => undo.push(Undo::RevertCgroups(v2::Change::Made(folder))),
             Err(error) if error.errno == Some(Errno::EEXIST) => {}
             Err(error) => return Err(error.within(format_args!("make {}", folder.display()))),
         }

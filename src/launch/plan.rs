@@ -246,7 +246,7 @@ impl<'a> Planner<'a> {
             steps.push(ParentStep::SetOomScore(score));
         }
         for cgroup in cgroups {
-            steps.push(ParentStep::Attach(cgroup.clone()));
+            steps.push(ParentStep::Attach(*cgroup));
         }
         steps.append(&mut map_steps);
         for mount in users.iter().filter(|mount| mount.flags.has(Flags::IDMAP)) {
@@ -267,7 +267,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Steps of the child, in an order whose reasons stand beside them and are tested below.
-    fn child(&self, maps: &Maps, v1_controllers: &[String], users: Vec<Mount>) -> Vec<ChildStep> {
+    fn child(&self, maps: &Maps, v1_controllers: &[&'static str], users: Vec<Mount>) -> Vec<ChildStep> {
         let mut steps = Vec::with_capacity(28); // a block of 4 KiB, and enough where little is asked
         if self.in_userns() {
             let may_set_groups = maps.may_set_groups && !self.spec.process.groups.kept;

@@ -2,7 +2,7 @@
 //! unified hierarchy and some on hierarchies of their own.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::parent_step::ParentStep;
 use super::plan::Planner;
@@ -23,7 +23,7 @@ pub(crate) struct CgroupPlan {
     /// All of them.
     pub(crate) cgroups: Vec<Cgroup>,
     /// V1: what to mount below /sys/fs/cgroup, as the option of the mount.
-    pub(crate) v1_controllers: Vec<String>,
+    pub(crate) v1_controllers: Vec<&'static str>,
 }
 
 /// The folder of the cgroup of a container of that name.
@@ -44,7 +44,7 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
         }
         wanted.push(DEVICES);
     }
-    let mut chosen: Vec<(&Hierarchy, Vec<&str>)> = Vec::new();
+    let mut chosen: Vec<(&Hierarchy, Vec<&'static str>)> = Vec::new();
     for controller in wanted {
         let hierarchy = choose(&host.hierarchies, controller)?;
         match chosen.iter_mut().find(|(other, _)| std::ptr::eq(*other, hierarchy)) {
@@ -61,30 +61,29 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
         match hierarchy.version {
             Version::V1 if spec.resources.parent.is_none() => {}
             Version::V2 if spec.resources.parent.is_none() && controllers.is_empty() => {}
-            Version::V1 => plan.steps.push(ParentStep::MakeParentFolders {
-                top: hierarchy.mountpoint.clone(),
-                parent: parent.clone(),
-            }),
+            Version::V1 => {
+                plan.steps.push(ParentStep::MakeParentFolders { top: hierarchy.mountpoint, parent });
+            }
             Version::V2 => plan.steps.push(ParentStep::EnableControllers {
-                top: delegated_top(hierarchy, &parent),
-                parent: parent.clone(),
-                controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
+                top: delegated_top(hierarchy, parent),
+                parent,
+                controllers: controllers.clone().leak(),
             }),
         }
-        let cgroup = Cgroup::new(hierarchy.version, parent.join(folder_name(name)));
-        plan.steps.push(ParentStep::MakeCgroup(cgroup.clone()));
+        let cgroup = Cgroup::new(hierarchy.version, parent.join(folder_name(name)).leak());
+        plan.steps.push(ParentStep::MakeCgroup(cgroup));
         let limits = match hierarchy.version {
             Version::V1 => v1::limits(&spec.resources, &controllers),
             Version::V2 => v2::limits(&spec.resources, &controllers),
         };
         for limit in limits {
-            plan.steps.push(ParentStep::SetLimit(cgroup.clone(), limit));
+            plan.steps.push(ParentStep::SetLimit(cgroup, limit));
         }
         if has_devices {
-            plan.steps.push(ParentStep::AllowDevices(cgroup.clone(), spec.devices.clone()));
+            plan.steps.push(ParentStep::AllowDevices(cgroup, spec.devices.clone().leak()));
         }
         if hierarchy.version == Version::V1 {
-            plan.v1_controllers.push(hierarchy.controllers.join(","));
+            plan.v1_controllers.push(hierarchy.controllers.join(",").leak());
         }
         plan.cgroups.push(cgroup);
     }
@@ -93,7 +92,7 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
 
 /// Whether a hierarchy has a controller.
 pub(super) fn has(hierarchy: &Hierarchy, controller: &str) -> bool {
-    hierarchy.controllers.iter().any(|name| name == controller)
+    hierarchy.controllers.contains(&controller)
 }
 
 /// The hierarchy that has a controller. The unified one first: a controller is never on both.
@@ -114,16 +113,16 @@ fn choose<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Result<&'a Hier
 
 /// The cgroup below which ours is made: what the user says; else our own on v1, and on v2 the top for root (the only
 /// one that may hold processes as well) and what is delegated to everybody else.
-fn parent(spec: &Spec, host: &Host, hierarchy: &Hierarchy, controllers: &[&str]) -> Result<PathBuf> {
+fn parent(spec: &Spec, host: &Host, hierarchy: &Hierarchy, controllers: &[&str]) -> Result<&'static Path> {
     if let Some(parent) = &spec.resources.parent {
         // absolute, see spec/validate.rs: it would replace what it were joined to
         let folder = [hierarchy.mountpoint.as_os_str(), parent.as_os_str()];
-        return Ok(folder.into_iter().collect::<OsString>().into());
+        return Ok(Path::new(folder.into_iter().collect::<OsString>().leak()));
     }
     match hierarchy.version {
-        Version::V1 => Ok(hierarchy.own.clone()),
-        Version::V2 if host.uid == 0 => Ok(hierarchy.mountpoint.clone()),
-        Version::V2 => hierarchy.delegated.clone().ok_or_else(|| {
+        Version::V1 => Ok(hierarchy.own),
+        Version::V2 if host.uid == 0 => Ok(hierarchy.mountpoint),
+        Version::V2 => hierarchy.delegated.ok_or_else(|| {
             let (own, names) = (hierarchy.own.display(), controllers.join(", "));
             Error::new(format_args!("limit {names}: the cgroup {own} is not delegated to you"))
                 .hint(v2::DELEGATION)
@@ -132,12 +131,8 @@ fn parent(spec: &Spec, host: &Host, hierarchy: &Hierarchy, controllers: &[&str])
 }
 
 /// From where on controllers are ours to enable.
-fn delegated_top(hierarchy: &Hierarchy, parent: &Path) -> PathBuf {
-    if hierarchy.delegated.as_deref() == Some(parent) {
-        parent.to_path_buf()
-    } else {
-        hierarchy.mountpoint.clone()
-    }
+fn delegated_top(hierarchy: &Hierarchy, parent: &'static Path) -> &'static Path {
+    if hierarchy.delegated == Some(parent) { parent } else { hierarchy.mountpoint }
 }
 
 #[cfg(test)]
@@ -146,12 +141,17 @@ mod tests {
     use crate::spec::resources::Resources;
 
     /// A hierarchy for these tests.
-    fn hierarchy(version: Version, mountpoint: &str, controllers: &[&str], own: &str) -> Hierarchy {
+    fn hierarchy(
+        version: Version,
+        mountpoint: &'static str,
+        controllers: &[&'static str],
+        own: &'static str,
+    ) -> Hierarchy {
         Hierarchy {
             version,
-            mountpoint: mountpoint.into(),
-            controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
-            own: own.into(),
+            mountpoint: mountpoint.as_ref(),
+            controllers: controllers.to_vec(),
+            own: own.as_ref(),
             delegated: None,
         }
     }
@@ -202,9 +202,9 @@ mod tests {
         let error = plan(&wanted, &host, "x").unwrap_err();
         assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("Delegate=yes")));
         let mut host = host;
-        host.hierarchies[1].delegated = Some("/c/unified/me".into());
+        host.hierarchies[1].delegated = Some("/c/unified/me".as_ref());
         let plan = plan(&wanted, &host, "x").unwrap();
-        assert_eq!(plan.cgroups, [Cgroup::V2("/c/unified/me/launcher-x".into())]);
+        assert_eq!(plan.cgroups, [Cgroup::V2("/c/unified/me/launcher-x".as_ref())]);
     }
 
     #[test]

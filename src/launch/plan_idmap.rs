@@ -10,12 +10,12 @@ use crate::spec::idmap::{IdMap, Mapping, to_host};
 use crate::spec::user::Identity;
 
 /// The maps of the new user namespace.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Maps {
     /// Users.
-    pub(crate) uids: Vec<IdMap>,
+    pub(crate) uids: &'static [IdMap],
     /// Groups.
-    pub(crate) gids: Vec<IdMap>,
+    pub(crate) gids: &'static [IdMap],
     /// setgroups(2) works inside.
     pub(crate) may_set_groups: bool,
     /// User and group id of init: root's where that is mapped.
@@ -31,8 +31,8 @@ impl Maps {
     /// Names the first of them.
     pub(crate) fn check(&self, who: &Identity) -> Result<()> {
         let count = if self.may_set_groups { who.groups.len() } else { 1 };
-        let users = [("user", &self.uids, who.uid)].into_iter();
-        let groups = who.groups.iter().take(count).map(|gid| ("group", &self.gids, *gid));
+        let users = [("user", self.uids, who.uid)].into_iter();
+        let groups = who.groups.iter().take(count).map(|gid| ("group", self.gids, *gid));
         match users.chain(groups).find(|(_, maps, id)| self.is_new && to_host(maps, *id).is_none()) {
             None => Ok(()),
             Some((kind, _, id)) => Err(Error::new(format_args!(
@@ -73,21 +73,22 @@ pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<
         Mapping::Explicit { uids, gids } if gids.is_empty() => (uids.clone(), uids.clone()),
         Mapping::Explicit { uids, gids } => (uids.clone(), gids.clone()),
     };
+    let (uids, gids): (&[_], &[_]) = (uids.leak(), gids.leak());
     // The maker of a user namespace may do everything in it under any name.
     let first = |maps: &[IdMap]| {
         maps.first().filter(|_| to_host(maps, 0).is_none()).map_or(0, |map| map.container_id)
     };
-    let init = (first(&uids), first(&gids));
+    let init = (first(uids), first(gids));
     // An ordinary user may write its own id, and must give up setgroups for that; ranges go through the helpers.
     let is_own = |maps: &[IdMap], id| matches!(maps, [IdMap { host_id, size: 1, .. }] if *host_id == id);
-    let by_helper = host.uid != 0 && !(is_own(&uids, host.uid) && is_own(&gids, host.gid));
+    let by_helper = host.uid != 0 && !(is_own(uids, host.uid) && is_own(gids, host.gid));
     let may_set_groups = host.uid == 0 || by_helper;
     let mut steps = Vec::new();
     if !may_set_groups {
         steps.push(ParentStep::DenySetgroups); // before the gid_map, which is refused otherwise
     }
-    steps.push(ParentStep::WriteMap { ids: Ids::Groups, maps: gids.clone(), by_helper });
-    steps.push(ParentStep::WriteMap { ids: Ids::Users, maps: uids.clone(), by_helper });
+    steps.push(ParentStep::WriteMap { ids: Ids::Groups, maps: gids, by_helper });
+    steps.push(ParentStep::WriteMap { ids: Ids::Users, maps: uids, by_helper });
     Ok((Maps { uids, gids, may_set_groups, init, is_new: true }, steps))
 }
 

@@ -10,7 +10,6 @@ use super::plan_idmap::Maps;
 use crate::error::{Error, Result};
 use crate::primitives::mounts::KernelFolder;
 use crate::spec::idmap::to_host;
-use crate::spec::keep;
 use crate::spec::mount::{Flags, Layers, Mount, Source};
 use crate::spec::namespaces::{Kind, Placement};
 
@@ -50,7 +49,7 @@ impl Planner<'_> {
     pub(super) fn mounts(
         &self,
         maps: &Maps,
-        v1_controllers: &[String],
+        v1_controllers: &[&'static str],
         users: Vec<Mount>,
         steps: &mut Vec<ChildStep>,
     ) {
@@ -118,7 +117,7 @@ impl Planner<'_> {
         &self,
         users: Vec<Mount>,
         maps: &Maps,
-        v1_controllers: &[String],
+        v1_controllers: &[&'static str],
         steps: &mut Vec<ChildStep>,
     ) {
         self.proc(steps);
@@ -252,7 +251,7 @@ impl Planner<'_> {
 
     /// /sys/fs/cgroup, read-only. A fresh one shows our own part of the tree, and only inside a cgroup namespace: else
     /// mounting could change options of the host's. On v1 the hierarchies that we are limited in, and no more.
-    fn cgroup_mounts(&self, v1_controllers: &[String], steps: &mut Vec<ChildStep>) {
+    fn cgroup_mounts(&self, v1_controllers: &[&'static str], steps: &mut Vec<ChildStep>) {
         if !self.is_new(Kind::Cgroup) {
             push(steps, Source::Host(Path::new(CGROUP)), CGROUP, INERT_READ_ONLY);
         } else if self.host.unified {
@@ -261,7 +260,7 @@ impl Planner<'_> {
             push_new(steps, "tmpfs", CGROUP, Flags::INERT, "mode=755,size=0");
             for controllers in v1_controllers {
                 let target = format!("{CGROUP}/{controllers}").leak();
-                push_new(steps, "cgroup", target, INERT_READ_ONLY, keep(controllers));
+                push_new(steps, "cgroup", target, INERT_READ_ONLY, controllers);
             }
             steps.push(ChildStep::MakeReadOnly(CGROUP));
         }
@@ -271,7 +270,7 @@ impl Planner<'_> {
     fn dev_mounts(&self, maps: &Maps, steps: &mut Vec<ChildStep>) {
         // Group 5 is tty everywhere; where it is not mapped naming it is EINVAL.
         let is_joined = matches!(self.placement(Kind::User), Placement::Join(_));
-        let has_tty_group = !is_joined && (!maps.is_new || to_host(&maps.gids, 5).is_some());
+        let has_tty_group = !is_joined && (!maps.is_new || to_host(maps.gids, 5).is_some());
         let pts = if has_tty_group {
             "newinstance,ptmxmode=0666,mode=0620,gid=5"
         } else {

@@ -35,9 +35,9 @@ fn full() -> Spec {
 fn rootful() -> Host {
     let memory = Hierarchy {
         version: Version::V1,
-        mountpoint: "/c".into(),
-        controllers: vec!["memory".into()],
-        own: "/c".into(),
+        mountpoint: "/c".as_ref(),
+        controllers: vec!["memory"],
+        own: "/c".as_ref(),
         delegated: None,
     };
     Host { pid: 7, root_is_ram: true, hierarchies: vec![memory], ..Host::default() }
@@ -109,7 +109,7 @@ fn the_cgroup_is_limited_then_entered_then_made_the_root_of_its_namespace() {
 /// [`rootful`] with the devices controller on v1, able to make nodes.
 fn with_devices() -> Host {
     let mut host = Host { makes_nodes: true, ..rootful() };
-    host.hierarchies[0].controllers = vec!["devices".into()];
+    host.hierarchies[0].controllers = vec!["devices"];
     host
 }
 
@@ -173,7 +173,7 @@ fn devices_are_limited_where_there_is_a_reason() {
     }
     // On both: the old one, where the devices controller is.
     let mut both = with_devices();
-    both.hierarchies.insert(0, Hierarchy { mountpoint: "/u".into(), ..unified.hierarchies[0].clone() });
+    both.hierarchies.insert(0, Hierarchy { mountpoint: "/u".as_ref(), ..unified.hierarchies[0].clone() });
     place(&lines(&ruled, &both), "make cgroup /c/launcher-7");
     let error = Plan::new(&ruled, &Host { uid: 1000, ..with_devices() }).unwrap_err();
     assert!(error.doing == "limit devices" && error.hint.is_some(), "{error}");

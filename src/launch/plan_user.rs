@@ -27,7 +27,7 @@ pub(super) fn find(process: &Process, maps: &Maps, steps: &mut Vec<ChildStep>) {
             added,
             wants_home: process.user.is_some() && !process.names_home(),
             has_terminal: process.console.is_own,
-            maps: maps.clone(),
+            maps: *maps,
         });
     }
 }

@@ -5,7 +5,7 @@ use crate::log::warning;
 use crate::primitives::cgroup::{Cgroup, v2};
 
 /// One thing to undo, pushed when it was done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Undo {
     /// Remove a cgroup of ours, with all that is in it.
     RemoveCgroup(Cgroup),

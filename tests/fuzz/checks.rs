@@ -172,7 +172,8 @@ fn idmaps(data: &[u8]) {
         let process = Process { args: vec!["true".as_ref()], ..Process::default() };
         let spec = Spec { mapping, process, ..Spec::default() };
         for step in Plan::new(&spec, &host).map(|plan| plan.map).unwrap_or_default() {
-            if let ParentStep::WriteMap { mut maps, .. } = step {
+            if let ParentStep::WriteMap { maps, .. } = step {
+                let mut maps = maps.to_vec();
                 maps.iter().for_each(is_a_map);
                 maps.sort_by_key(|map| map.container_id);
                 let overlap = |two: &[IdMap]| idmap::to_host(&two[..1], two[1].container_id).is_some();
@@ -325,7 +326,7 @@ fn mountinfo(data: &[u8]) {
     let (mounts, own) = halves(data);
     let found = host::parse_hierarchies(&mounts, &own);
     for hierarchy in &found {
-        let below = hierarchy.own.strip_prefix(&hierarchy.mountpoint);
+        let below = hierarchy.own.strip_prefix(hierarchy.mountpoint);
         assert!(below.is_ok_and(stays), "{} in {}", hierarchy.own.display(), hierarchy.mountpoint.display());
         assert_eq!(hierarchy.controllers.is_empty(), hierarchy.version == Version::V2);
         let same = found.iter().filter(|other| other.controllers == hierarchy.controllers);

@@ -31,12 +31,12 @@ const TRIES: u32 = 400;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A cgroup of ours: its folder and the interface that it has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cgroup {
     /// In a hierarchy of one controller or a few.
-    V1(PathBuf),
+    V1(&'static Path),
     /// In the unified hierarchy.
-    V2(PathBuf),
+    V2(&'static Path),
 }
 
 /// A file of a cgroup and what to write to it.
@@ -106,7 +106,7 @@ fn number_or_max(count: u64) -> &'static str {
 
 impl Cgroup {
     /// A cgroup with the interface of that version.
-    pub(crate) const fn new(version: Version, folder: PathBuf) -> Self {
+    pub(crate) const fn new(version: Version, folder: &'static Path) -> Self {
         match version {
             Version::V1 => Self::V1(folder),
             Version::V2 => Self::V2(folder),
@@ -114,7 +114,7 @@ impl Cgroup {
     }
 
     /// Its folder.
-    pub(crate) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &'static Path {
         match self {
             Self::V1(folder) | Self::V2(folder) => folder,
         }
@@ -259,10 +259,10 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The folders on the way from `top`, itself left out, to `parent` somewhere below it, which is the last.
-pub(crate) fn folders_between(top: &Path, parent: &Path) -> Vec<PathBuf> {
+pub(crate) fn folders_between(top: &Path, parent: &'static Path) -> Vec<&'static Path> {
     let mut found = Vec::new();
     for folder in parent.ancestors().take_while(|folder| *folder != top) {
-        found.push(folder.to_path_buf());
+        found.push(folder);
     }
     found.reverse();
     found
@@ -309,7 +309,7 @@ pub(crate) fn find(version: Version, mountpoint: &Path, name: &str, found: &mut 
     while let Some(folder) = left.pop() {
         for folder in folders_in(&folder) {
             if folder.file_name() == Some(name.as_ref()) {
-                found.push(Cgroup::new(version, folder));
+                found.push(Cgroup::new(version, folder.leak()));
             } else {
                 left.push(folder);
             }
@@ -337,8 +337,8 @@ mod tests {
 
     #[test]
     fn a_default_limit_may_be_missing_and_a_wanted_one_not() {
-        let top = crate::tests::temp_folder("cgroup-limit");
-        let cgroup = Cgroup::V2(top.clone());
+        let top: &Path = crate::tests::temp_folder("cgroup-limit").leak();
+        let cgroup = Cgroup::V2(top);
         let limit = |is_default| Limit { file: "memory.swap.max", value: "1", is_default };
         assert!(cgroup.limit(&limit(true)).is_ok());
         assert_eq!(cgroup.limit(&limit(false)).unwrap_err().errno, Some(Errno::ENOENT));
@@ -348,13 +348,13 @@ mod tests {
 
     #[test]
     fn oom_kills_are_read_from_either_interface() {
-        let top = crate::tests::temp_folder("cgroup-oom");
-        assert_eq!(Cgroup::V2(top.clone()).oom_kills(), None);
+        let top: &Path = crate::tests::temp_folder("cgroup-oom").leak();
+        assert_eq!(Cgroup::V2(top).oom_kills(), None);
         std::fs::write(top.join("memory.events"), "low 0\noom 3\noom_kill 2\noom_group_kill 0\n").unwrap();
         std::fs::write(top.join("memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n")
             .unwrap();
-        assert_eq!(Cgroup::V2(top.clone()).oom_kills(), Some(2));
-        assert_eq!(Cgroup::V1(top.clone()).oom_kills(), Some(5));
+        assert_eq!(Cgroup::V2(top).oom_kills(), Some(2));
+        assert_eq!(Cgroup::V1(top).oom_kills(), Some(5));
         std::fs::remove_dir_all(top).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! The unified interface: Documentation/admin-guide/cgroup-v2.rst.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 
@@ -33,19 +33,19 @@ pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> 
 }
 
 /// What [`prepare_parent`] changed on the way and has to be put back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     /// This folder was made.
-    Made(PathBuf),
+    Made(&'static Path),
     /// We moved ourselves into the folder `leaf` of `parent`, since no cgroup may hold both processes and cgroups
     /// with controllers; the controllers were enabled after that.
     Moved {
         /// Where we are now.
-        leaf: PathBuf,
+        leaf: &'static Path,
         /// Where we were.
-        parent: PathBuf,
+        parent: &'static Path,
         /// `-memory -pids`, to write back before we return.
-        disable: String,
+        disable: &'static str,
     },
 }
 
@@ -55,28 +55,28 @@ pub(crate) enum Change {
 /// # Errors
 /// A controller is not handed down, or we may not enable it: names it and the file.
 pub(crate) fn prepare_parent(
-    top: &Path,
-    parent: &Path,
+    top: &'static Path,
+    parent: &'static Path,
     controllers: &[&str],
     changed: &mut dyn FnMut(Change),
 ) -> Result<()> {
     enable(top, controllers, top == parent, changed)?;
     for folder in super::folders_between(top, parent) {
-        match crate::sys::path::make_folder(&folder) {
-            Ok(()) => changed(Change::Made(folder.clone())),
+        match crate::sys::path::make_folder(folder) {
+            Ok(()) => changed(Change::Made(folder)),
             Err(Errno::EEXIST) => {}
             // Somebody else's, and there: what we may do in it will show.
-            Err(_) if crate::sys::dir::is_folder(&folder) => {}
+            Err(_) if crate::sys::dir::is_folder(folder) => {}
             Err(errno) => return Err(errno).doing(format_args!("make {}", folder.display())),
         }
-        enable(&folder, controllers, folder == parent, changed)?;
+        enable(folder, controllers, folder == parent, changed)?;
     }
     Ok(())
 }
 
 /// Enables the controllers for the children of `folder`.
 fn enable(
-    folder: &Path,
+    folder: &'static Path,
     controllers: &[&str],
     is_parent: bool,
     changed: &mut dyn FnMut(Change),
@@ -110,9 +110,9 @@ fn enable(
         Ok(()) => Ok(()),
         // Processes in it, perhaps just ourselves.
         Err(Errno::EBUSY) if is_parent => {
-            let leaf = folder.join(format!("launcher-self-{}", std::process::id()));
-            crate::sys::path::make_folder(&leaf).doing(format_args!("make {}", leaf.display()))?;
-            changed(Change::Moved { leaf: leaf.clone(), parent: folder.to_path_buf(), disable: disabling });
+            let leaf = &*folder.join(format!("launcher-self-{}", std::process::id())).leak();
+            crate::sys::path::make_folder(leaf).doing(format_args!("make {}", leaf.display()))?;
+            changed(Change::Moved { leaf, parent: folder, disable: disabling.leak() });
             write(&leaf.join("cgroup.procs"), "0").doing(format_args!("move to {}", leaf.display()))?;
             write(&file, &enabling).map_err(|errno| refused(&file, &enabling, errno))
         }
@@ -185,9 +185,9 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_enabled() {
-        let top = crate::tests::temp_folder("v2-enable");
-        fake(&top, "memory pids cpu", "memory\n");
-        prepare_parent(&top, &top, &["memory", "pids"], &mut |_| panic!("nothing is made")).unwrap();
+        let top: &Path = crate::tests::temp_folder("v2-enable").leak();
+        fake(top, "memory pids cpu", "memory\n");
+        prepare_parent(top, top, &["memory", "pids"], &mut |_| panic!("nothing is made")).unwrap();
         let written = std::fs::read_to_string(top.join("cgroup.subtree_control")).unwrap();
         assert!(written.starts_with("+pids"), "{written}");
         std::fs::remove_dir_all(top).unwrap();
@@ -195,10 +195,10 @@ mod tests {
 
     #[test]
     fn a_controller_that_is_not_handed_down_is_named_with_the_file_above() {
-        let top = crate::tests::temp_folder("v2-missing");
-        fake(&top, "memory pids", "memory pids");
+        let top: &Path = crate::tests::temp_folder("v2-missing").leak();
+        fake(top, "memory pids", "memory pids");
         fake(&top.join("a"), "memory", "memory");
-        let error = prepare_parent(&top, &top.join("a"), &["memory", "pids"], &mut |_| {}).unwrap_err();
+        let error = prepare_parent(top, top.join("a").leak(), &["memory", "pids"], &mut |_| {}).unwrap_err();
         assert!(error.doing.contains("the pids controller is not handed down to"), "{error}");
         let above = top.join("cgroup.subtree_control");
         assert_eq!(error.hint, Some(format!("enable it above: echo +pids > {}", above.display())));
