@@ -161,9 +161,9 @@ const fn steps(_: &Process) -> Result<Vec<LastStep>> {
 fn steps(process: &Process) -> Result<Vec<LastStep>> {
     let mut steps: Vec<_> = process.rlimits.iter().copied().map(LastStep::Limit).collect();
     steps.extend(process.umask.map(LastStep::SetUmask));
-    let cwd = process.cwd.map(|cwd| c_string(cwd.as_os_str())).transpose()?;
+    let cwd = process.cwd.map(execve::kept_c_string).transpose()?;
     if let Some(user) = &process.user {
-        steps.extend(cwd.clone().map(LastStep::ChangeDir)); // who we are may enter what the user may not
+        steps.extend(cwd.map(LastStep::ChangeDir)); // who we are may enter what the user may not
         if !process.groups.kept {
             steps.push(LastStep::SetGroups { may_be_denied: false });
         }

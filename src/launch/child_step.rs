@@ -19,7 +19,7 @@ use crate::spec::user::{Identity, Principal, User};
 use crate::sys;
 
 /// One step. Each is a line of `--dry-run`, and the line that an error names.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ChildStep {
     /// Becomes root of the user namespace that was made or joined.
     BecomeRoot {
@@ -56,7 +56,7 @@ pub(crate) enum ChildStep {
     /// Sets the NIS domain name.
     SetDomainname(&'static str),
     /// Sets kernel parameters of our namespaces.
-    SetSysctls(Vec<Sysctl>),
+    SetSysctls(&'static [Sysctl]),
     /// Makes the folder we are in a mount.
     BindRootfs,
     /// Lays an overlay over it.
@@ -102,7 +102,7 @@ pub(crate) enum ChildStep {
         /// Who.
         user: User,
         /// Other groups.
-        added: Vec<Principal>,
+        added: &'static [Principal],
         /// The home directory is wanted too.
         wants_home: bool,
         /// The terminal becomes the user's.

@@ -15,10 +15,9 @@ use super::plan_user;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::primitives::cgroup::Cgroup;
-use crate::primitives::execve::{DEFAULT_PATH, Program};
+use crate::primitives::execve::{DEFAULT_PATH, Program, kept_c_string};
 use crate::primitives::last_step::LastStep;
 use crate::primitives::namespaces::flag;
-use crate::primitives::rootfs::c_path;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
@@ -325,7 +324,7 @@ impl<'a> Planner<'a> {
             sysctls.push(Sysctl::NO_USER_NAMESPACES);
         }
         if !sysctls.is_empty() {
-            steps.push(ChildStep::SetSysctls(sysctls));
+            steps.push(ChildStep::SetSysctls(sysctls.leak()));
         }
     }
 
@@ -356,20 +355,20 @@ impl<'a> Planner<'a> {
         }
         // `/` is where the change of root has left us.
         let cwd = match (&process.cwd, &self.spec.rootfs) {
-            (Some(cwd), _) => Some(c_path(cwd)?),
+            (Some(cwd), _) => Some(kept_c_string(cwd)?),
             (None, Some(_)) => None,
             // setns(2) has put us in the root of the other mount namespace.
             (None, None) if matches!(self.placement(Kind::Mount), Placement::Join(_)) => None,
-            (None, None) => Some(c_path(&self.host.cwd)?),
+            (None, None) => Some(kept_c_string(&self.host.cwd)?),
         };
         let (early, late) = plan_filter::plan(self.spec, self.host)?;
         if let Some(filter) = early {
             steps.push(filter);
         }
-        if let Some(cwd) = &cwd
+        if let Some(cwd) = cwd
             && *user != Principal::Id(0)
         {
-            steps.push(LastStep::ChangeDir(cwd.clone())); // root may enter what the user may not
+            steps.push(LastStep::ChangeDir(cwd)); // root may enter what the user may not
         }
         steps.append(&mut user_steps);
         if let Some(cwd) = cwd {

@@ -5,8 +5,8 @@ use super::plan_idmap::Maps;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::packed::packed;
+use crate::primitives::execve::kept_c_string;
 use crate::primitives::last_step::LastStep;
-use crate::primitives::rootfs::c_path;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
 use crate::spec::namespaces::Placement;
@@ -24,7 +24,7 @@ pub(super) fn find(process: &Process, maps: &Maps, steps: &mut Vec<ChildStep>) {
     if process.user.is_some() || !added.is_empty() {
         steps.push(ChildStep::FindUser {
             user: *process.user(),
-            added,
+            added: added.leak(),
             wants_home: process.user.is_some() && !process.names_home(),
             has_terminal: process.console.is_own,
             maps: *maps,
@@ -96,7 +96,7 @@ pub(super) fn label(spec: &Spec, host: &Host, steps: &mut Vec<LastStep>) -> Resu
     let Some(file) = host.label_file else {
         return Err(Error::new(format_args!("--security-opt: {module} is not active on this machine")));
     };
-    steps.push(LastStep::SetLabel(c_path(text)?, file));
+    steps.push(LastStep::SetLabel(kept_c_string(text)?, file));
     Ok(())
 }
 
@@ -110,7 +110,7 @@ pub(super) fn landlock(spec: &Spec, steps: &mut Vec<LastStep>) -> Result<()> {
     }
     steps.push(LastStep::ForbidFiles);
     for rule in &spec.landlock {
-        steps.push(LastStep::AllowFile(c_path(rule.path)?, rule.access));
+        steps.push(LastStep::AllowFile(kept_c_string(rule.path)?, rule.access));
     }
     steps.push(LastStep::RestrictFiles);
     Ok(())

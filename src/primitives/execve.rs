@@ -138,6 +138,14 @@ pub(crate) fn c_string(word: &OsStr) -> Result<CString> {
         .map_err(|_| Error::new(format_args!("a NUL byte in {}", word.to_string_lossy())))
 }
 
+/// A word for a step of the last mile, which owns nothing.
+///
+/// # Errors
+/// As [`c_string`].
+pub(crate) fn kept_c_string(word: impl AsRef<OsStr>) -> Result<&'static CStr> {
+    Ok(Box::leak(c_string(word.as_ref())?.into_boxed_c_str()))
+}
+
 /// What launcher changed in itself and the entrypoint gets back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inherited {

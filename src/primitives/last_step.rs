@@ -1,6 +1,6 @@
 //! What the entrypoint does to itself, in the last mile: every step is a system call or two on memory prepared before.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::fmt::{self, Display};
 
 use nix::errno::Errno;
@@ -13,7 +13,7 @@ use crate::spec::user::{Identity, Principal};
 use crate::sys;
 
 /// What the entrypoint does to itself before it becomes the program. All of it allocated beforehand.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum LastStep {
     /// Makes this descriptor standard error.
     StandardError(std::os::fd::RawFd),
@@ -22,7 +22,7 @@ pub(crate) enum LastStep {
     /// Sets which permissions new files do not get.
     SetUmask(u32),
     /// Enters the working directory. Not allowed to: tried again by `ConfirmDir` as the user.
-    ChangeDir(CString),
+    ChangeDir(&'static CStr),
     /// Replaces the supplementary groups by the user's.
     SetGroups {
         /// The namespace was made by somebody else, who may have denied setgroups(2) in it for good.
@@ -33,7 +33,7 @@ pub(crate) enum LastStep {
     /// Changes the user id to the user's.
     SetUid(Principal),
     /// Makes sure that the working directory was entered and is inside the container.
-    ConfirmDir(CString),
+    ConfirmDir(&'static CStr),
     /// Keeps the permitted capabilities when the user id changes.
     KeepCaps,
     /// Takes permitted and effective capabilities back to the first, inheritable and ambient to the second, which is all that
@@ -46,11 +46,11 @@ pub(crate) enum LastStep {
     /// Gives up system calls.
     Filter(Filter),
     /// Tells a security module what the program is to run as; what is written, and to which file.
-    SetLabel(CString, &'static CStr),
+    SetLabel(&'static CStr, &'static CStr),
     /// Begins a Landlock ruleset, which forbids everything.
     ForbidFiles,
     /// Allows something in it.
-    AllowFile(CString, u64),
+    AllowFile(&'static CStr, u64),
     /// Puts it in force.
     RestrictFiles,
 }

@@ -9,7 +9,6 @@ mod profile;
 #[cfg(test)]
 mod table;
 
-use std::borrow::Cow;
 use std::fmt::{self, Display};
 
 use nix::errno::Errno;
@@ -29,12 +28,12 @@ mod generated {
 const FILTERS_AFTER_TRACING: u32 = 4 << 16 | 8;
 
 /// A filter, ready for the kernel.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Filter {
     /// Where it comes from, in words.
-    name: String,
+    name: &'static str,
     /// See compile.rs.
-    program: Cow<'static, [u64]>,
+    program: &'static [u64],
     /// `SECCOMP_FILTER_FLAG_*`.
     flags: u32,
 }
@@ -46,14 +45,14 @@ impl Filter {
         let names = (1 << profile::FILTERED_AFTER_TRACING) - 1;
         let opened = profile::opened(bounding & names | tracing);
         let program = if opened == OPENED {
-            Cow::Borrowed(&DEFAULT[..])
+            &DEFAULT[..]
         } else {
             let newer = compile::NO_SUCH_CALL;
-            Cow::Owned(compile::compile(MACHINE, newer, newer, &profile::rules(opened, &MAP)))
+            compile::compile(MACHINE, newer, newer, &profile::rules(opened, &MAP)).leak()
         };
         // Without the flag kernels before 5.16 slow down the whole program against a leak of memory between parts of
         // one process; container and host are apart without it, and so do later kernels think.
-        Self { name: "the default".to_owned(), program, flags: sys::seccomp::SPEC_ALLOW }
+        Self { name: "the default", program, flags: sys::seccomp::SPEC_ALLOW }
     }
 
     /// The profile of a file.
@@ -61,7 +60,6 @@ impl Filter {
     /// # Errors
     /// It is no profile, or one that the kernel has no room for.
     pub(crate) fn of_file(file: &std::path::Path, text: &str, facts: Facts) -> Result<Self> {
-        let name = format!("{} as", file.display());
         let within = |error: Error| error.within(format_args!("seccomp profile {}", file.display()));
         let (program, flags) = docker::read(text, facts).map_err(within)?;
         if program.len() > compile::LONGEST {
@@ -70,12 +68,12 @@ impl Filter {
                 "{length} instructions, of which the kernel takes 4096"
             ))));
         }
-        Ok(Self { name, program: Cow::Owned(program), flags })
+        Ok(Self { name: format!("{} as", file.display()).leak(), program: program.leak(), flags })
     }
 
     /// Puts it in force for the calling process and all that it makes; for good. System calls only.
     pub(crate) fn install(&self) -> std::result::Result<(), Errno> {
-        sys::seccomp::install(&self.program, self.flags)
+        sys::seccomp::install(self.program, self.flags)
     }
 }
 
