@@ -75,7 +75,7 @@ fn execute(command: Command) -> Result<u8> {
         }
         Command::Init(command) => commands::init::run(&command),
         #[cfg(feature = "container")]
-        Command::Run(command) => commands::run::run(*command),
+        Command::Run(command) => commands::run::run(command),
         #[cfg(feature = "container")]
         Command::Delete(command) => commands::delete::run(&command),
         #[cfg(feature = "container")]

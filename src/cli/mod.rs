@@ -26,7 +26,7 @@ use words::Grammar;
 const SEE_HELP: &str = "launcher --help";
 
 /// What the user wants launcher to do.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     /// Print the help text: ours or a model's.
     Help(Option<&'static Model>),
@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Init(Box<init::InitCommand>),
     /// Make a container.
     #[cfg(feature = "container")]
-    Run(Box<run::RunCommand>),
+    Run(&'static mut run::RunCommand),
     /// Remove what a dead container left.
     #[cfg(feature = "container")]
     Delete(run::DeleteCommand),

@@ -39,7 +39,8 @@ pub(crate) struct DeleteCommand {
 /// The words make no sense, or contradict each other.
 pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
     let mut words = Words::new(words, Grammar::Run);
-    let mut command = RunCommand { spec: Spec::default(), dry_run: false };
+    // For good, as the texts in it: see spec/mod.rs.
+    let command = Box::leak(Box::new(RunCommand { spec: Spec::default(), dry_run: false }));
     let mut has_tmpfs = false;
     let (mut lower, mut upper, mut work) = (Vec::new(), Path::new(""), Path::new(""));
     let mut caps = Caps { added: CapSet::NONE, dropped: CapSet::NONE };
@@ -80,7 +81,7 @@ pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
         command.spec.process.required = caps.added;
     }
     let faults = validate::validate(&command.spec);
-    if faults.is_empty() { Ok(Command::Run(Box::new(command))) } else { Err(Error::new(faults.join("; "))) }
+    if faults.is_empty() { Ok(Command::Run(command)) } else { Err(Error::new(faults.join("; "))) }
 }
 
 /// Puts the layers of the root into the spec: the topmost is its rootfs.
@@ -307,7 +308,7 @@ mod tests {
         let words =
             line.map(|word| OsStr::new(word.replace('~', " ").leak())).chain(["--", "sh"].map(OsStr::new));
         match parse(words.collect())? {
-            Command::Run(command) => Ok(*command),
+            Command::Run(command) => Ok(command.clone()),
             _ => Err(Error::new("another command")),
         }
     }

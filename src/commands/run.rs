@@ -22,20 +22,19 @@ use crate::sys;
 ///
 /// # Errors
 /// Something that was asked for cannot be had here, or a step failed.
-pub(crate) fn run(command: RunCommand) -> Result<u8> {
+pub(crate) fn run(command: &mut RunCommand) -> Result<u8> {
     let RunCommand { spec, dry_run } = command;
     // We end with the container: to free all this, page by page, would make its caller wait.
-    let mut spec = ManuallyDrop::new(spec);
-    let host = ManuallyDrop::new(Host::probe(&spec)?);
+    let host = ManuallyDrop::new(Host::probe(spec)?);
     if spec.mapping == Mapping::KeepId && spec.process.user.is_none() {
         spec.process.user =
             Some(User { user: Principal::Id(host.uid), group: Some(Principal::Id(host.gid)) });
     }
     if spec.best_effort {
-        adapt(&mut spec, &host)?;
+        adapt(spec, &host)?;
     }
-    let plan = ManuallyDrop::new(Plan::new(&spec, &host)?);
-    if dry_run {
+    let plan = ManuallyDrop::new(Plan::new(spec, &host)?);
+    if *dry_run {
         super::print(1, &*plan)?;
         return Ok(0);
     }
