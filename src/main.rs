@@ -30,14 +30,14 @@ use std::ffi::OsStr;
 
 use cli::Command;
 use error::Result;
-use packed::packed;
+use packed::{Packed, packed};
 
 /// What `--version` prints.
 const VERSION: &str = concat!("launcher ", env!("CARGO_PKG_VERSION"), " (", env!("LAUNCHER_GIT"), ")\n");
 
 /// What `--license` prints.
-const LICENSE: &str =
-    "launcher is free software under the MIT licence or the Apache licence 2.0, as you like.\n";
+const LICENSE: Packed =
+    packed!("launcher is free software under the MIT licence or the Apache licence 2.0, as you like.\n");
 
 /// All memory comes from here; why not from libc: see sys/heap.rs.
 #[cfg(not(test))]

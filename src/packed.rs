@@ -10,15 +10,15 @@ use std::fmt::{self, Display, Write};
 /// most often in what the words before have left. Any other list would do, only less well.
 #[rustfmt::skip]
 const WORDS: [&str; 128] = [
-    "e ", "er", "s ", "t ", "or", "in", "th", "on", "ed", "es", "an", "ro", " n", "un", "il", " s", "--",
-    ", ", "am", "er ", "the ", "re", "d ", "o ", "ch", "y ", "ta", "  ", "EN", "us", "ot ", " a", "le", "pa",
-    "la", "it", "ti", "or ", "em", "ne", "al", "; ", "is ", "en", "ma", "ENO", "st", "de", " f", "oc", "of",
-    "not ", "up", "con", "pro", "se", "ce", ": ", "ou", "ted", "l ", "ble", "tion", "pace", "ha", "ames",
-    "ow", "amespace", "laun", "launch", "ON", "li", "of ", "ile ", "RE", "co", "con", "in ", "a ", "    ",
-    "ar", "user", "AD", "ot", "not", "not ", "launcher ", "wit", "with", "pe", "ad", "sy", "ri", "si", "gro",
-    "group", "No ", "conta", "contain", "res", "ker", "id", "ho", "it ", "oo ", " t", "ct", "et", "ex",
-    " namespace", "ED", "RO", "com", "ata", "oun", "root", " th", "ver", "EC", "EL", " a ", "AM", "prog",
-    "sec", "ER", "ES", "able", "su",
+    "e ", "er", "s ", "t ", "th", "or", "in", "ed", "on", "an", "es", "ro", ", ", " n", "un", "il", "the ",
+    " s", "--", "am", "er ", " a", "ch", "o ", "re", "d ", "ta", "y ", "us", "pa", "  ", "EN", "ot ", "le",
+    "la", "is ", "it", "or ", "ma", "al", "ti", "de", "ne", "; ", "se", "em", "of", "st", "ted", "up", " f",
+    "ce", "ENO", "ou", "co", "con", "l ", "not ", "ble", "en", ": ", "pro", "pace", "ames", "ha", "tion",
+    "ow", "amespace", "li", "ck", "laun", "launch", "of ", "ON", "ot", "not", "ri", "to", "user", "ile ",
+    "ith", "gro", "group", "ad", "in ", "a ", "with", "RE", "it ", "sy", "launcher ", "    ", "not ", "AD",
+    "root", "ho", "pe", "su", "to ", "si", "ock", " namespace", "id", "com", "No ", "conta", "contain", "um",
+    "oun", " re", "res", "ra", "and ", "RO", "out ", "ng", " is ", "es ", "ex", "able", "ata", "moun", "ED",
+    "be", "r ", "sec", "host", "vi",
 ];
 
 /// The words as codes.

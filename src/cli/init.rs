@@ -156,7 +156,7 @@ impl InitCommand {
                 Ok(())
             }
             (b"=1", "") => self.set(option, None),
-            (_, "") => Err(wrong(option, &entry.to_string_lossy(), "as a variable it is 1 or 0")),
+            (_, "") => Err(wrong(option, &entry.to_string_lossy(), packed!("as a variable it is 1 or 0"))),
             (value, _) => self.set(option, Some(OsStr::from_bytes(value.get(1..).unwrap_or_default()))),
         }
     }
@@ -237,7 +237,7 @@ impl InitCommand {
                     "child" => Target::Child,
                     "group" => Target::Group,
                     "all" => Target::All,
-                    _ => return Err(wrong(option, value, "wanted is child, group or all")),
+                    _ => return Err(wrong(option, value, packed!("wanted is child, group or all"))),
                 }
             }
             Id::DeathSignal => self.death_signal = Some(signal(option, value)?),
@@ -290,19 +290,19 @@ impl InitCommand {
 
 /// A signal by name or number.
 fn signal(option: &'static Opt, value: &str) -> Result<i32> {
-    signals::parse(value).ok_or_else(|| wrong(option, value, "no such signal"))
+    signals::parse(value).ok_or_else(|| wrong(option, value, packed!("no such signal")))
 }
 
 /// An exit status.
 fn code(option: &'static Opt, value: &str) -> Result<u8> {
     let code = value.parse::<i32>().ok().and_then(|code| u8::try_from(code).ok());
-    code.ok_or_else(|| wrong(option, value, "wanted is a number from 0 to 255"))
+    code.ok_or_else(|| wrong(option, value, packed!("wanted is a number from 0 to 255")))
 }
 
 /// A time in seconds, such as 2 or 0.5.
 fn seconds(option: &'static Opt, value: &str) -> Result<Option<Duration>> {
     match size::parse_thousandths(value) {
-        None => Err(wrong(option, value, "wanted is a number of seconds")),
+        None => Err(wrong(option, value, packed!("wanted is a number of seconds"))),
         milliseconds => Ok(milliseconds.map(Duration::from_millis)),
     }
 }

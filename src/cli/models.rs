@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::help;
 use super::words::Grammar;
 use crate::error::{Error, Result};
+use crate::packed::packed;
 use crate::spec::init::Rules;
 
 /// A program whose place we take. Only its options are understood, with their meanings in the one table of options.
@@ -79,7 +80,7 @@ impl Display for &'static Model {
                 help::line(f, option, letter)?;
             }
         }
-        f.write_str("\nlauncher's own options work too, as variables: LAUNCHER_STOP_TIMEOUT=10 for --stop-timeout 10.\n")
+        packed!("\nlauncher's own options work too, as variables: LAUNCHER_STOP_TIMEOUT=10 for --stop-timeout 10.\n").fmt(f)
     }
 }
 

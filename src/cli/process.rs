@@ -7,6 +7,7 @@ use std::path::Path;
 use super::options::{Id, Opt};
 use super::{text, wrong};
 use crate::error::Result;
+use crate::packed::packed;
 use crate::spec::process::{EnvChange, Process, parse_rlimit, parse_umask};
 use crate::spec::user::{Groups, Principal, parse_user};
 
@@ -48,7 +49,7 @@ fn add_group(groups: &mut Groups, value: &str) -> std::result::Result<(), String
 /// `NAME=VALUE` or `NAME`.
 fn env(option: &'static Opt, value: &'static OsStr) -> Result<EnvChange> {
     match value.as_bytes() {
-        [] | [b'=', ..] => Err(wrong(option, &value.to_string_lossy(), "a variable needs a name")),
+        [] | [b'=', ..] => Err(wrong(option, &value.to_string_lossy(), packed!("a variable needs a name"))),
         bytes if bytes.contains(&b'=') => Ok(EnvChange::Set(value)),
         _ => Ok(EnvChange::Copy(value)),
     }

@@ -133,7 +133,8 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Resul
         Id::RootfsPropagation => {
             let propagation = mount_grammar::parse_propagation(value);
             spec.propagation = Some(
-                propagation.ok_or_else(|| wrong(option, value, "wanted is slave, private and the like"))?,
+                propagation
+                    .ok_or_else(|| wrong(option, value, packed!("wanted is slave, private and the like")))?,
             );
         }
         Id::Volume | Id::Mount | Id::Tmpfs | Id::Device | Id::File | Id::Symlink => {
@@ -148,7 +149,7 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Resul
             mount::insert(&mut spec.mounts, parsed.map_err(say)?);
         }
         Id::DeviceRule => {
-            let wanted = "wanted is TYPE MAJOR:MINOR MODES, such as c 10:200 rw";
+            let wanted = packed!("wanted is TYPE MAJOR:MINOR MODES, such as c 10:200 rw");
             devices::parse(value, &mut spec.devices).ok_or_else(|| wrong(option, value, wanted))?;
         }
         Id::ShmSize => spec.shm_size = Some(bytes(option, value)?),
@@ -162,8 +163,10 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Resul
         }
         Id::OomScoreAdj => {
             let score = value.parse().ok().filter(|score| (-1000..=1000).contains(score));
-            spec.oom_score_adj =
-                Some(score.ok_or_else(|| wrong(option, value, "wanted is a number from -1000 to 1000"))?);
+            spec.oom_score_adj = Some(
+                score
+                    .ok_or_else(|| wrong(option, value, packed!("wanted is a number from -1000 to 1000")))?,
+            );
         }
         Id::TimeOffset => spec.time_offsets = namespaces::parse_offsets(value).map_err(say)?,
         Id::UidMap | Id::GidMap => add_map(spec, option, value)?,
@@ -179,20 +182,22 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Resul
 /// An amount of memory.
 fn bytes(option: &'static Opt, text: &str) -> Result<u64> {
     let bytes = size::parse_bytes(text).filter(|bytes| *bytes > 0);
-    bytes.ok_or_else(|| wrong(option, text, "wanted is a number of bytes, or one with b, k, m or g"))
+    bytes.ok_or_else(|| wrong(option, text, packed!("wanted is a number of bytes, or one with b, k, m or g")))
 }
 
 /// Puts one limit into the spec.
 fn set_resource(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Result<()> {
     let limits = &mut spec.resources;
-    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong(option, text, "wanted is a number"));
+    let number =
+        |text: &str| text.parse::<u64>().map_err(|_| wrong(option, text, packed!("wanted is a number")));
     match option.id {
         Id::Memory => limits.memory = Some(bytes(option, value)?),
         Id::MemorySwap if value == "-1" => limits.memory_swap = Some(u64::MAX),
         Id::MemorySwap => limits.memory_swap = Some(bytes(option, value)?),
         Id::Cpus => {
             let cpus = size::parse_thousandths(value);
-            limits.cpus = Some(cpus.ok_or_else(|| wrong(option, value, "wanted is a number such as 0.5"))?);
+            limits.cpus =
+                Some(cpus.ok_or_else(|| wrong(option, value, packed!("wanted is a number such as 0.5")))?);
         }
         Id::CpuWeight => limits.cpu_weight = Some(number(value)?),
         Id::PidsLimit if value == "-1" || value == "0" => limits.pids = Some(u64::MAX),
@@ -211,7 +216,7 @@ fn list(option: &'static Opt, value: &'static str) -> Result<&'static str> {
     if good && value.starts_with(|first: char| first.is_ascii_digit()) {
         return Ok(value);
     }
-    Err(wrong(option, value, "wanted is a list such as 0-2,5"))
+    Err(wrong(option, value, packed!("wanted is a list such as 0-2,5")))
 }
 
 /// Where a namespace comes from.
@@ -266,7 +271,7 @@ impl Caps {
 /// A capability by name.
 fn capability(option: &'static Opt, value: &'static OsStr) -> Result<CapSet> {
     let value = text(option, value)?;
-    CapSet::parse(value).ok_or_else(|| wrong(option, value, "no such capability"))
+    CapSet::parse(value).ok_or_else(|| wrong(option, value, packed!("no such capability")))
 }
 
 /// Parses the words after `delete`.

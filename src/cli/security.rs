@@ -3,6 +3,7 @@
 use super::options::Opt;
 use super::wrong;
 use crate::error::Result;
+use crate::packed::packed;
 use crate::spec::process::Label;
 use crate::spec::{Spec, seccomp};
 
@@ -26,7 +27,8 @@ pub(super) fn set(spec: &mut Spec, option: &'static Opt, value: &'static str) ->
             spec.label = Some(Label::SeLinux(context));
         }
         _ => {
-            let known = "known are no-new-privileges=false, seccomp=FILE, apparmor=PROFILE, label=CONTEXT";
+            let known =
+                packed!("known are no-new-privileges=false, seccomp=FILE, apparmor=PROFILE, label=CONTEXT");
             return Err(wrong(option, value, known));
         }
     }

@@ -9,6 +9,7 @@ use nix::sched::CloneFlags;
 
 use super::plan_idmap::Maps;
 use crate::error::{Doing, Error, Result};
+use crate::packed::{Packed, packed};
 use crate::primitives::mounts::{KernelFolder, Opened};
 use crate::primitives::{dev, mounts, namespaces, overlay, pty, rootfs, target, user};
 use crate::spec::caps::CapSet;
@@ -172,33 +173,35 @@ impl Display for ChildStep {
                 added.iter().try_for_each(|group| write!(f, ", group {group}"))?;
                 f.write_str(" in /etc/passwd and /etc/group")
             }
-            other => f.write_str(other.words()),
+            other => other.words().fmt(f),
         }
     }
 }
 
 impl ChildStep {
     /// The words of those that have always the same.
-    const fn words(&self) -> &'static str {
+    const fn words(&self) -> Packed {
         match self {
-            Self::BecomeRoot { .. } => "become root of the user namespace",
-            Self::SetDeathSignal => "set the death signal",
-            Self::UnshareCgroup => "unshare the cgroup namespace",
-            Self::HideFromPtrace => "become undumpable",
-            Self::LeaveKeyring => "join a new session keyring",
-            Self::MakeSlave => "make / rslave",
-            Self::MakeRootPivotable => "lay a copy of all mounts over the initramfs",
-            Self::RaiseLoopback => "bring lo up",
-            Self::BindRootfs => "bind the rootfs on itself",
-            Self::ForbidDevices => "make the rootfs nodev",
-            Self::KeepRoot => "keep the host's root",
-            Self::PopulateDev => "fill /dev: null zero full random urandom tty, fd stdin stdout stderr ptmx",
-            Self::OpenTerminal { is_in_own_dev: true } => "open a terminal, show it as /dev/console",
-            Self::OpenTerminal { .. } => "open a terminal of the host's",
-            Self::PivotRoot => "pivot_root into the rootfs and detach the old root",
-            Self::MakeRootReadOnly => "make / read-only",
-            Self::BecomeSubreaper => "become subreaper",
-            _ => "",
+            Self::BecomeRoot { .. } => packed!("become root of the user namespace"),
+            Self::SetDeathSignal => packed!("set the death signal"),
+            Self::UnshareCgroup => packed!("unshare the cgroup namespace"),
+            Self::HideFromPtrace => packed!("become undumpable"),
+            Self::LeaveKeyring => packed!("join a new session keyring"),
+            Self::MakeSlave => packed!("make / rslave"),
+            Self::MakeRootPivotable => packed!("lay a copy of all mounts over the initramfs"),
+            Self::RaiseLoopback => packed!("bring lo up"),
+            Self::BindRootfs => packed!("bind the rootfs on itself"),
+            Self::ForbidDevices => packed!("make the rootfs nodev"),
+            Self::KeepRoot => packed!("keep the host's root"),
+            Self::PopulateDev => {
+                packed!("fill /dev: null zero full random urandom tty, fd stdin stdout stderr ptmx")
+            }
+            Self::OpenTerminal { is_in_own_dev: true } => packed!("open a terminal, show it as /dev/console"),
+            Self::OpenTerminal { .. } => packed!("open a terminal of the host's"),
+            Self::PivotRoot => packed!("pivot_root into the rootfs and detach the old root"),
+            Self::MakeRootReadOnly => packed!("make / read-only"),
+            Self::BecomeSubreaper => packed!("become subreaper"),
+            _ => packed!(""),
         }
     }
 

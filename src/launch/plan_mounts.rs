@@ -8,6 +8,7 @@ use super::child_step::ChildStep;
 use super::plan::Planner;
 use super::plan_idmap::Maps;
 use crate::error::{Error, Result};
+use crate::packed::{Packed, packed};
 use crate::primitives::mounts::KernelFolder;
 use crate::spec::idmap::to_host;
 use crate::spec::mount::{Flags, Layers, Mount, Source};
@@ -190,17 +191,19 @@ impl Planner<'_> {
     }
 
     /// Why a mount is refused: it would show what is masked, or hide it where the mask is laid.
-    fn fault_of(&self, mount: &Mount) -> Option<&'static str> {
+    fn fault_of(&self, mount: &Mount) -> Option<Packed> {
         match mount.source {
             Source::New { kind: "cgroup2", .. } if !self.is_new(Kind::Cgroup) => {
-                return Some("without a cgroup namespace it would be the host's");
+                return Some(packed!("without a cgroup namespace it would be the host's"));
             }
             _ if mount.flags.has(Flags::IDMAP) => {
                 // The child has to be ours, born in a user namespace of its own.
                 let is_joined = matches!(self.placement(Kind::Pid), Placement::Join(_));
                 let is_bind = matches!(mount.source, Source::Host(_));
                 if !is_bind || is_joined || !self.is_new(Kind::User) {
-                    return Some("idmap is for a bind and a new user namespace (--uidmap or --userns)");
+                    return Some(packed!(
+                        "idmap is for a bind and a new user namespace (--uidmap or --userns)"
+                    ));
                 }
             }
             _ => {}
@@ -208,7 +211,7 @@ impl Planner<'_> {
         match mount.source {
             _ if self.spec.privileged => return None,
             Source::New { kind: "sysfs", .. } if mount.target != "/sys" => {
-                return Some("only on /sys are the host's secrets in it masked");
+                return Some(packed!("only on /sys are the host's secrets in it masked"));
             }
             _ => {}
         }
@@ -225,7 +228,7 @@ impl Planner<'_> {
             .iter()
             .chain([&PROTECTED_PROC])
             .any(is_covered)
-            .then_some("that place is masked, or read-only; --privileged leaves it alone")
+            .then_some(packed!("that place is masked, or read-only; --privileged leaves it alone"))
     }
 
     /// /proc: fresh for a new PID namespace; without one a user namespace gets only what the host shows.

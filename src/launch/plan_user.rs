@@ -123,8 +123,8 @@ pub(super) fn landlock(spec: &Spec, steps: &mut Vec<LastStep>) -> Result<()> {
 pub(super) fn check_disabled_userns(spec: &Spec, is_new: bool) -> Result<()> {
     let has_power = spec.privileged || spec.process.bounding.contains(CapSet::SYS_RESOURCE);
     let why = match (spec.process.disable_userns, is_new, has_power) {
-        (true, false, _) => "needs a new user namespace, see --userns",
-        (true, true, true) => "is void for who has the capability sys_resource",
+        (true, false, _) => packed!("needs a new user namespace, see --userns"),
+        (true, true, true) => packed!("is void for who has the capability sys_resource"),
         _ => return Ok(()),
     };
     Err(Error::new(format_args!("--disable-userns {why}")))

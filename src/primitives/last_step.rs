@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::seccomp::Filter;
+use crate::packed::packed;
 use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
 use crate::spec::user::{Identity, Principal};
@@ -65,27 +66,27 @@ impl Display for LastStep {
             }
             Self::SetUmask(mask) => write!(f, "set the umask to {mask:03o}"),
             Self::ChangeDir(path) => write!(f, "enter {}", path.to_string_lossy()),
-            Self::SetGroups { .. } => f.write_str("set the groups of the user"),
-            Self::SetGid(None) => f.write_str("become the group of the user"),
+            Self::SetGroups { .. } => packed!("set the groups of the user").fmt(f),
+            Self::SetGid(None) => packed!("become the group of the user").fmt(f),
             Self::SetGid(Some(group)) => write!(f, "become group {group}"),
             Self::SetUid(uid) => write!(f, "become user {uid}"),
             Self::ConfirmDir(path) => {
                 write!(f, "make sure that {} was entered and is inside", path.to_string_lossy())
             }
-            Self::KeepCaps => f.write_str("keep capabilities as another user"),
+            Self::KeepCaps => packed!("keep capabilities as another user").fmt(f),
             Self::SetCaps(caps, CapSet::NONE) => write!(f, "keep of the capabilities {caps}"),
             Self::SetCaps(caps, ambient) => write!(f, "keep of the capabilities {caps}, ambient {ambient}"),
-            Self::DieWithInit => f.write_str("set the death signal"),
+            Self::DieWithInit => packed!("set the death signal").fmt(f),
             Self::NoNewPrivs => f.write_str("set no_new_privs"),
             Self::Filter(filter) => filter.fmt(f),
             Self::SetLabel(label, _) => write!(f, "be labelled {}", label.to_string_lossy()),
-            Self::ForbidFiles => f.write_str("begin a Landlock ruleset"),
+            Self::ForbidFiles => packed!("begin a Landlock ruleset").fmt(f),
             Self::AllowFile(path, access) => {
                 let how = ["read", "read and execute", "read and write"];
                 let how = how.get(usize::from(*access == 13) + 2 * usize::from(*access > 13)).unwrap_or(&"");
                 write!(f, "allow to {how} {}", path.to_string_lossy())
             }
-            Self::RestrictFiles => f.write_str("put the Landlock ruleset in force"),
+            Self::RestrictFiles => packed!("put the Landlock ruleset in force").fmt(f),
         }
     }
 }

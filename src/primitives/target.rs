@@ -10,6 +10,7 @@ use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use crate::error::{Error, Result};
+use crate::packed::packed;
 use crate::sys;
 
 /// As many links on one way as the kernel follows; path_resolution(7).
@@ -44,12 +45,12 @@ pub(crate) fn make_link(root: BorrowedFd<'_>, path: &str, to: &str) -> Result<()
 /// Says why a place cannot be used.
 fn explain(errno: Errno, is_folder: bool) -> Error {
     Error::os("open or make the mount point", errno).hint(match errno {
-        Errno::EROFS => "it is missing, and would have to be made in what is mounted read-only",
-        Errno::ELOOP => "too many symbolic links, or one of /proc",
-        Errno::EBUSY => "a symbolic link leads to / itself",
-        Errno::ENOTDIR if is_folder => "a file stands where a folder is to be mounted, or above it",
-        Errno::EISDIR => "a folder stands where a file is to be mounted",
-        _ => "the rootfs lacks it, and launcher cannot make it there",
+        Errno::EROFS => packed!("it is missing, and would have to be made in what is mounted read-only"),
+        Errno::ELOOP => packed!("too many symbolic links, or one of /proc"),
+        Errno::EBUSY => packed!("a symbolic link leads to / itself"),
+        Errno::ENOTDIR if is_folder => packed!("a file stands where a folder is to be mounted, or above it"),
+        Errno::EISDIR => packed!("a folder stands where a file is to be mounted"),
+        _ => packed!("the rootfs lacks it, and launcher cannot make it there"),
     })
 }
 
