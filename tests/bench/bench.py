@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Sizes, start times, idle memory, system calls, signals, orphans and filters of launcher, its peers and a C floor.
 
-    tests/bench/bench.py [--quick] [--rounds N] [size] [init] [container] [idle] [memory] [syscalls] [latency] [orphans]
-        [calls]
+    tests/bench/bench.py [--quick] [--rounds N] [size] [init] [container] [protected] [idle] [memory] [syscalls]
+        [latency] [orphans] [calls]
 
 All sections without a name; `make bench` does that. Tables go to stdout, the same numbers to target/bench.json.
 LAUNCHER_BIN and LAUNCHER_INIT_ONLY measure other binaries. All but `size` and `init` need root.
@@ -26,7 +26,8 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True  # no __pycache__ in the source tree
 
-from calls import calls
+import peers
+from calls import calls, made_profile, runtimes_profile
 from peers import (ENV, NAME, PAUSE, TARGET, TRUE, WORK, build, command_path, containers, inits, program, views,
                    write_config)
 from rows import BUDGETS, KIB, compare, show, verdict
@@ -123,6 +124,12 @@ CGROUP1 = "umount /sys/fs/cgroup/unified"  # has no memory controller on a hybri
 def container(options):
     rounds = options.rounds or (10 if options.quick else 60)
     return compare(interleaved(containers("/true"), rounds, 0.02, views(CGROUP2)), BUDGETS["container"])
+
+
+def protected(options):
+    rounds = options.rounds or (10 if options.quick else 60)
+    programs = peers.protected("/true", runtimes_profile(json.loads(made_profile().read_text())))
+    return compare(interleaved(programs, rounds, 0.02, views(CGROUP2)), BUDGETS["protected"])
 
 
 def idle(options):
@@ -224,12 +231,12 @@ def total(log):
 
 
 def main():
-    sections = {f.__name__: f for f in (size, init, container, idle, memory, syscalls, latency, orphans, calls)}
+    sections = {f.__name__: f for f in (size, init, container, protected, idle, memory, syscalls, latency, orphans, calls)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=" ".join(sections))
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a measurement")
     parser.add_argument("--rounds", type=int,
-                        help="instead of 200 (init), 60 (container), 20000 (latency), 30 (orphans), 9 (calls)")
+                        help="instead of 200 (init), 60 (container, protected), 20000 (latency), 30 (orphans), 9 (calls)")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(sections):
         parser.error(f"no such section: {' '.join(sorted(unknown))}")
@@ -247,7 +254,7 @@ def main():
     for name, section in sections.items():
         if options.sections and name not in options.sections:
             continue
-        if os.geteuid() != 0 and name in ("container", "idle", "memory", "latency", "orphans", "calls"):
+        if os.geteuid() != 0 and name in ("container", "protected", "idle", "memory", "latency", "orphans", "calls"):
             result[name] = {"launcher": {"note": "needs root"}}
         else:
             result[name] = section(options)

@@ -15,7 +15,7 @@ import statistics
 import subprocess
 from pathlib import Path
 
-from peers import ENV, HERE, ROOTFS, WORK, containers, program, views
+from peers import ENV, HERE, ROOTFS, WORK, change_config, containers, program, views
 
 COLUMNS = ("getppid", "ioctl", "personality")
 CAPS = {"CAP_CHOWN", "CAP_SYS_CHROOT", "CAP_KILL"}  # of the default ones those that a profile may ask for
@@ -30,9 +30,7 @@ def calls(options):
         programs[name] = ["--rootfs", ROOTFS, "--security-opt", f"seccomp={what}", "--", "/calls"]
     programs = {name: program("launcher", *words) for name, words in programs.items()}
     programs |= {f"{name}, FILE": argv for name, argv in containers("/calls").items() if name in ("crun", "runc")}
-    config = json.loads((WORK / "config.json").read_text())
-    config["linux"]["seccomp"] = runtimes_profile(json.loads(path.read_text()))
-    (WORK / "config.json").write_text(json.dumps(config))
+    change_config(lambda config: config["linux"].update(seccomp=runtimes_profile(json.loads(path.read_text()))))
     return measure(programs, options.rounds or (3 if options.quick else 9), views(CGROUP2))
 
 
