@@ -1,12 +1,14 @@
 //! Programs that the kernel asks: `bpf(2)`, Linux 3.18; libc has no wrapper.
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
 use super::cvt_int;
+use super::fd::own;
 
-/// `union bpf_attr` in words. Longer than what any call here reads: Linux 6.17 to 7.1 write to fields of it whatever size
+/// `union bpf_attr` in words of 64 bits, each of one field or of two, the first in the lower half: little-endian, as all
+/// machines that we build for. Longer than what any call here reads: Linux 6.17 to 7.1 write to fields of it whatever size
 /// they are told, so that a short one would be overrun. What is not used is zero, as the kernel wants it.
 type Attributes = [u64; 16];
 
@@ -23,9 +25,7 @@ fn bpf(command: libc::c_int, first: [u64; 3]) -> Result<libc::c_int, Errno> {
 /// opened or made. EINVAL: no CONFIG_CGROUP_BPF; ENOSYS: no CONFIG_BPF_SYSCALL; EPERM: not root of the machine.
 pub(crate) fn load_device_program(program: &[u64]) -> Result<OwnedFd, Errno> {
     let (kind, licence) = (15, c"MIT".as_ptr());
-    let fd = bpf(5, [kind | (program.len() as u64) << 32, program.as_ptr() as u64, licence as u64])?;
-    // SAFETY: the kernel has just made the descriptor, close-on-exec, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    bpf(5, [kind | (program.len() as u64) << 32, program.as_ptr() as u64, licence as u64]).map(own)
 }
 
 /// `bpf(2)` BPF_PROG_ATTACH with BPF_F_ALLOW_MULTI, Linux 4.15: from now on the program is asked for a cgroup and all below
