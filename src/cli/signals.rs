@@ -18,8 +18,8 @@ pub(crate) fn parse(text: &str) -> Option<i32> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let real_time = |rest: &str, sign: char, base: i32, factor: i32| {
-        let offset = if rest.is_empty() { 0 } else { rest.strip_prefix(sign)?.parse::<u8>().ok()?.into() };
-        let number = base + factor * offset;
+        let offset = if rest.is_empty() { 0 } else { rest.strip_prefix(sign)?.parse::<i32>().ok()? };
+        let number = base + factor * u8::try_from(offset).ok().map(i32::from)?;
         (REAL_TIME.0..=REAL_TIME.1).contains(&number).then_some(number)
     };
     if let Some(rest) = name.strip_prefix("RTMIN") {

@@ -55,7 +55,7 @@ pub(crate) enum ParentStep {
     /// Raises a hard limit while we have the host's rights.
     RaiseLimit(Rlimit),
     /// Says how early the kernel kills the child when memory is short.
-    SetOomScore(i16),
+    SetOomScore(i32),
     /// Forbids setgroups(2) in the child's user namespace.
     DenySetgroups,
     /// Writes a map of the child's user namespace.

@@ -106,7 +106,7 @@ pub(crate) fn drop_bounding(keep: CapSet) -> Result<()> {
 ///
 /// # Errors
 /// It would be later than before and CAP_SYS_RESOURCE is missing.
-pub(crate) fn set_oom_score(pid: Pid, score: i16) -> Result<()> {
+pub(crate) fn set_oom_score(pid: Pid, score: i32) -> Result<()> {
     match sys::file::write(Path::new(&format!("/proc/{pid}/oom_score_adj")), &score.to_string()).doing("") {
         Err(error) if error.errno == Some(Errno::EACCES) => {
             Err(error

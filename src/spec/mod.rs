@@ -59,7 +59,7 @@ pub(crate) struct Spec {
     /// Kernel parameters of the namespaces.
     pub(crate) sysctls: Vec<Sysctl>,
     /// How early the kernel kills it when memory is short, -1000 to 1000; proc(5).
-    pub(crate) oom_score_adj: Option<i16>,
+    pub(crate) oom_score_adj: Option<i32>,
     /// Which namespaces are made, shared or joined.
     pub(crate) namespaces: Namespaces,
     /// How ids inside relate to ids outside, where a user namespace is made.

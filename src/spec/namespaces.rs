@@ -148,13 +148,9 @@ pub(crate) fn parse_offsets(text: &str) -> Result<TimeOffsets, String> {
 
 /// `+1d` is 86400, `-30` is -30.
 fn parse_seconds(text: &str) -> Option<i64> {
-    let (number, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
-        None => (text, 1),
-        Some(number) if text.ends_with('s') => (number, 1),
-        Some(number) if text.ends_with('m') => (number, 60),
-        Some(number) if text.ends_with('h') => (number, 3600),
-        Some(number) => (number, 86_400),
-    };
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+    let cut = |(letter, unit)| Some((text.strip_suffix(letter)?, unit));
+    let (number, unit) = units.into_iter().find_map(cut).unwrap_or((text, 1));
     number.parse::<i64>().ok()?.checked_mul(unit)
 }
 

@@ -4,13 +4,9 @@
 pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     let unitless = lower.strip_suffix('b').unwrap_or(&lower);
-    let (number, shift) = match unitless.as_bytes().last()? {
-        b'k' => (unitless.strip_suffix('k')?, 10),
-        b'm' => (unitless.strip_suffix('m')?, 20),
-        b'g' => (unitless.strip_suffix('g')?, 30),
-        b't' => (unitless.strip_suffix('t')?, 40),
-        _ => (unitless, 0),
-    };
+    let units = [('k', 10), ('m', 20), ('g', 30), ('t', 40)];
+    let cut = |(letter, shift)| Some((unitless.strip_suffix(letter)?, shift));
+    let (number, shift) = units.into_iter().find_map(cut).unwrap_or((unitless, 0));
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
