@@ -86,10 +86,10 @@ pub(crate) fn settings() -> impl Iterator<Item = &'static Opt> {
     options::all().filter(is_setting)
 }
 
-/// Whether `name` is the variable of an option: `LAUNCHER_STOP_TIMEOUT` of `--stop-timeout`.
+/// Whether `LAUNCHER_` and `name` is the variable of an option: `LAUNCHER_STOP_TIMEOUT` of `--stop-timeout`.
 fn is_variable_of(option: &Opt, name: &[u8]) -> bool {
     let upper = option.long().bytes().map(|byte| if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() });
-    name.strip_prefix(b"LAUNCHER_").is_some_and(|name| upper.eq(name.iter().copied()))
+    upper.eq(name.iter().copied())
 }
 
 impl InitCommand {
@@ -143,7 +143,7 @@ impl InitCommand {
     /// `LAUNCHER_STOP_TIMEOUT=10` is `--stop-timeout 10`: who starts us may be an engine that passes no options on.
     /// Variables that are no settings of init are somebody else's.
     fn read_variable(&mut self, entry: &'static OsStr) -> Result<()> {
-        let bytes = entry.as_bytes();
+        let Some(bytes) = entry.as_bytes().strip_prefix(b"LAUNCHER_") else { return Ok(()) };
         let cut = bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len());
         let (name, value) = bytes.split_at(cut);
         let Some(option) = settings().find(|option| is_variable_of(option, name)) else {
