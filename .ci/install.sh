@@ -13,7 +13,7 @@ packages() { # GROUP
     cross-aarch64) echo gcc-aarch64-linux-gnu ;;
     cross-armv7) echo gcc-arm-linux-gnueabihf ;;
     cross-riscv64) echo gcc-riscv64-linux-gnu ;;
-    test) echo busybox-static strace qemu-user-static uidmap gcc libc6-dev util-linux mandoc bash zsh fish python3 tini \
+    test) echo busybox-static strace squashfs-tools erofs-utils e2fsprogs qemu-user-static uidmap gcc libc6-dev util-linux mandoc bash zsh fish python3 tini \
         dumb-init catatonit ;;
     bench) echo tini dumb-init catatonit bubblewrap crun runc strace python3 gcc libc6-dev musl-tools util-linux ;;
     fuzz) echo gcc g++ libc6-dev ;;

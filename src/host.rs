@@ -3,6 +3,7 @@
 use std::ffi::{CStr, OsStr};
 use std::path::{Path, PathBuf};
 
+use nix::sys::stat::FileStat;
 use nix::unistd::AccessFlags;
 
 use crate::error::{Doing, Result};
@@ -66,6 +67,8 @@ pub(crate) struct Host {
     pub(crate) user: String,
     /// Our process id: the container's name when it has none.
     pub(crate) pid: u32,
+    /// The rootfs is no folder, but an image of one.
+    pub(crate) rootfs_is_file: bool,
     /// `/` may be the initramfs, which pivot_root refuses.
     pub(crate) root_is_ram: bool,
     /// /sys/fs/cgroup is the unified hierarchy.
@@ -104,7 +107,9 @@ impl Host {
             env: sys::entry::environment(),
             ..Self::default()
         };
-        if spec.rootfs.is_some() {
+        if let Some(rootfs) = spec.rootfs {
+            let is_file = |found: FileStat| found.st_mode & libc::S_IFMT != libc::S_IFDIR;
+            host.rootfs_is_file = sys::path::stat(rootfs).is_ok_and(is_file);
             host.root_is_ram = RAM_FILESYSTEMS.contains(&magic(Path::new("/")));
             host.unified = magic(Path::new("/sys/fs/cgroup")) == CGROUP2;
         } else {

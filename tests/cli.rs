@@ -249,10 +249,14 @@ fn a_rootfs_that_is_none_is_named() {
     let file = file.to_str().unwrap();
     let message = "step 1: enter the rootfs /nowhere/at/all: No such file or directory (ENOENT)";
     refuses("--rootfs /nowhere/at/all sh", message, "");
-    for path in [file.to_owned(), format!("{file}/x")] {
-        let message = format!("step 1: enter the rootfs {path}: Not a directory (ENOTDIR)");
-        refuses(&format!("--rootfs {path} sh"), &message, "--rootfs takes an unpacked folder");
-    }
+    let message = format!("step 1: enter the rootfs {file}/x: Not a directory (ENOTDIR)");
+    refuses(&format!("--rootfs {file}/x sh"), &message, "");
+    let message = format!("step 1: open the image {file}: it is no folder, and no image");
+    refuses(
+        &format!("--rootfs {file} sh"),
+        &message,
+        "--rootfs takes an unpacked folder, or a file with squashfs, erofs or ext4",
+    );
     complaint("--rootfs=", run_line("--rootfs= sh"), 125);
 }
 

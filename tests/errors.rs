@@ -323,7 +323,7 @@ fn a_rootfs_that_is_none_is_refused() {
     require!(root, busybox);
     for (path, words) in [
         ("/nonexistent", "/nonexistent: No such file or directory (ENOENT)"),
-        ("/etc/passwd", "/etc/passwd: Not a directory (ENOTDIR)"),
+        ("/etc/passwd", "/etc/passwd: it is no folder, and no image"),
         ("", "--rootfs needs the name of a folder"),
     ] {
         let finished = run(&mut launcher(["--rootfs", path, "--", "true"])).expect(125);

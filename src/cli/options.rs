@@ -141,7 +141,7 @@ options! {
     GroupAdd    '-' "group-add"    "GROUP"         Process   "supplementary group, or keep-groups; repeatable";
     Umask       '-' "umask"        "MODE"          Process   "permissions that new files do not get (octal)";
     Ulimit      '-' "ulimit"       "NAME=SOFT[:HARD]" Process "resource limit; repeatable";
-    Rootfs      '-' "rootfs"       "DIR"           Container "folder that becomes /";
+    Rootfs      '-' "rootfs"       "DIR|FILE"      Container "folder that becomes /, or an image of one";
     Ephemeral   '-' "ephemeral"    ""              Container "writes go to memory and are forgotten";
     Overlay     '-' "overlay"      "DIR[:DIR]"     Container "folders laid over each other become /, the topmost first";
     OverlayUpper '-' "overlay-upper" "DIR"         Container "writes go there";

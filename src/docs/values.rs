@@ -26,7 +26,7 @@ pub(super) fn of(option: &Opt) -> String {
         (_, "WHOM") => "words child group all".to_owned(),
         (_, "SIGNAL") => "signals".to_owned(),
         (_, "DIR") => "folders".to_owned(),
-        (_, "FILE") => "files".to_owned(),
+        (_, "FILE" | "DIR|FILE") => "files".to_owned(),
         (_, "NAME[=VALUE]") => "variables".to_owned(),
         (_, "NAME=SOFT[:HARD]") => format!("words {}", rlimits()),
         (_, "CLOCK=SECONDS") => "words boottime= monotonic=".to_owned(),

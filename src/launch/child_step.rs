@@ -60,6 +60,8 @@ pub(crate) enum ChildStep {
     SetSysctls(&'static [Sysctl]),
     /// Makes the folder we are in a mount.
     BindRootfs,
+    /// Mounts the image that the parent opened, and makes it the folder we are in.
+    AttachImage,
     /// Lays an overlay over it.
     MountOverlay {
         /// What is below it, and where writes go if not to memory.
@@ -191,6 +193,7 @@ impl ChildStep {
             Self::MakeRootPivotable => packed!("lay a copy of all mounts over the initramfs"),
             Self::RaiseLoopback => packed!("bring lo up"),
             Self::BindRootfs => packed!("bind the rootfs on itself"),
+            Self::AttachImage => packed!("attach the image over /"),
             Self::ForbidDevices => packed!("make the rootfs nodev"),
             Self::KeepRoot => packed!("keep the host's root"),
             Self::PopulateDev => {
@@ -234,6 +237,7 @@ impl ChildStep {
                 context.root = Some(rootfs::bind_on_itself(open_here()?.as_fd())?);
                 Ok(())
             }
+            Self::AttachImage => attach_image(context),
             Self::MountOverlay { layers, in_memory } => {
                 context.root = Some(overlay::mount_root(open_here()?.as_fd(), layers, *in_memory)?);
                 Ok(())
@@ -269,6 +273,18 @@ impl ChildStep {
             }
         }
     }
+}
+
+/// Over `/`, which needs no folder for it: what is there is not what becomes `/`.
+fn attach_image(context: &mut ChildContext<'_>) -> Result<()> {
+    let index = context.sources.iter().position(|(target, _)| *target == "/");
+    let image = index.and_then(|index| context.sources.swap_remove(index).1);
+    let image = image.and_then(Opened::into_mount).ok_or_else(|| Error::new("it was not opened"))?;
+    let place = sys::fd::open_path(c"/").doing("open /")?;
+    sys::mount::attach(image.as_fd(), place.as_fd()).doing("")?;
+    nix::unistd::fchdir(&image).doing("enter it")?;
+    context.root = Some(image);
+    Ok(())
 }
 
 /// What is laid over what.

@@ -9,11 +9,10 @@ use nix::unistd::Pid;
 
 use super::undo::{Stack, Undo};
 use crate::error::{Doing, Error, Result};
-use crate::packed::packed;
 use crate::primitives::cgroup::{self, Cgroup, Limit, v2};
 use crate::primitives::idmap::{self, Ids};
 use crate::primitives::mounts::{self, Opened};
-use crate::primitives::{namespaces, user};
+use crate::primitives::{image, namespaces, user};
 use crate::spec::devices::{self, Rule};
 use crate::spec::idmap::IdMap;
 use crate::spec::mount::{Flags, Mount};
@@ -52,6 +51,8 @@ pub(crate) enum ParentStep {
     OpenNamespace(Kind, &'static Path),
     /// Enters the folder that becomes `/`; the child inherits that, and needs no path.
     EnterRootfs(&'static Path),
+    /// Opens the file system in a file, which becomes `/`.
+    OpenImage(&'static Path),
     /// Raises a hard limit while we have the host's rights.
     RaiseLimit(Rlimit),
     /// Says how early the kernel kills the child when memory is short.
@@ -120,6 +121,7 @@ impl Display for ParentStep {
                 write!(f, "open the {} namespace {}", kind.file(), path.display())
             }
             Self::EnterRootfs(path) => write!(f, "enter the rootfs {}", path.display()),
+            Self::OpenImage(path) => write!(f, "open the image {}", path.display()),
             Self::RaiseLimit(limit) => write!(f, "raise the hard limit of {} if it is lower", limit.name),
             Self::SetOomScore(score) => write!(f, "write {score} to oom_score_adj"),
             Self::DenySetgroups => f.write_str("write deny to setgroups"),
@@ -172,10 +174,11 @@ impl ParentStep {
                 context.namespaces.push((*kind, namespaces::open(*kind, path)?));
                 Ok(())
             }
-            Self::EnterRootfs(path) => sys::path::enter(path).map_err(|errno| match errno {
-                Errno::ENOTDIR => Error::os("", errno).hint(packed!("--rootfs takes an unpacked folder")),
-                _ => Error::os("", errno),
-            }),
+            Self::EnterRootfs(path) => sys::path::enter(path).doing(""),
+            Self::OpenImage(path) => {
+                context.sources.push(("/", Some(image::open(path)?)));
+                Ok(())
+            }
             Self::RaiseLimit(limit) => user::raise_hard_limit(child()?, limit),
             Self::SetOomScore(score) => user::set_oom_score(child()?, *score),
             Self::DenySetgroups => idmap::deny_setgroups(child()?),

@@ -218,7 +218,8 @@ impl<'a> Planner<'a> {
             steps.push(ParentStep::SealSelf);
         }
         if let Some(rootfs) = self.spec.rootfs {
-            steps.push(ParentStep::EnterRootfs(rootfs));
+            let opened = self.host.rootfs_is_file;
+            steps.push(if opened { ParentStep::OpenImage(rootfs) } else { ParentStep::EnterRootfs(rootfs) });
         }
         for mount in users.iter().filter(|mount| mount.flags.has(Flags::EARLY)) {
             steps.push(ParentStep::OpenSource(*mount)); // before the cgroup: what is opened is what it allows

@@ -78,13 +78,16 @@ impl Planner<'_> {
         if self.host.root_is_ram {
             steps.push(ChildStep::MakeRootPivotable); // before anything else is mounted: it copies all mounts
         }
-        steps.push(if self.spec.ephemeral || !self.spec.layers.paths.is_empty() {
+        if self.host.rootfs_is_file {
+            steps.push(ChildStep::AttachImage);
+        }
+        if self.spec.ephemeral || !self.spec.layers.paths.is_empty() {
             let mut layers = self.spec.layers;
             self.complete(&mut layers);
-            ChildStep::MountOverlay { layers, in_memory: self.spec.ephemeral }
-        } else {
-            ChildStep::BindRootfs
-        });
+            steps.push(ChildStep::MountOverlay { layers, in_memory: self.spec.ephemeral });
+        } else if !self.host.rootfs_is_file {
+            steps.push(ChildStep::BindRootfs);
+        }
         if !self.spec.privileged {
             steps.push(ChildStep::ForbidDevices); // before /dev is mounted, where they must work
         }

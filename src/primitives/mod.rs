@@ -13,6 +13,8 @@ pub(crate) mod dev;
 #[cfg(feature = "container")]
 pub(crate) mod idmap;
 #[cfg(feature = "container")]
+pub(crate) mod image;
+#[cfg(feature = "container")]
 pub(crate) mod mounts;
 #[cfg(feature = "container")]
 pub(crate) mod namespaces;

@@ -31,6 +31,18 @@ pub(crate) struct Opened {
     pub(crate) device: Option<Rule>,
 }
 
+impl Opened {
+    /// A mount that is nowhere yet.
+    pub(super) fn detached(mount: OwnedFd) -> Self {
+        Self { handles: vec![mount], is_detached: true, device: None }
+    }
+
+    /// That mount.
+    pub(crate) fn into_mount(mut self) -> Option<OwnedFd> {
+        self.handles.pop()
+    }
+}
+
 /// Opens what a mount shows of the host, the one time that its path is used: before the rootfs is there, which may cover
 /// it. `None`: it is optional and missing.
 ///

@@ -127,7 +127,7 @@ fn finish(mut options: String, in_userns: bool) -> std::result::Result<CString, 
 
 /// Mounts a tmpfs on `place` and returns a handle of it.
 fn mount_tmpfs(place: BorrowedFd<'_>) -> Result<OwnedFd> {
-    match sys::mount::new_detached(c"tmpfs", c"mode", c"755") {
+    match sys::mount::new_detached(c"tmpfs", &[(c"mode", Some(c"755"))]) {
         Ok(layer) => {
             sys::mount::attach(layer.as_fd(), place).doing("attach the tmpfs")?;
             Ok(layer)

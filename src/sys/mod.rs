@@ -28,6 +28,8 @@ pub(crate) mod file;
 pub(crate) mod heap;
 #[cfg(feature = "container")]
 pub(crate) mod landlock;
+#[cfg(feature = "container")]
+pub(crate) mod loop_device;
 pub(crate) mod mount;
 pub(crate) mod ns;
 pub(crate) mod path;

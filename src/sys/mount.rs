@@ -54,9 +54,12 @@ pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> R
     cvt_int(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) }).map(own)
 }
 
-/// `fsopen(2)`, `fsconfig(2)`, `fsmount(2)`, Linux 5.2: a new file system with one option, mounted nowhere yet.
-pub(crate) fn new_detached(kind: &CStr, key: &CStr, value: &CStr) -> Result<OwnedFd, Errno> {
+/// `fsopen(2)`, `fsconfig(2)`, `fsmount(2)`, Linux 5.2: a new file system with these options, of which some have values,
+/// mounted nowhere yet and without devices.
+pub(crate) fn new_detached(kind: &CStr, options: &[(&CStr, Option<&CStr>)]) -> Result<OwnedFd, Errno> {
     /// linux/mount.h; libc has the numbers of the calls only.
+    const FSCONFIG_SET_FLAG: libc::c_uint = 0;
+    /// See above.
     const FSCONFIG_SET_STRING: libc::c_uint = 1;
     /// See above.
     const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
@@ -64,9 +67,14 @@ pub(crate) fn new_detached(kind: &CStr, key: &CStr, value: &CStr) -> Result<Owne
     // SAFETY: the name is a live `CStr`; the kernel copies it and returns a new descriptor.
     let context = cvt_int(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), 1) }).map(own)?;
     let fd = context.as_raw_fd();
-    let (key, value) = (key.as_ptr(), value.as_ptr());
-    // SAFETY: key and value are live strings, which the kernel copies.
-    cvt(unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_SET_STRING, key, value, 0) })?;
+    for (key, value) in options {
+        let (command, value) = match value {
+            Some(value) => (FSCONFIG_SET_STRING, value.as_ptr()),
+            None => (FSCONFIG_SET_FLAG, std::ptr::null()),
+        };
+        // SAFETY: key and value are live strings, which the kernel copies.
+        cvt(unsafe { libc::syscall(libc::SYS_fsconfig, fd, command, key.as_ptr(), value, 0) })?;
+    }
     // SAFETY: the command takes no further arguments.
     cvt(unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, 0usize, 0usize, 0) })?;
     // SAFETY: takes integers only and returns a new descriptor.

@@ -1,0 +1,81 @@
+//! A rootfs in a file: squashfs, erofs or ext2 to ext4 by what the file begins with, mounted read-only by a loop device.
+
+use std::ffi::CStr;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use super::mounts::Opened;
+use crate::error::{Doing, Error, Result};
+use crate::packed::{Packed, packed};
+use crate::sys;
+
+/// Where the mark of a file system is, and what it is; linux/magic.h. And what the kernel calls it.
+const KINDS: [(usize, &[u8], &CStr); 3] = [
+    (0, b"hsqs", c"squashfs"),
+    (1024, b"\xe2\xe1\xf5\xe0", c"erofs"),
+    (1080, b"\x53\xef", EXT4), // its driver reads the older two as well
+];
+
+/// The one with a journal, which must not be played back where nothing may be written.
+const EXT4: &CStr = c"ext4";
+
+/// The file system that begins so.
+fn kind_of(begin: &[u8]) -> Option<&'static CStr> {
+    for (at, mark, kind) in KINDS {
+        if begin.get(at..).is_some_and(|rest| rest.starts_with(mark)) {
+            return Some(kind);
+        }
+    }
+    None
+}
+
+/// Mounts the image, nowhere yet. What was needed for it goes with the last who has it.
+///
+/// # Errors
+/// No image that we know; no loop device, or no such file system in this kernel; Linux before 5.2.
+pub(crate) fn open(path: &Path) -> Result<Opened> {
+    let file = sys::path::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK).doing("")?;
+    let mut begin = [0; 2048];
+    let length = nix::unistd::read(&file, &mut begin).doing("read it")?;
+    let Some(kind) = kind_of(begin.get(..length).unwrap_or_default()) else {
+        return Err(Error::new("it is no folder, and no image")
+            .hint(packed!("--rootfs takes an unpacked folder, or a file with squashfs, erofs or ext4")));
+    };
+    let (_device, path) = sys::loop_device::attach(file.as_fd())
+        .map_err(|errno| Error::os("attach it to a loop device", errno).hint(LOOP))?;
+    let options = [(c"source", Some(path.as_c_str())), (c"ro", None), (c"noload", None)];
+    let options = options.get(..if kind == EXT4 { 3 } else { 2 }).unwrap_or_default();
+    let mount = sys::mount::new_detached(kind, options).map_err(|errno| {
+        let error = Error::os(format_args!("mount it as {}", kind.to_string_lossy()), errno);
+        match errno {
+            Errno::ENODEV => error.hint(packed!("the kernel has no such file system")),
+            Errno::ENOSYS => error.hint(packed!("images need Linux 5.2")),
+            _ => error,
+        }
+    })?;
+    Ok(Opened::detached(mount))
+}
+
+/// What it takes.
+const LOOP: Packed = packed!("an image needs root, and loop devices: CONFIG_BLK_DEV_LOOP, /dev/loop-control");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_are_told_by_their_marks() {
+        let with = |at: usize, mark: &[u8]| {
+            let mut begin = vec![0; 2048];
+            begin.splice(at..at + mark.len(), mark.iter().copied());
+            kind_of(&begin)
+        };
+        assert_eq!(with(0, b"hsqs"), Some(c"squashfs"));
+        assert_eq!(with(1024, &0xe0f5_e1e2_u32.to_le_bytes()), Some(c"erofs"));
+        assert_eq!(with(1080, &0xef53_u16.to_le_bytes()), Some(c"ext4"));
+        assert_eq!((with(0, b"sqsh"), kind_of(b""), kind_of(&[0; 1081])), (None, None, None));
+    }
+}
