@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::undo::{Stack, Undo};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, tolerate};
 use crate::primitives::cgroup::{self, Cgroup, Limit, v2};
 use crate::primitives::idmap::{self, Ids};
 use crate::primitives::mounts::{self, Opened};
@@ -18,6 +18,7 @@ use crate::spec::idmap::IdMap;
 use crate::spec::mount::{Flags, Mount};
 use crate::spec::namespaces::Kind;
 use crate::spec::process::Rlimit;
+use crate::sys::signal::Disposition;
 use crate::sys::{self, self_exe};
 
 /// One step. Each is a line of `--dry-run`, and the line that an error names.
@@ -205,6 +206,8 @@ impl ParentStep {
 /// Executes the copy, or says that we are it.
 fn seal_self() -> Result<()> {
     if !self_exe::is_sealed().doing("look at /proc/self/exe")? {
+        // RLIMIT_FSIZE holds for the copy too, and would kill without a word. The child resets all dispositions.
+        tolerate(sys::signal::set_disposition(libc::SIGXFSZ, Disposition::Ignored), "never refused");
         return Err(Error::os("", self_exe::run_sealed()));
     }
     // The kernel named us by a descriptor.

@@ -212,9 +212,10 @@ impl<'a> Planner<'a> {
     /// The parent's steps before the clone, and the namespaces in which the child has to be born.
     fn host(&self, mut cgroup_steps: Vec<ParentStep>, users: &[Mount]) -> (Vec<ParentStep>, Vec<Kind>) {
         let (mut steps, mut courier) = (Vec::new(), Vec::new());
-        // Without that capability, or from a user namespace, nobody can look into init.
+        // Without that capability, or from a user namespace, nobody can look into init. What those have whose PID namespace
+        // is joined is not ours to say.
         let may_look = self.spec.privileged || self.spec.process.bounding.contains(CapSet::SYS_PTRACE);
-        if may_look && !self.in_userns() {
+        if (may_look && !self.in_userns()) || matches!(self.placement(Kind::Pid), Placement::Join(_)) {
             steps.push(ParentStep::SealSelf);
         }
         if let Some(rootfs) = self.spec.rootfs {

@@ -8,8 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use crate::common::{
-    Finished, Rootfs, Running, Temp, as_user, children_of, copy_program, launcher_path, launcher_with_faults,
-    run,
+    Finished, Rootfs, Running, Temp, as_user, children_of, copy_program, launcher, launcher_path,
+    launcher_with_faults, run,
 };
 use crate::{launcher_of, require};
 
@@ -89,6 +89,43 @@ fn cve_2022_0847_where_our_binary_can_be_had_it_is_a_copy() {
         assert!(command_line.trim_end().ends_with("launcher:init"), "{options:?}: {command_line}");
         assert_eq!(word, "word", "{options:?}");
     }
+}
+
+#[test]
+fn it_is_a_copy_too_where_others_may_look_who_were_there_before() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    let start = |options: &[&str]| {
+        let script = ["--", "sh", "-c", "echo ready; exec sleep 60"];
+        let mut running = Running::start(launcher(options).args(script));
+        running.wait_for("ready");
+        let init = children_of(running.child.id())[0];
+        (running, init)
+    };
+    let (first, init) = start(&["--rootfs", rootfs.arg()]);
+    let place = format!("container:{init}");
+    for options in
+        [&["--rootfs", rootfs.arg(), "--pid", &place][..], &["--pid", &place, "--uidmap", "0:100000:65536"]]
+    {
+        let (second, init) = start(options);
+        let link = fs::read_link(format!("/proc/{init}/exe")).unwrap();
+        assert_eq!(link.to_str(), Some("/memfd:launcher (deleted)"), "{options:?}");
+        second.signal(libc::SIGTERM);
+        second.finish().expect(143);
+    }
+    first.signal(libc::SIGTERM);
+    first.finish().expect(143);
+}
+
+#[test]
+fn a_copy_that_may_not_be_so_long_is_an_error_with_words() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""]).arg(launcher_path());
+    command.args(["--privileged", "--rootfs", rootfs.arg(), "--", "true"]);
+    let want = "launcher: step 1: run a sealed copy of launcher: File too large (EFBIG)\n";
+    assert_eq!(run(&mut command).expect(125).err, want);
 }
 
 #[test]
