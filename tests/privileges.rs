@@ -193,9 +193,38 @@ fn nothing_is_inheritable_that_was_not_asked_for() {
         false,
         &[
             ("--ambient fly", "--ambient fly: no such capability"),
+            ("--ambient kill --cap-drop kill", "--ambient kill: --cap-drop takes it away\n"),
             ("--ambient SYS_RESOURCE", "--cap-add sys_resource"),
         ],
     );
+}
+
+#[test]
+fn what_is_asked_for_beside_privileged_is_had_or_refused() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    let script = "grep -E '^(CapEff|CapAmb|NoNewPrivs)' /proc/self/status | cut -f 2 | tr '\\n' ' '; unshare -u true && echo may";
+    let all = inside(&rootfs, &["--privileged"], script).expect(0).out;
+    let [caps, none, ..] = all.split(' ').collect::<Vec<_>>()[..] else { panic!("{all}") };
+    let nice = "0000000000800000";
+    for (line, want) in [
+        ("", format!("{caps} {none} 0 may\n")),
+        ("--security-opt no-new-privileges", format!("{caps} {none} 1 may\n")),
+        ("--security-opt no-new-privileges --landlock rx:/", format!("{caps} {none} 1 may\n")),
+        ("--landlock rx:/", format!("{caps} {none} 0 may\n")),
+        ("--ambient SYS_NICE", format!("{caps} {nice} 0 may\n")),
+        ("-u 1000 --ambient SYS_NICE", format!("{nice} {nice} 0 ")),
+        ("-u 1000", format!("{none} {none} 0 ")),
+    ] {
+        for first in [true, false] {
+            let words: Vec<_> = line.split_ascii_whitespace().collect();
+            let (before, after) =
+                if first { (&["--privileged"][..], &[][..]) } else { (&[][..], &["--privileged"][..]) };
+            assert_eq!(inside(&rootfs, &[before, &words, after].concat(), script).out, want, "{line}");
+        }
+    }
+    let why = "launcher: --privileged is all capabilities: instead of it say --cap-add ALL with --cap-drop\n";
+    refused(false, &[("--privileged --cap-drop MKNOD", why), ("--cap-drop all --privileged", why)]);
 }
 
 #[test]

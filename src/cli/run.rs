@@ -76,6 +76,11 @@ pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
     if has_tmpfs {
         mount_grammar::add_writable(&mut command.spec.mounts);
     }
+    if command.spec.privileged && caps.dropped != CapSet::NONE {
+        let why =
+            packed!("--privileged is all capabilities: instead of it say --cap-add ALL with --cap-drop");
+        return Err(Error::new(why));
+    }
     command.spec.process.bounding = caps.of_container();
     if caps.added != CapSet::ALL {
         command.spec.process.required = caps.added;

@@ -14,8 +14,8 @@ use crate::spec::{Spec, seccomp};
 pub(super) fn set(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Result<()> {
     let cut = value.split_once('=').or_else(|| value.split_once(':'));
     match cut.unwrap_or((value, "true")) {
-        ("no-new-privileges", "true") => spec.process.no_new_privs = true,
-        ("no-new-privileges", "false") => spec.process.no_new_privs = false,
+        ("no-new-privileges", "true") => spec.process.no_new_privs = Some(true),
+        ("no-new-privileges", "false") => spec.process.no_new_privs = Some(false),
         ("seccomp", text) if !text.is_empty() => spec.process.seccomp = seccomp::parse(text),
         // Nothing is asked: a label is set only where one is named.
         ("apparmor", "unconfined") | ("label", "disable") => spec.label = None,

@@ -376,10 +376,11 @@ impl<'a> Planner<'a> {
         if let Some(cwd) = cwd {
             steps.push(LastStep::ConfirmDir(cwd)); // again as the user, and it must be inside (CVE-2024-21626)
         }
-        if !self.spec.privileged {
+        if !self.spec.privileged || process.ambient != CapSet::NONE {
             // A name may yet turn out to be root's.
             let is_other = matches!(user, Principal::Id(1..));
-            let caps = if is_other { CapSet::NONE } else { process.bounding };
+            let all = if self.spec.privileged { CapSet::ALL } else { process.bounding };
+            let caps = if is_other { CapSet::NONE } else { all };
             // Inheritable stays empty but for what is asked (CVE-2022-29162).
             steps.push(LastStep::SetCaps(caps, process.ambient));
         }
@@ -387,7 +388,7 @@ impl<'a> Planner<'a> {
             steps.push(LastStep::DieWithInit); // after the change of ids, which clears it
         }
         plan_user::label(self.spec, self.host, &mut steps)?; // before no_new_privs, which forbids most changes
-        if process.no_new_privs && !self.spec.privileged {
+        if self.spec.no_new_privs() {
             steps.push(LastStep::NoNewPrivs);
         }
         plan_user::landlock(self.spec, &mut steps)?; // after it: the kernel wants that

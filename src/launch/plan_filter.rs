@@ -26,5 +26,5 @@ pub(crate) fn plan(spec: &Spec, host: &Host) -> Result<(Option<LastStep>, Option
         }
     };
     let filter = filter.map(LastStep::Filter);
-    Ok(if process.no_new_privs && !spec.privileged { (None, filter) } else { (filter, None) })
+    Ok(if spec.no_new_privs() { (None, filter) } else { (filter, None) })
 }

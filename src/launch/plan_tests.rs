@@ -253,7 +253,7 @@ fn the_filter_comes_last_or_while_it_may_be_installed() {
         &["become user 1000", "set no_new_privs", filter, "execute app"],
     );
     let mut spec = full();
-    spec.process.no_new_privs = false;
+    spec.process.no_new_privs = Some(false);
     let order = ["drop all capabilities", filter, "become user 1000", "keep of the capabilities none"];
     assert_order(&lines(&spec, &rootful()), &order);
     let unconfined = Process { seccomp: Seccomp::Unconfined, ..full().process };

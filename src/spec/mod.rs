@@ -85,3 +85,10 @@ pub(crate) struct Spec {
     /// Every device that is there may be opened, whatever was wished.
     pub(crate) all_devices: bool,
 }
+
+impl Spec {
+    /// Whether set-id programs and file capabilities give the program nothing: what the user says, else the default.
+    pub(crate) fn no_new_privs(&self) -> bool {
+        self.process.no_new_privs.unwrap_or(!self.privileged)
+    }
+}

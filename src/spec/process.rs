@@ -36,8 +36,8 @@ pub(crate) struct Process {
     pub(crate) disable_userns: bool,
     /// Those of them that the user named: launcher must have them to give.
     pub(crate) required: CapSet,
-    /// Whether set-id programs and file capabilities give it nothing.
-    pub(crate) no_new_privs: bool,
+    /// Whether set-id programs and file capabilities give it nothing. `None`: unless it is privileged.
+    pub(crate) no_new_privs: Option<bool>,
     /// Which system calls it may make.
     pub(crate) seccomp: Seccomp,
     /// Its terminal.
@@ -68,7 +68,7 @@ impl Default for Process {
             ambient: CapSet::NONE,
             disable_userns: false,
             required: CapSet::NONE,
-            no_new_privs: true,
+            no_new_privs: None,
             seccomp: Seccomp::Standard,
             console: Console::default(),
         }

@@ -1,6 +1,7 @@
 //! What contradicts itself is told before anything is made: small checks on plain data, all run.
 
 use super::Spec;
+use super::caps::CapSet;
 use super::idmap::Mapping;
 use super::namespaces::{Kind, Placement};
 use crate::packed::packed;
@@ -30,6 +31,7 @@ const CHECKS: &[Check] = &[
     workdir_is_absolute,
     terminal_needs_known_dev,
     landlock_needs_no_new_privs,
+    ambient_is_not_dropped,
 ];
 
 /// All faults of a spec; empty is good.
@@ -209,8 +211,14 @@ fn terminal_needs_known_dev(spec: &Spec) -> Option<String> {
 
 /// The kernel's rule: else a set-id program could be made to fail in ways that nobody expects.
 fn landlock_needs_no_new_privs(spec: &Spec) -> Option<String> {
-    let has_right = spec.process.no_new_privs || spec.privileged;
+    let has_right = spec.no_new_privs() || spec.privileged;
     (!spec.landlock.is_empty() && !has_right).then(|| packed!("--landlock needs no-new-privileges").into())
+}
+
+/// The kernel's rule: what is ambient is in the bounding set.
+fn ambient_is_not_dropped(spec: &Spec) -> Option<String> {
+    let lost = spec.process.ambient.without(spec.process.bounding);
+    (lost != CapSet::NONE).then(|| format!("--ambient {lost}: --cap-drop takes it away"))
 }
 
 #[cfg(test)]
