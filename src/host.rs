@@ -161,7 +161,10 @@ fn magic(path: &Path) -> i64 {
 }
 
 /// A file of the machine as text; what is not UTF-8 in it is replaced.
-fn read(path: &str) -> Result<String> {
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn read(path: &str) -> Result<String> {
     sys::file::read(Path::new(path)).doing(format_args!("read {path}"))
 }
 

@@ -86,6 +86,17 @@ fn what_is_refused_is_named_with_its_cost_and_its_cure() {
 }
 
 #[test]
+fn without_proc_nothing_is_called_well() {
+    require!(root);
+    let mut command = Command::new("unshare");
+    command.args(["-m", "--propagation", "private", "sh", "-c", "umount -l /proc && exec \"$0\" doctor"]);
+    let finished = run(command.arg(launcher_path())).expect(125);
+    assert_eq!(finished.out, "");
+    let want = "launcher: read /proc/self/status: No such file or directory (ENOENT)\n  hint: mount it: ";
+    assert!(finished.err.starts_with(want), "{finished:?}");
+}
+
+#[test]
 fn a_sysctl_that_forbids_user_namespaces_is_named() {
     require!(root);
     let script = r#"echo 0 >/proc/sys/user/max_user_namespaces && exec "$0" doctor"#;

@@ -24,10 +24,12 @@ use crate::sys;
 /// Status 0: containers can be made; 1: something that each needs is missing.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// Standard output cannot be written; or /proc is not there, without which nothing could be told from nothing.
 pub(crate) fn run(json: bool) -> Result<u8> {
+    let status = host::read("/proc/self/status")
+        .map_err(|error| error.hint(packed!("mount it: mount -t proc proc /proc")))?;
     let mut doctor = Doctor { json, trials: Trials::new()?, text: String::new(), is_ill: false };
-    doctor.look_at_us();
+    doctor.look_at_us(&status);
     doctor.look_at_namespaces();
     doctor.look_at_filesystems();
     doctor.look_at_calls();
@@ -115,10 +117,9 @@ impl Doctor {
     }
 
     /// The kernel, and what confines us already.
-    fn look_at_us(&mut self) {
+    fn look_at_us(&mut self, status: &str) {
         let release = host::read_or_empty("/proc/sys/kernel/osrelease");
         self.note(State::Fine, packed!("kernel"), &release.trim_ascii());
-        let status = host::read_or_empty("/proc/self/status");
         for (field, words) in [
             (
                 "Seccomp:\t2",
