@@ -186,6 +186,10 @@ fn what_cannot_be_laid_over_each_other_is_told() {
             "Invalid argument (EINVAL)\n  hint: the upper folder",
         ),
         (
+            &["--overlay", "ROOT", "--overlay-upper", "DISK/up", "--overlay-work", "TEMP/one"],
+            "mount an overlay over the rootfs, written to ",
+        ),
+        (
             &["--overlay", "ROOT", "--overlay-upper", "DISK/up"],
             "an upper folder needs a work folder beside it",
         ),

@@ -268,6 +268,7 @@ fn namespaces_that_are_not_there_are_refused_by_name() {
         ("--ipc", "ns:/nonexistent", "/nonexistent"),
         ("--uts", "ns:/etc/passwd", "uts"),
         ("--uts", "ns:/proc/self/ns/net", "uts"),
+        ("--userns", "ns:/proc/self/ns/user", "or the user namespace that launcher is in already"),
     ] {
         let finished = inside(&rootfs, &[option, place], "true");
         assert_eq!(finished.status, 125, "{option} {place}");

@@ -290,8 +290,8 @@ fn attach_image(context: &mut ChildContext<'_>) -> Result<()> {
 /// What is laid over what.
 fn overlay_words(f: &mut fmt::Formatter<'_>, layers: &Layers, in_memory: bool) -> fmt::Result {
     let article = if in_memory { "a throw-away" } else { "an" };
-    write!(f, "mount {article} overlay over the rootfs")?;
-    if layers.paths.is_empty() { Ok(()) } else { write!(f, " and below it {layers}") }
+    let others = if layers.lower_count() == 0 { "" } else { " and below it " };
+    write!(f, "mount {article} overlay over the rootfs{others}{layers}")
 }
 
 /// One mount, or what is made in its stead.

@@ -222,7 +222,8 @@ fn explain(kind: &str, errno: Errno) -> Error {
     match (kind, errno) {
         ("proc", Errno::EPERM) => error.hint(
             packed!("parts of the host's /proc are covered, as inside a container, and the kernel gives no fresh one then; \
-             uncover them (docker: --security-opt systempaths=unconfined) or use --pid host"),
+             uncover them (docker: --security-opt systempaths=unconfined) or use --pid host. Nor does it where --pid \
+             joins what belongs to another user namespace: join that too"),
         ),
         ("sysfs", Errno::EPERM) => error.hint(
             packed!("parts of the host's /sys are covered, as inside a container, and the kernel gives no fresh one then; \

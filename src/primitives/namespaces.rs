@@ -105,7 +105,9 @@ pub(crate) fn join(kind: Kind, file: BorrowedFd<'_>) -> Result<()> {
     sys::ns::join(file, flag(kind)).map_err(|errno| {
         let error = Error::os("", errno);
         match errno {
-            Errno::EINVAL => error.hint(packed!("the file is no namespace of this kind")),
+            Errno::EINVAL => error.hint(packed!(
+                "the file is no namespace of this kind, or the user namespace that launcher is in already"
+            )),
             Errno::EPERM => {
                 error.hint(packed!("joining needs CAP_SYS_ADMIN in the user namespace that owns it"))
             }
