@@ -72,8 +72,9 @@ pub(crate) fn parse_raw(text: &str) -> Result<(&'static str, &'static str), &'st
     let wanted = "wanted is CONTROLLER.FILE=VALUE, such as memory.high=32m";
     let (file, value) = text.split_once('=').ok_or(wanted)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_';
-    if controller_of(file) == "cgroup" {
-        return Err("the cgroup.* files are launcher's own");
+    // On v1 who is frozen cannot be killed, not even with its launcher.
+    if matches!(controller_of(file), "cgroup" | "freezer") {
+        return Err("the cgroup.* and freezer.* files are launcher's own");
     }
     if controller_of(file) == "devices" {
         return Err("devices have --device-cgroup-rule");
@@ -111,6 +112,7 @@ mod tests {
             "memory/x.y=1",
             "memory=1",
             "cgroup.procs=1",
+            "freezer.state=FROZEN",
             ".hidden=1",
             "memory.high=",
         ] {
