@@ -56,6 +56,29 @@ fn without_a_filter_it_runs_unfiltered() {
 }
 
 #[test]
+fn what_roots_capabilities_do_not_suffice_for_is_told_once() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    let start = |lacking: &str, option: &str, script: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set", lacking, "--inh-caps", lacking]).arg(launcher_path());
+        run(command.args(["--rootfs", rootfs.arg(), option, "--", "sh", "-c", script]))
+    };
+    let refused = start("-net_admin", "--read-only", "true").expect(125);
+    assert!(
+        refused.err.contains("lo up: set IFF_UP: Operation not permitted (EPERM)\n  hint: "),
+        "{refused:?}"
+    );
+    let finished = start("-net_admin", "--best-effort", "readlink /proc/self/ns/net").expect(0);
+    assert_eq!(losses(&finished), ["a net namespace: Operation not permitted"]);
+    assert_eq!(finished.out.trim(), std::fs::read_link("/proc/self/ns/net").unwrap().to_str().unwrap());
+    // The bounding set that is left has SYS_PTRACE, so that launcher starts anew in a copy.
+    let finished = start("-setpcap", "--best-effort", "readlink /proc/1/exe").expect(0);
+    assert_eq!(losses(&finished), ["a smaller bounding set: launcher lacks the capability setpcap"]);
+    assert_eq!(finished.out, "/memfd:launcher (deleted)\n");
+}
+
+#[test]
 fn what_is_masked_outside_costs_an_ordinary_user_that_alone() {
     require!(root, busybox);
     let rootfs = Rootfs::for_user();

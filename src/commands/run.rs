@@ -30,10 +30,16 @@ pub(crate) fn run(command: &mut RunCommand) -> Result<u8> {
         spec.process.user =
             Some(User { user: Principal::Id(host.uid), group: Some(Principal::Id(host.gid)) });
     }
-    if spec.best_effort {
-        adapt(spec, &host)?;
+    let losses = if spec.best_effort { adapt(spec, &host)? } else { Vec::new() };
+    let plan = Plan::new(spec, &host).map(ManuallyDrop::new);
+    // The sealed copy comes by here again, and says it.
+    if !*dry_run && let Ok(plan) = &plan {
+        parent::seal(plan)?;
     }
-    let plan = ManuallyDrop::new(Plan::new(spec, &host)?);
+    for loss in losses {
+        warning!("without {loss}");
+    }
+    let plan = plan?;
     if *dry_run {
         super::print(1, &*plan)?;
         return Ok(0);
@@ -41,13 +47,10 @@ pub(crate) fn run(command: &mut RunCommand) -> Result<u8> {
     parent::launch(&plan)
 }
 
-/// Takes out of the spec what cannot be had here, and says what that is.
-fn adapt(spec: &mut Spec, host: &Host) -> Result<()> {
+/// Takes out of the spec what cannot be had here, and returns what that is.
+fn adapt(spec: &mut Spec, host: &Host) -> Result<Vec<String>> {
     let trials = Trials::new()?;
-    for loss in best_effort::adapt(spec, host, &|thing| attempt(trials, thing))? {
-        warning!("without {loss}");
-    }
-    Ok(())
+    best_effort::adapt(spec, host, &|thing| attempt(trials, thing))
 }
 
 /// Tries a thing out.

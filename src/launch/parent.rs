@@ -39,16 +39,25 @@ struct Child {
     channel: OwnedFd,
 }
 
-/// Carries out the plan and returns the exit status of the entrypoint.
+/// Goes on in the sealed copy, if the plan has one: before anything else, as it inherits what we change and say.
+///
+/// # Errors
+/// There can be no copy.
+pub(crate) fn seal(plan: &Plan) -> Result<()> {
+    match plan.host.first() {
+        Some(step @ ParentStep::SealSelf) => {
+            step.apply(&mut ParentContext::default()).map_err(|error| at_step(plan, 1, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Carries out the plan and returns the exit status of the entrypoint; [`seal`] comes before it.
 ///
 /// # Errors
 /// A step failed; everything that was made on the host has been removed again.
 pub(crate) fn launch(plan: &Plan) -> Result<u8> {
     let mut context = ParentContext::default();
-    if let Some(step @ ParentStep::SealSelf) = plan.host.first() {
-        // Before we change what the new image would inherit. It comes by here again, and goes on.
-        step.apply(&mut context).map_err(|error| at_step(plan, 1, error))?;
-    }
     // Descriptors of our caller are not the container's business; and none of ours may land on 0, 1 or 2.
     sys::fd::fill_closed_stdio().doing("open /dev/null on a closed standard stream")?;
     sys::fd::close_from(3, Closing::OnExec);

@@ -39,7 +39,15 @@ pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
 pub(crate) fn raise_loopback() -> Result<()> {
     // The ioctl is answered by any socket; one of the unix family exists on kernels without INET too.
     let socket = sys::fd::any_socket().doing("open a socket")?;
-    sys::ns::raise_interface(socket.as_raw_fd(), *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0").doing("set IFF_UP")?;
+    sys::ns::raise_interface(socket.as_raw_fd(), *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0").map_err(|errno| {
+        let error = Error::os("set IFF_UP", errno);
+        match errno {
+            Errno::EPERM => error.hint(packed!(
+                "it needs CAP_NET_ADMIN, or a user namespace (--userns); --network host needs neither"
+            )),
+            _ => error,
+        }
+    })?;
     let groups = Path::new("/proc/sys/net/ipv4/ping_group_range");
     // Where not all ids exist the kernel takes the range of those that do: one at least.
     if sys::file::write(groups, "0 2147483647").is_err() {

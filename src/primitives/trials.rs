@@ -6,7 +6,7 @@ use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
 
 use super::idmap::{self, Ids};
-use super::namespaces::flag;
+use super::namespaces::{flag, raise_loopback};
 use crate::error::{Doing, Error, Result};
 use crate::spec::idmap::IdMap;
 use crate::spec::namespaces::Kind;
@@ -38,13 +38,16 @@ impl Trials {
     }
 
     /// A namespace of this kind. A user namespace with our own id in it, and a mount made there: Ubuntu's AppArmor lets one
-    /// be made and forbids everything in it.
+    /// be made and forbids everything in it. A network namespace with its lo up, which root without NET_ADMIN cannot have.
     pub(crate) fn namespace(self, kind: Kind) -> Outcome {
         in_child(&|| match kind {
             Kind::User => {
                 self.enter_user_namespace().and_then(|()| enter_mount_namespace(CloneFlags::empty()))
             }
             Kind::Time => self.enter(CloneFlags::empty()).and_then(|()| sys::ns::unshare_time()),
+            Kind::Network => self
+                .enter(flag(kind))
+                .and_then(|()| raise_loopback().map_err(|error| error.errno.unwrap_or(Errno::EIO))),
             kind => self.enter(flag(kind)),
         })
     }
