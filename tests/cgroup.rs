@@ -346,3 +346,14 @@ fn an_ordinary_user_cannot_delete_another_ones_container() {
     assert_eq!(cgroups_named("cg-others").len(), 1);
     stop(running);
 }
+
+#[test]
+fn a_hierarchy_that_is_read_only_is_one_error() {
+    require!(root, memory_v1);
+    let script = "mount -o remount,bind,ro /sys/fs/cgroup/memory && exec \"$0\" --name ro -m 64m -- true";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-m", "--propagation", "private", "sh", "-c", script]).arg(common::launcher_path());
+    let err = run(&mut command).expect(125).err;
+    assert!(err.ends_with("launcher-ro: Read-only file system (EROFS)\n  hint: the cgroup file system is mounted read-only, as inside a container\n"), "{err}");
+    assert_eq!(err.lines().count(), 2, "{err}");
+}

@@ -156,8 +156,8 @@ impl ParentStep {
             }
             Self::MakeCgroup(cgroup) => {
                 let made = cgroup.make();
-                // Half made is made: all but EEXIST leave a folder, or removing finds none.
-                if !matches!(&made, Err(error) if error.errno == Some(Errno::EEXIST)) {
+                // Half made is made: all but these leave a folder, or removing finds none.
+                if !matches!(&made, Err(error) if matches!(error.errno, Some(Errno::EEXIST | Errno::EROFS))) {
                     undo.push(Undo::RemoveCgroup(*cgroup));
                 }
                 made
