@@ -75,6 +75,8 @@ pub(crate) struct Host {
     pub(crate) unified: bool,
     /// Where a label is written to; `None` where the security module is not active, or no label is asked.
     pub(crate) label_file: Option<&'static CStr>,
+    /// setgroups(2) is denied in the user namespace that we are root of: mostly it has one user and one group.
+    pub(crate) denies_setgroups: bool,
     /// Device nodes can be made here; looked up only where the container may do so.
     pub(crate) makes_nodes: bool,
     /// Every hierarchy; looked up only where limits are asked.
@@ -124,6 +126,7 @@ impl Host {
             _ => (c"/sys/fs/selinux/enforce", c"/proc/self/attr/exec"),
         };
         host.label_file = (spec.label.is_some() && sys::process::exists(marker)).then_some(file);
+        host.denies_setgroups = uid == 0 && read_or_empty("/proc/self/setgroups") == "deny\n";
         host.makes_nodes = spec.may_limit_devices()
             && (spec.best_effort || spec.process.bounding.contains(CapSet::MKNOD))
             && sys::caps::may_make_nodes();

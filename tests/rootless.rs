@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{
-    Finished, Rootfs, Running, Temp, USER, cgroups_named, children_of, inside, inside_as_user, launcher,
-    launcher_as_user, launcher_path, look_for_the_old_root, mountinfo, mounts, run, snapshot,
+    Finished, Rootfs, Running, Temp, USER, as_user, cgroups_named, children_of, inside, inside_as_user,
+    launcher, launcher_as_user, launcher_path, look_for_the_old_root, mountinfo, mounts, run, snapshot,
 };
 
 /// A folder of the ordinary user with a file of theirs.
@@ -37,6 +37,27 @@ fn one_id_is_enough_to_be_root_inside() {
     let lines: Vec<_> = finished.out.lines().collect();
     assert_eq!(lines[..want.len()], want);
     assert_eq!(lines[want.len()..], ["2", "launcher:init"]);
+}
+
+#[test]
+fn root_of_a_namespace_with_one_id_makes_containers_too() {
+    require!(root, busybox);
+    let rootfs = Rootfs::for_user();
+    let script = "echo $(id -u) $(cat /proc/self/setgroups) $(awk '{ print $1, $3 }' /proc/self/gid_map)";
+    for (options, want) in [
+        (&[][..], "0 deny 0 1"),
+        (&["--privileged"], "0 deny 0 1"),
+        (&["--ephemeral", "-u", "0:0"], "0 deny 0 1"),
+        (&["-t"], "0 deny 0 1"),
+        (&["--userns", "new"], "0 deny 0 1"),
+        (&["--uidmap", "3:0:1", "-u", "3:3"], "3 deny 3 1"),
+    ] {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user"]).arg(launcher_path()).args(["--rootfs", rootfs.arg()]);
+        command.args(options).args(["--", "sh", "-c", script]);
+        let finished = run(&mut as_user(command)).expect(0);
+        assert_eq!(finished.out.trim_end(), want, "{options:?}");
+    }
 }
 
 #[test]

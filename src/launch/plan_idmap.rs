@@ -82,7 +82,7 @@ pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<
     // An ordinary user may write its own id, and must give up setgroups for that; ranges go through the helpers.
     let is_own = |maps: &[IdMap], id| matches!(maps, [IdMap { host_id, size: 1, .. }] if *host_id == id);
     let by_helper = host.uid != 0 && !(is_own(uids, host.uid) && is_own(gids, host.gid));
-    let may_set_groups = host.uid == 0 || by_helper;
+    let may_set_groups = (host.uid == 0 && !host.denies_setgroups) || by_helper;
     let mut steps = Vec::new();
     if !may_set_groups {
         steps.push(ParentStep::DenySetgroups); // before the gid_map, which is refused otherwise

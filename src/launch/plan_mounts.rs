@@ -275,8 +275,11 @@ impl Planner<'_> {
     /// What is mounted in /dev.
     fn dev_mounts(&self, maps: &Maps, steps: &mut Vec<ChildStep>) {
         // Group 5 is tty everywhere; where it is not mapped naming it is EINVAL.
-        let is_joined = matches!(self.placement(Kind::User), Placement::Join(_));
-        let has_tty_group = !is_joined && (!maps.is_new || to_host(maps.gids, 5).is_some());
+        let has_tty_group = match self.placement(Kind::User) {
+            Placement::Host => !self.host.denies_setgroups,
+            Placement::New => to_host(maps.gids, 5).is_some(),
+            Placement::Join(_) => false,
+        };
         let pts = if has_tty_group {
             "newinstance,ptmxmode=0666,mode=0620,gid=5"
         } else {

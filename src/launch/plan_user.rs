@@ -52,7 +52,8 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
     if groups.kept && matches!(userns, Placement::Join(_)) {
         return Err(Error::new(packed!("--group-add keep-groups cannot be had in a joined user namespace")));
     }
-    let can_set_groups = !maps.is_new || maps.may_set_groups;
+    let is_denied = !in_userns && host.denies_setgroups;
+    let can_set_groups = !is_denied && (!maps.is_new || maps.may_set_groups);
     if !can_set_groups && !groups.added.is_empty() {
         return Err(Error::new(packed!(
             "--group-add: groups cannot be set where only your own id is mapped"
