@@ -122,18 +122,23 @@ fn loop_devices_are_had_before_linux_5_8_and_beside_others() {
     for (errno, want) in [("EINVAL", "LOOP_SET_STATUS64"), ("EBUSY", "LOOP_CTL_GET_FREE")] {
         let log = folder.0.join(errno);
         let find = |text: &str| text.lines().position(|line| line.contains("LOOP_CONFIGURE"));
-        let start = |fault: &str| {
+        let start = |fault: &str, status: i32| {
             let mut command = Command::new("strace");
             command.args(["-qq", "-e", "trace=ioctl", "-o"]).arg(&log).args(fault.split_whitespace());
             command.arg("--").arg(launcher_path()).args(["--rootfs", path.to_str().unwrap(), "--", "true"]);
-            run(&mut command).expect(0);
+            run(&mut command).expect(status);
             fs::read_to_string(&log).unwrap()
         };
-        let number = find(&start("")).unwrap() + 1;
-        let text = start(&format!("-e inject=ioctl:error={errno}:when={number}"));
+        let number = find(&start("", 0)).unwrap() + 1;
+        let text = start(&format!("-e inject=ioctl:error={errno}:when={number}"), 0);
         let rest: Vec<_> = text.lines().skip(number - 1).collect();
         assert!(rest[0].contains("LOOP_CONFIGURE") && rest[0].contains("(INJECTED)"), "{text}");
         assert!(rest[1..].iter().any(|line| line.contains(want)), "{text}");
         assert_detached(&path);
+        if want == "LOOP_SET_STATUS64" {
+            let text = start(&format!("-e inject=ioctl:error={errno}:when={number}+2"), 125);
+            assert!(text.lines().any(|line| line.contains(want) && line.contains("(INJECTED)")), "{text}");
+            assert_detached(&path);
+        }
     }
 }

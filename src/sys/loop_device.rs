@@ -12,6 +12,8 @@ use super::fd::open_at;
 /// linux/loop.h; libc has none of it.
 const LOOP_SET_FD: usize = 0x4c00;
 /// See above.
+const LOOP_CLR_FD: usize = 0x4c01;
+/// See above.
 const LOOP_SET_STATUS64: usize = 0x4c04;
 /// See above; Linux 5.8.
 const LOOP_CONFIGURE: usize = 0x4c0a;
@@ -82,7 +84,10 @@ fn configure(path: &CStr, file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
         // Before Linux 5.8.
         Err(Errno::EINVAL | Errno::ENOTTY) => {
             ioctl(own, LOOP_SET_FD, fd as usize)?;
-            ioctl(own, LOOP_SET_STATUS64, &raw const config.info as usize)?;
+            ioctl(own, LOOP_SET_STATUS64, &raw const config.info as usize).inspect_err(|_| {
+                // By itself it would keep the file.
+                crate::error::tolerate(ioctl(own, LOOP_CLR_FD, 0), "the other failure is told");
+            })?;
         }
         result => drop(result?),
     }
