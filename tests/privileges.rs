@@ -224,7 +224,15 @@ fn what_is_asked_for_beside_privileged_is_had_or_refused() {
         }
     }
     let why = "launcher: --privileged is all capabilities: instead of it say --cap-add ALL with --cap-drop\n";
-    refused(false, &[("--privileged --cap-drop MKNOD", why), ("--cap-drop all --privileged", why)]);
+    let landlock = "force: Operation not permitted (EPERM)\n  hint: for another user than root it needs --security-opt no-new-privileges\n";
+    refused(
+        false,
+        &[
+            ("--privileged --cap-drop MKNOD", why),
+            ("--cap-drop all --privileged", why),
+            ("--privileged -u 1000 --landlock rx:/", landlock),
+        ],
+    );
 }
 
 #[test]

@@ -47,6 +47,9 @@ pub(crate) fn for_last_step(step: &LastStep, errno: Errno) -> Option<Packed> {
         (LastStep::ForbidFiles, Errno::ENOSYS | Errno::EOPNOTSUPP) => Some(packed!(
             "Landlock needs Linux 5.13 with CONFIG_SECURITY_LANDLOCK, and its name in lsm= of the kernel"
         )),
+        (LastStep::RestrictFiles, Errno::EPERM) => {
+            Some(packed!("for another user than root it needs --security-opt no-new-privileges"))
+        }
         _ => None,
     }
 }
