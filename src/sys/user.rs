@@ -39,6 +39,14 @@ pub(crate) fn set_groups(groups: &[u32]) -> Result<(), Errno> {
     cvt(unsafe { libc::syscall(number::SETGROUPS, groups.len(), groups.as_ptr()) }).map(drop)
 }
 
+/// Whether the call above would be allowed: of more groups than anybody can have the kernel says EINVAL to who may, and
+/// EPERM to who may not.
+pub(crate) fn may_set_groups() -> bool {
+    const TOO_MANY: usize = 65_537;
+    // SAFETY: the kernel looks at the number first, and refuses it.
+    cvt(unsafe { libc::syscall(number::SETGROUPS, TOO_MANY, 0usize) }) == Err(Errno::EINVAL)
+}
+
 /// `fchownat(2)` AT_EMPTY_PATH: gives what a descriptor is of to another user; its group stays. Not fchown, whose ids have
 /// 16 bits on arm.
 pub(crate) fn give(file: BorrowedFd<'_>, uid: u32) -> Result<(), Errno> {
