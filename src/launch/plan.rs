@@ -213,9 +213,10 @@ impl<'a> Planner<'a> {
     fn host(&self, mut cgroup_steps: Vec<ParentStep>, users: &[Mount]) -> (Vec<ParentStep>, Vec<Kind>) {
         let (mut steps, mut courier) = (Vec::new(), Vec::new());
         // Without that capability, or from a user namespace, nobody can look into init. What those have whose PID namespace
-        // is joined is not ours to say.
+        // root joins is not ours to say; others can join those alone that are in a user namespace.
         let may_look = self.spec.privileged || self.spec.process.bounding.contains(CapSet::SYS_PTRACE);
-        if (may_look && !self.in_userns()) || matches!(self.placement(Kind::Pid), Placement::Join(_)) {
+        let is_joined = self.host.uid == 0 && matches!(self.placement(Kind::Pid), Placement::Join(_));
+        if is_joined || (may_look && !self.in_userns()) {
             steps.push(ParentStep::SealSelf);
         }
         if let Some(rootfs) = self.spec.rootfs {

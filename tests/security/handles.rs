@@ -8,8 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use crate::common::{
-    Finished, Rootfs, Running, Temp, as_user, children_of, copy_program, launcher, launcher_path,
-    launcher_with_faults, run,
+    Finished, Rootfs, Running, Temp, as_user, children_of, copy_program, launcher, launcher_as_user,
+    launcher_path, launcher_with_faults, run,
 };
 use crate::{launcher_of, require};
 
@@ -115,6 +115,11 @@ fn it_is_a_copy_too_where_others_may_look_who_were_there_before() {
     }
     first.signal(libc::SIGTERM);
     first.finish().expect(143);
+    // An ordinary user can join those only who are in a user namespace, and may be unable to read our file.
+    for (mut command, want) in [(launcher([""; 0]), true), (launcher_as_user([""; 0]), false)] {
+        let plan = run(command.args(["--pid", "container:1", "--dry-run", "--", "true"])).expect(0).out;
+        assert_eq!(plan.contains("run a sealed copy"), want, "{plan}");
+    }
 }
 
 #[test]
