@@ -126,9 +126,8 @@ impl Host {
             _ => (c"/sys/fs/selinux/enforce", c"/proc/self/attr/exec"),
         };
         host.label_file = (spec.label.is_some() && sys::process::exists(marker)).then_some(file);
-        host.denies_setgroups = uid == 0
-            && !sys::user::may_set_groups()
-            && read_or_empty("/proc/self/setgroups") == "deny\n";
+        host.denies_setgroups =
+            uid == 0 && !sys::user::may_set_groups() && read_or_empty("/proc/self/setgroups") == "deny\n";
         host.makes_nodes = spec.may_limit_devices()
             && (spec.best_effort || spec.process.bounding.contains(CapSet::MKNOD))
             && sys::caps::may_make_nodes();

@@ -207,6 +207,7 @@ fn contradictions_are_told_before_anything_is_made() {
     for (line, word) in [
         ("--rootfs / -m 2m --memory-swap 1m sh", "--memory"),
         ("--rootfs / --uidmap 0:0:1 --userns host sh", "--userns"),
+        ("--rootfs / --shm-size 1m --tmpfs /dev/shm sh", "--shm-size: another mount takes"),
         ("--rootfs / --time-offset boottime=1 --timens host sh", "--timens"),
     ] {
         let (message, _) = complaint(line, run_line(line), 125);

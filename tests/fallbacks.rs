@@ -285,3 +285,17 @@ fn without_the_hosts_dev_null_nothing_is_left_unmasked() {
         assert!(finished.out.is_empty() && finished.err.contains(want), "{finished:?}");
     }
 }
+
+#[test]
+fn a_root_that_is_no_mount_is_told() {
+    require!(root, busybox);
+    let rootfs = Rootfs::new();
+    common::copy_program(&common::launcher_path(), &rootfs.path().join("launcher"));
+    let mut outer = Command::new("chroot");
+    outer.arg(rootfs.path()).args(["/launcher", "--rootfs", "/srv", "--", "true"]);
+    let finished = run(&mut outer).expect(125);
+    assert!(
+        finished.err.contains("make / rslave: Invalid argument (EINVAL)\n  hint: / is no mount"),
+        "{finished:?}"
+    );
+}

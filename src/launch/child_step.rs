@@ -225,9 +225,7 @@ impl ChildStep {
                 result => result.doing(""),
             },
             Self::Join(kind) => join(*kind, &mut context.namespaces),
-            Self::MakeSlave => {
-                sys::mount::set_propagation(c"/", MsFlags::MS_SLAVE | MsFlags::MS_REC).doing("")
-            }
+            Self::MakeSlave => make_slave(),
             Self::MakeRootPivotable => rootfs::make_root_pivotable(),
             Self::RaiseLoopback => namespaces::raise_loopback(),
             Self::SetHostname(name) => nix::unistd::sethostname(name).doing(""),
@@ -273,6 +271,14 @@ impl ChildStep {
             }
         }
     }
+}
+
+/// What is mounted later stays in our namespace; what the host mounts comes in.
+fn make_slave() -> Result<()> {
+    sys::mount::set_propagation(c"/", MsFlags::MS_SLAVE | MsFlags::MS_REC).map_err(|errno| match errno {
+        Errno::EINVAL => Error::os("", errno).hint(packed!("/ is no mount, as in a chroot")),
+        _ => Error::os("", errno),
+    })
 }
 
 /// Over `/`, which needs no folder for it: what is there is not what becomes `/`.

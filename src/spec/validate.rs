@@ -21,6 +21,7 @@ const CHECKS: &[Check] = &[
     mounts_need_rootfs,
     writes_go_to_one_place,
     mount_points_are_unique,
+    shm_has_one_size,
     maps_need_new_userns,
     offsets_need_new_timens,
     swap_needs_memory,
@@ -213,6 +214,13 @@ fn terminal_needs_known_dev(spec: &Spec) -> Option<String> {
 fn landlock_needs_no_new_privs(spec: &Spec) -> Option<String> {
     let has_right = spec.no_new_privs() || spec.privileged;
     (!spec.landlock.is_empty() && !has_right).then(|| packed!("--landlock needs no-new-privileges").into())
+}
+
+/// The size is that of our own /dev/shm.
+fn shm_has_one_size(spec: &Spec) -> Option<String> {
+    let is_replaced = spec.shm_size.is_some() && spec.mounts.iter().any(|mount| mount.target == "/dev/shm");
+    is_replaced
+        .then(|| packed!("--shm-size: another mount takes the place of /dev/shm, give it its size").into())
 }
 
 /// The kernel's rule: what is ambient is in the bounding set.
