@@ -52,9 +52,10 @@ fn unified(before: &[&str]) -> Command {
 #[track_caller]
 fn inside_by(is_unified: bool, rootfs: &Rootfs, options: &[&str], script: &str) -> Finished {
     let mut command = if is_unified { unified(&[]) } else { Command::new(launcher_path()) };
-    command.args(["--name", "dev-by", "--rootfs", rootfs.arg()]).args(options);
+    let name = format!("{}-by", rootfs.path().file_name().unwrap().to_str().unwrap()); // of this test alone
+    command.args(["--name", &name, "--rootfs", rootfs.arg()]).args(options);
     let finished = run(command.args(["--", "sh", "-c", script]));
-    assert_eq!(cgroups_named("dev-by"), Vec::<PathBuf>::new(), "{options:?} {finished:?}");
+    assert_eq!(cgroups_named(&name), Vec::<PathBuf>::new(), "{options:?} {finished:?}");
     finished
 }
 
