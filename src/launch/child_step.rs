@@ -283,9 +283,8 @@ fn make_slave() -> Result<()> {
 
 /// Over `/`, which needs no folder for it: what is there is not what becomes `/`.
 fn attach_image(context: &mut ChildContext<'_>) -> Result<()> {
-    let index = context.sources.iter().position(|(target, _)| *target == "/");
-    let image = index.and_then(|index| context.sources.swap_remove(index).1);
-    let image = image.and_then(Opened::into_mount).ok_or_else(|| Error::new("it was not opened"))?;
+    let image = take_source(context, "/").and_then(|(_, image)| image?.into_mount());
+    let image = image.ok_or_else(|| Error::new("it was not opened"))?;
     let place = sys::fd::open_path(c"/").doing("open /")?;
     sys::mount::attach(image.as_fd(), place.as_fd()).doing("")?;
     nix::unistd::fchdir(&image).doing("enter it")?;
@@ -300,13 +299,18 @@ fn overlay_words(f: &mut fmt::Formatter<'_>, layers: &Layers, in_memory: bool) -
     write!(f, "mount {article} overlay over the rootfs{others}{layers}")
 }
 
+/// Takes what was opened for that place, see [`ChildContext::sources`].
+fn take_source(context: &mut ChildContext<'_>, target: &str) -> Option<(&'static str, Option<Opened>)> {
+    let index = context.sources.iter().position(|(place, _)| *place == target)?;
+    Some(context.sources.swap_remove(index))
+}
+
 /// One mount, or what is made in its stead.
 fn perform(mount: &Mount, context: &mut ChildContext<'_>) -> Result<()> {
-    let is_its = |(target, _): &(&str, _)| !mount.host_paths().is_empty() && *target == mount.target;
-    let index = context.sources.iter().position(is_its);
-    match (index.map(|index| context.sources.swap_remove(index).1), &mount.source) {
-        (Some(Some(source)), _) => mounts::show(root(context)?, mount, &source),
-        (Some(None), _) => Ok(()),
+    let source = if mount.host_paths().is_empty() { None } else { take_source(context, mount.target) };
+    match (source, &mount.source) {
+        (Some((_, Some(source))), _) => mounts::show(root(context)?, mount, &source),
+        (Some((_, None)), _) => Ok(()),
         (None, Source::Text(text)) => {
             mounts::show_text(root(context)?, opened(context.dev.as_ref())?, mount, text)
         }

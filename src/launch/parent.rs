@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::backlog::Backlog;
 use super::child::{self, Start};
 use super::hints;
-use super::parent_step::{ParentContext, ParentStep};
+use super::parent_step::{self, ParentContext, ParentStep};
 use super::plan::Plan;
 use super::relay::Relay;
 use super::sync::{self, Message};
@@ -45,9 +45,7 @@ struct Child {
 /// There can be no copy.
 pub(crate) fn seal(plan: &Plan) -> Result<()> {
     match plan.host.first() {
-        Some(step @ ParentStep::SealSelf) => {
-            step.apply(&mut ParentContext::default()).map_err(|error| at_step(plan, 1, error))
-        }
+        Some(ParentStep::SealSelf) => parent_step::seal_self().map_err(|error| at_step(plan, 1, error)),
         _ => Ok(()),
     }
 }

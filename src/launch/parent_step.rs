@@ -147,7 +147,7 @@ impl ParentStep {
         let child = || context.child.ok_or_else(|| Error::new("there is no child yet"));
         let undo = &mut context.undo;
         match self {
-            Self::SealSelf => seal_self(),
+            Self::SealSelf => Ok(()), // done before all others, see parent::seal
             Self::MakeParentFolders { top, parent } => make_folders(top, parent, undo),
             Self::EnableControllers { top, parent, controllers } => {
                 v2::prepare_parent(top, parent, controllers, &mut |change| {
@@ -203,8 +203,11 @@ impl ParentStep {
     }
 }
 
-/// Executes the copy, or says that we are it.
-fn seal_self() -> Result<()> {
+/// Executes the copy, or finds that we are it.
+///
+/// # Errors
+/// There can be no copy.
+pub(super) fn seal_self() -> Result<()> {
     if !self_exe::is_sealed().doing("look at /proc/self/exe")? {
         // RLIMIT_FSIZE holds for the copy too, and would kill without a word. The child resets all dispositions.
         tolerate(sys::signal::set_disposition(libc::SIGXFSZ, Disposition::Ignored), "never refused");

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use super::mounts::Opened;
+use super::mounts::{Opened, explain};
 use crate::error::{Doing, Error, Result};
 use crate::packed::{Packed, packed};
 use crate::sys;
@@ -49,12 +49,9 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
     let options = [(c"source", Some(path.as_c_str())), (c"ro", None), (c"noload", None)];
     let options = options.get(..if kind == EXT4 { 3 } else { 2 }).unwrap_or_default();
     let mount = sys::mount::new_detached(kind, options).map_err(|errno| {
-        let error = Error::os(format_args!("mount it as {}", kind.to_string_lossy()), errno);
-        match errno {
-            Errno::ENODEV => error.hint(packed!("the kernel has no such file system")),
-            Errno::ENOSYS => error.hint(packed!("images need Linux 5.2")),
-            _ => error,
-        }
+        let kind = kind.to_string_lossy();
+        let error = explain(&kind, errno).within(format_args!("mount it as {kind}"));
+        if errno == Errno::ENOSYS { error.hint(packed!("images need Linux 5.2")) } else { error }
     })?;
     Ok(Opened::detached(mount))
 }

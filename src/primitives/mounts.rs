@@ -217,7 +217,7 @@ pub(crate) fn perform(root: BorrowedFd<'_>, mount: &Mount) -> Result<()> {
 }
 
 /// Adds what is known about a refusal. The step says the rest.
-fn explain(kind: &str, errno: Errno) -> Error {
+pub(super) fn explain(kind: &str, errno: Errno) -> Error {
     let error = Error::os("", errno);
     match (kind, errno) {
         ("proc", Errno::EPERM) => error.hint(

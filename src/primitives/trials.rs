@@ -45,9 +45,9 @@ impl Trials {
                 self.enter_user_namespace().and_then(|()| enter_mount_namespace(CloneFlags::empty()))
             }
             Kind::Time => self.enter(CloneFlags::empty()).and_then(|()| sys::ns::unshare_time()),
-            Kind::Network => self
-                .enter(flag(kind))
-                .and_then(|()| raise_loopback().map_err(|error| error.errno.unwrap_or(Errno::EIO))),
+            Kind::Network => {
+                self.enter(flag(kind)).and_then(|()| raise_loopback().map_err(|error| number(&error)))
+            }
             kind => self.enter(flag(kind)),
         })
     }
@@ -107,8 +107,13 @@ impl Trials {
         idmap::deny_setgroups(own)
             .and_then(|()| idmap::write(own, Ids::Users, &map(self.uid)))
             .and_then(|()| idmap::write(own, Ids::Groups, &map(self.gid)))
-            .map_err(|error: Error| error.errno.unwrap_or(Errno::EIO))
+            .map_err(|error| number(&error))
     }
+}
+
+/// What the kernel said; of a trial nobody wants to hear more.
+fn number(error: &Error) -> Errno {
+    error.errno.unwrap_or(Errno::EIO)
 }
 
 /// Enters a mount namespace of our own, from which nothing reaches the host, and others.
