@@ -1,5 +1,8 @@
 //! What is wanted: plain data without I/O, the vocabulary of every floor above.
 
+#[cfg(feature = "container")]
+#[allow(dead_code, reason = "its users follow")]
+pub(crate) mod board;
 pub(crate) mod caps;
 pub(crate) mod devices;
 pub(crate) mod idmap;
