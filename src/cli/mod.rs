@@ -9,6 +9,9 @@ pub(crate) mod signals;
 pub(crate) mod words;
 
 #[cfg(feature = "container")]
+#[allow(dead_code, reason = "its users follow")]
+pub(crate) mod board;
+#[cfg(feature = "container")]
 pub(crate) mod run;
 #[cfg(feature = "container")]
 mod security;
@@ -199,6 +202,9 @@ fn unknown(word: &str) -> Error {
     if let Some(option) = options::find(name) {
         return error.hint(match option.group {
             Group::Container => format!("{word} describes a container: put it first, or say launcher run"),
+            Group::Board => {
+                format!("{word} is for the init of a machine: launcher.{name} on the kernel's command line")
+            }
             _ => format!("{word} belongs to launcher init"),
         });
     }

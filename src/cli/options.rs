@@ -13,6 +13,8 @@ pub(crate) enum Group {
     Process,
     /// `launcher run`: any of these makes launcher without a command mean `run`.
     Container,
+    /// The init of a machine.
+    Board,
 }
 
 /// One option. Its words are a line of [`WORDS`] and one of [`HELP`]: references would cost more in relocations than
@@ -194,6 +196,25 @@ options! {
     Privileged  '-' "privileged"   ""              Container "all capabilities, nothing masked";
     BestEffort  '-' "best-effort"  ""              Container "go without protections that are refused here, naming them";
     DryRun      '-' "dry-run"      ""              Container "print the plan, make nothing";
+
+    Boot        '-' "boot"         "[=0|1]"        Board     "be the machine's init, or (0) in no case";
+    Boxed       '-' "container"    "0|1"           Board     "0: run the program plainly, with the options of init";
+    Modules     '-' "modules"      "FILE[,FILE]"   Board     "load kernel modules, in this order; repeatable";
+    Root        '-' "root"         "SOURCE"        Board     "what becomes /: a device, an image or a folder";
+    RootType    '-' "root-type"    "TYPE"          Board     "its file system, if it does not say so itself";
+    RootMode    '-' "root-mode"    "ro|rw"         Board     "whether it can be written to (ro)";
+    RootOverlay '-' "root-overlay" "tmpfs|DEVICE"  Board     "write to memory, or to this device, instead";
+    RootWait    '-' "root-wait"    "SECONDS"       Board     "how long devices may take to appear (10)";
+    Restart     '-' "restart"      "WHEN[:N/T]"    Board     "no, on-failure or always; at most N times in T seconds";
+    OnExit      '-' "on-exit"      "ACTION"        Board     "at the end: poweroff, reboot, halt, panic, shell, hang";
+    OnFail      '-' "on-fail"      "ACTION"        Board     "the same where it failed; exec:PATH: another init";
+    Watchdog    '-' "watchdog"     "DEVICE[:SECS]" Board     "feed it while the program lives (30)";
+    HealthCmd   '-' "health-cmd"   "COMMAND"       Board     "feed it only while this exits with 0";
+    HealthEvery '-' "health-interval" "SECONDS"    Board     "how often (30)";
+    HealthTime  '-' "health-timeout" "SECONDS"     Board     "how long it may take (30)";
+    HealthTries '-' "health-retries" "N"           Board     "how many failures in a row are one (3)";
+    ExitPort    '-' "exit-port"    "PORT"          Board     "write the exit status to this I/O port";
+    StopSignal  '-' "stop-signal"  "SIGNAL"        Board     "what asks the program to end (TERM)";
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ pub(crate) enum Grammar {
     /// `launcher run`.
     #[cfg(feature = "container")]
     Run,
+    /// The init of a machine: its own and those of run, or if `false` of init.
+    #[cfg(feature = "container")]
+    Board(bool),
     /// Another program's, under whose name we run.
     Model(&'static Model),
 }
@@ -27,10 +30,10 @@ impl Grammar {
     const fn rank(self, group: Group) -> Option<u8> {
         match (self, group) {
             #[cfg(feature = "container")]
-            (Self::Run, Group::Container) => Some(0),
+            (Self::Run | Self::Board(true), Group::Container) | (Self::Board(_), Group::Board) => Some(0),
             #[cfg(feature = "container")]
-            (Self::Run, Group::Init) => None,
-            (Self::Init | Self::Model(_), Group::Container) => None,
+            (Self::Run | Self::Board(true), Group::Init) => None,
+            (_, Group::Container | Group::Board) => None,
             (_, Group::Init) => Some(0),
             (_, Group::Common) => Some(1),
             (_, Group::Process) => Some(2),
@@ -58,11 +61,26 @@ impl Grammar {
     /// The option of that name. A model's may be cut short as long as one fits.
     pub(crate) fn long(self, name: &str) -> Option<&'static Opt> {
         let Self::Model(model) = self else {
-            return options::find(name).filter(|option| self.rank(option.group).is_some());
+            let is_ours = |option: &&Opt| self.rank(option.group).is_some() || self.has_beside(option);
+            return options::find(name).filter(is_ours);
         };
         let mut fitting = model.names.split(' ').filter(|long| long.starts_with(name) && !name.is_empty());
         let found = fitting.next()?;
         if fitting.next().is_some() { None } else { options::find(found) }
+    }
+}
+
+impl Grammar {
+    /// Whether an option is taken from init for the whole machine.
+    #[cfg(feature = "container")]
+    fn has_beside(self, option: &Opt) -> bool {
+        matches!(self, Self::Board(_)) && option.id == options::Id::StopTimeout
+    }
+
+    /// Nothing in here.
+    #[cfg(not(feature = "container"))]
+    const fn has_beside(self, _: &Opt) -> bool {
+        false
     }
 }
 
@@ -173,7 +191,7 @@ impl Words {
         match self.grammar {
             Grammar::Model(_) => refusal.as_getopt(),
             #[cfg(feature = "container")]
-            Grammar::Run => refusal.as_ours(),
+            Grammar::Run | Grammar::Board(_) => refusal.as_ours(),
             Grammar::Init => refusal.as_ours(),
         }
     }

@@ -25,7 +25,7 @@ impl Mode {
     /// Whether the option may follow.
     fn has(self, option: &Opt) -> bool {
         match self {
-            Self::Any => true,
+            Self::Any => option.group != Group::Board,
             Self::Init => Grammar::Init.long(option.long()).is_some(),
             Self::Run => Grammar::Run.long(option.long()).is_some(),
         }

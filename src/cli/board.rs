@@ -1,0 +1,476 @@
+//! The words for the init of a machine, from three places: a file, the kernel's command line, our own arguments.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::options::{self, Group, Id, Opt};
+use super::words::{Grammar, Word, Words};
+use super::{Command, init, run, signals, text, wrong};
+use crate::error::{Error, Result};
+use crate::packed::packed;
+use crate::spec::board::{Action, Board, Health, Restart, Root, Upper, Watchdog, When};
+use crate::spec::{keep, size};
+
+/// What stands before an option on the kernel's command line, which other programs read too.
+const PREFIX: &str = "launcher.";
+
+/// What begins the program.
+const END: &str = "--";
+
+/// The options as `--NAME=VALUE`, and the program, of all that was said.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Said {
+    /// Options, the later ones stronger.
+    pub(crate) options: Vec<&'static OsStr>,
+    /// The program and its arguments.
+    pub(crate) program: Vec<&'static OsStr>,
+}
+
+impl Said {
+    /// Reads the text of the file: one option a line, `#` before a remark. A line that begins with `--` begins the program:
+    /// words on that line, then one argument a line as it is.
+    pub(crate) fn read_file(&mut self, text: &str) {
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            let line = line.trim();
+            match line.strip_prefix(END) {
+                Some(program) if program.is_empty() || program.starts_with([' ', '\t']) => {
+                    self.program = split(program);
+                    self.program.extend(lines.by_ref().map(|line| OsStr::new(keep(line))));
+                }
+                name => {
+                    let name = name.unwrap_or(line);
+                    if !name.is_empty() && !name.starts_with('#') {
+                        self.add(name.strip_prefix(PREFIX).unwrap_or(name));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the kernel's command line: `launcher.NAME=VALUE` wherever, and the program behind `--`.
+    pub(crate) fn read_command_line(&mut self, text: &str) {
+        let mut words = split(text).into_iter();
+        while let Some(word) = words.next() {
+            let word = word.to_str().unwrap_or_default();
+            if word == END {
+                self.program = words.by_ref().collect();
+            } else if let Some(option) = word.strip_prefix(PREFIX) {
+                self.add(option);
+            }
+        }
+    }
+
+    /// Reads our own arguments, where somebody wrote them for us: then they are as anywhere.
+    pub(crate) fn read_arguments(&mut self, words: &[&'static OsStr]) {
+        match words.iter().position(|word| *word == END) {
+            Some(end) => {
+                let (options, program) = words.split_at(end);
+                self.options.extend(options);
+                self.program = program.iter().skip(1).copied().collect();
+            }
+            None => self.options.extend(words),
+        }
+    }
+
+    /// One option without what stands before it. A flag has no value to the parser, and 1 or 0 here.
+    fn add(&mut self, option: &str) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let is_flag = options::find(name).is_some_and(|option| option.value().is_empty());
+        match value {
+            "0" if is_flag => {}
+            "1" if is_flag => self.options.push(OsStr::new(format!("--{name}").leak())),
+            _ => self.options.push(OsStr::new(format!("--{option}").leak())),
+        }
+    }
+
+    /// All of it as the words of one command.
+    pub(crate) fn words(mut self) -> Vec<&'static OsStr> {
+        if !self.program.is_empty() {
+            self.options.push(OsStr::new(END));
+            self.options.append(&mut self.program);
+        }
+        self.options
+    }
+}
+
+/// The words of a line, by the kernel's rule (lib/cmdline.c): between two `"` a blank is a letter.
+fn split(line: &str) -> Vec<&'static OsStr> {
+    let (mut words, mut word, mut is_quoted, mut is_word) = (Vec::new(), Vec::new(), false, false);
+    for byte in line.bytes().chain([b'\n']) {
+        match byte {
+            b'"' => {
+                is_quoted = !is_quoted;
+                is_word = true;
+            }
+            b' ' | b'\t' | b'\n' if !is_quoted || byte == b'\n' => {
+                if is_word {
+                    words.push(OsStr::from_bytes(std::mem::take(&mut word).leak()));
+                }
+                is_word = false;
+            }
+            _ => {
+                word.push(byte);
+                is_word = true;
+            }
+        }
+    }
+    words
+}
+
+/// What `launcher.boot=` on the kernel's command line says.
+pub(crate) fn boot_word(command_line: &str) -> Option<bool> {
+    let words = split(command_line);
+    let is_before_program = |word: &&&OsStr| **word != END;
+    let values = words.iter().take_while(is_before_program).filter_map(|word| {
+        match word.to_str()?.strip_prefix(PREFIX)?.strip_prefix("boot")? {
+            "" | "=1" => Some(true),
+            "=0" => Some(false),
+            _ => None,
+        }
+    });
+    values.last()
+}
+
+/// Whether the kernel took our arguments from its command line; else somebody wrote them for us.
+pub(crate) fn are_the_kernels(arguments: &[&OsStr], command_line: &str) -> bool {
+    let words = split(command_line);
+    arguments.iter().all(|argument| words.contains(argument))
+}
+
+/// What is not said about health.
+const NO_HEALTH: Health = Health { command: "", interval: 30_000, timeout: 30_000, retries: 3 };
+
+/// The same about the root.
+fn no_root() -> Root {
+    Root { source: Path::new(""), kind: None, writable: false, overlay: None, patience: 10_000 }
+}
+
+/// Parses the words of a machine's init: its own options, and beside them those of run, or of init where the program
+/// runs plainly. What is understood before an error stays in `board`: what becomes of the machine then is said there.
+///
+/// # Errors
+/// The words make no sense; or there is no program.
+pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Command> {
+    // First: it decides what the rest means.
+    let boxed = words.iter().take_while(|word| **word != END).filter_map(|word| {
+        let value = word.to_str()?.strip_prefix("--container=")?;
+        (value == "0" || value == "1").then_some(value == "1")
+    });
+    board.in_container = boxed.last().unwrap_or(true);
+    let mut words = Words::new(words, Grammar::Board(board.in_container));
+    let (mut rest, mut has_rootfs) = (Vec::new(), false);
+    let (mut health, mut root) = (NO_HEALTH, no_root());
+    let program = loop {
+        match words.next()? {
+            Word::Option(option, value) if option.group == Group::Board || option.id == Id::StopTimeout => {
+                let value = value.unwrap_or_default();
+                if !set_root(&mut root, option, value)?
+                    && !set_health(&mut health, option, text(option, value)?)?
+                {
+                    set(board, option, text(option, value)?)?;
+                }
+            }
+            Word::Option(option, value) => {
+                has_rootfs |= matches!(option.id, Id::Rootfs | Id::Overlay);
+                rest.push(spell(option, value));
+            }
+            Word::Program(program) => break program,
+            Word::End => break Vec::new(),
+        }
+    };
+    let has_root = root != no_root();
+    if (has_root && root.source == Path::new("")) || (health.command.is_empty() && health != NO_HEALTH) {
+        return Err(Error::new(packed!("options of --root and --health-cmd need these")));
+    }
+    board.health = Some(health).filter(|health| health != &NO_HEALTH);
+    board.root = has_root.then_some(root);
+    if board.in_container && !has_rootfs {
+        rest.push(OsStr::new("--rootfs=/"));
+    }
+    if program.is_empty() {
+        return Err(Error::new(packed!("no program given"))
+            .hint(packed!("it stands behind -- on the kernel's command line, or in /etc/launcher.conf")));
+    }
+    rest.push(OsStr::new(END));
+    rest.extend(program);
+    if board.in_container { run::parse(rest) } else { init::parse(rest, &[], None) }
+}
+
+/// An option as one word.
+fn spell(option: &Opt, value: Option<&'static OsStr>) -> &'static OsStr {
+    let mut word = Vec::new();
+    word.extend_from_slice(b"--");
+    word.extend_from_slice(option.long().as_bytes());
+    if let Some(value) = value {
+        word.push(b'=');
+        word.extend_from_slice(value.as_bytes());
+    }
+    OsStr::from_bytes(word.leak())
+}
+
+/// An option about the root, if it is one.
+fn set_root(root: &mut Root, option: &'static Opt, value: &'static OsStr) -> Result<bool> {
+    match option.id {
+        Id::Root => root.source = path(option, value)?,
+        Id::RootOverlay if value == "tmpfs" => root.overlay = Some(Upper::Tmpfs),
+        Id::RootOverlay => root.overlay = Some(Upper::Device(path(option, value)?)),
+        Id::RootType => root.kind = Some(text(option, value)?),
+        Id::RootMode if value == "ro" || value == "rw" => root.writable = value == "rw",
+        Id::RootMode => return Err(wrong(option, text(option, value)?, option.value())),
+        Id::RootWait => root.patience = milliseconds(option, text(option, value)?)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// An option about health, if it is one.
+fn set_health(health: &mut Health, option: &'static Opt, value: &'static str) -> Result<bool> {
+    match option.id {
+        Id::HealthCmd => health.command = value,
+        Id::HealthEvery => health.interval = milliseconds(option, value)?.max(100),
+        Id::HealthTime => health.timeout = milliseconds(option, value)?.max(100),
+        Id::HealthTries => health.retries = number(option, value)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Any other option of the table's part.
+fn set(board: &mut Board, option: &'static Opt, value: &'static str) -> Result<()> {
+    match option.id {
+        // Both were looked at before.
+        Id::Boxed if value == "0" || value == "1" => {}
+        Id::Boot if matches!(value, "" | "0" | "1") => {}
+        Id::Modules => {
+            board.modules.extend(value.split(',').filter(|name| !name.is_empty()).map(Path::new));
+        }
+        Id::Restart => board.restart = restart(value).ok_or_else(|| wrong(option, value, option.value()))?,
+        Id::OnExit => board.on_exit = action(option, value)?,
+        Id::OnFail => board.on_fail = Some(action(option, value)?),
+        Id::Watchdog => {
+            let (device, seconds) = match value.rsplit_once(':') {
+                Some((device, seconds)) => (device, number(option, seconds)?),
+                None => (value, 30),
+            };
+            board.watchdog = Some(Watchdog { device: path(option, OsStr::new(device))?, seconds });
+        }
+        Id::ExitPort => {
+            let port = match value.strip_prefix("0x") {
+                Some(digits) => u16::from_str_radix(digits, 16).ok(),
+                None => value.parse().ok(),
+            };
+            board.exit_port =
+                Some(port.ok_or_else(|| wrong(option, value, packed!("wanted is a port such as 0xf4")))?);
+        }
+        Id::StopSignal => {
+            board.stop_signal =
+                signals::parse(value).ok_or_else(|| wrong(option, value, packed!("no such signal")))?;
+        }
+        Id::StopTimeout => board.grace = milliseconds(option, value)?,
+        _ => return Err(wrong(option, value, option.value())),
+    }
+    Ok(())
+}
+
+/// An absolute path.
+fn path(option: &'static Opt, value: &'static OsStr) -> Result<&'static Path> {
+    if value.as_bytes().first() == Some(&b'/') {
+        return Ok(Path::new(value));
+    }
+    Err(wrong(option, &value.to_string_lossy(), packed!("wanted is an absolute path")))
+}
+
+/// Seconds, in thousandths.
+fn milliseconds(option: &'static Opt, value: &str) -> Result<u64> {
+    size::parse_thousandths(value)
+        .ok_or_else(|| wrong(option, value, packed!("wanted is a number of seconds")))
+}
+
+/// A number from 1.
+fn number(option: &'static Opt, value: &str) -> Result<u32> {
+    let number = value.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| wrong(option, value, packed!("wanted is a number from 1")))
+}
+
+/// When to start again: `on-failure:5/60s`.
+fn restart(value: &str) -> Option<Restart> {
+    let (when, limit) = value.split_once(':').map_or((value, None), |(when, limit)| (when, Some(limit)));
+    let when = match when {
+        "no" if limit.is_none() => When::Never,
+        "on-failure" => When::Failed,
+        "always" => When::Always,
+        _ => return None,
+    };
+    let limit = match limit {
+        None => None,
+        Some(limit) => {
+            let (count, time) = limit.split_once('/')?;
+            let time = size::parse_thousandths(time.strip_suffix('s').unwrap_or(time))?;
+            Some((count.parse().ok().filter(|count| *count > 0)?, time))
+        }
+    };
+    Some(Restart { when, limit })
+}
+
+/// What to do in the end.
+fn action(option: &'static Opt, value: &'static str) -> Result<Action> {
+    Ok(match value {
+        "poweroff" => Action::PowerOff,
+        "reboot" => Action::Reboot,
+        "halt" => Action::Halt,
+        "panic" => Action::Panic,
+        "shell" => Action::Shell,
+        "hang" => Action::Hang,
+        _ => match value.strip_prefix("exec:") {
+            Some(program) => Action::Exec(path(option, OsStr::new(program))?.as_os_str()),
+            None => {
+                let wanted = packed!("wanted is poweroff, reboot, halt, panic, shell, hang or exec:PATH");
+                return Err(wrong(option, value, wanted));
+            }
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of what was said.
+    fn words(read: impl FnOnce(&mut Said)) -> String {
+        let mut said = Said::default();
+        read(&mut said);
+        said.words().join(OsStr::new("|")).into_string().unwrap()
+    }
+
+    /// The board of a line of words.
+    fn board(line: &'static str) -> Result<(Board, Command)> {
+        let mut board = Board::DEFAULT;
+        let command = parse(line.split(' ').map(OsStr::new).collect(), &mut board)?;
+        Ok((board, command))
+    }
+
+    #[test]
+    fn the_command_line_is_read_by_the_kernels_rules() {
+        let line = "console=ttyS0 launcher.rootfs=/r single launcher.tty launcher.read-only=1 launcher.privileged=0 \
+                    launcher.hostname=\"a b\" -- /app --flag k=v \"two words\"\n";
+        assert_eq!(
+            words(|said| said.read_command_line(line)),
+            "--rootfs=/r|--tty|--read-only|--hostname=a b|--|/app|--flag|k=v|two words"
+        );
+        assert_eq!(words(|said| said.read_command_line("quiet -- ")), "");
+    }
+
+    #[test]
+    fn the_file_has_an_option_a_line() {
+        let text =
+            "# board\n\nmemory=64m\n launcher.tty=1 \n--on-exit=reboot\n-- /app \"a b\"\nc d\n# no remark\n";
+        assert_eq!(
+            words(|said| said.read_file(text)),
+            "--memory=64m|--tty|--on-exit=reboot|--|/app|a b|c d|# no remark"
+        );
+        assert_eq!(words(|said| said.read_file("--\n/app\n\n")), "--|/app|");
+    }
+
+    #[test]
+    fn what_is_said_later_is_stronger_and_one_program_is_enough() {
+        let all = words(|said| {
+            said.read_file("memory=1m\n-- /file");
+            said.read_command_line("launcher.memory=2m -- /line");
+            said.read_arguments(&["--memory=3m".as_ref(), "--".as_ref(), "/argument".as_ref()]);
+        });
+        assert_eq!(all, "--memory=1m|--memory=2m|--memory=3m|--|/argument");
+    }
+
+    #[test]
+    fn boot_words_count_before_the_program() {
+        for (line, want) in [
+            ("quiet", None),
+            ("launcher.boot=1", Some(true)),
+            ("launcher.boot", Some(true)),
+            ("launcher.boot=1 launcher.boot=0 x", Some(false)),
+            ("launcher.boot=maybe launcher.boots", None),
+            ("-- launcher.boot=1", None),
+        ] {
+            assert_eq!(boot_word(line), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_kernels_arguments_stand_on_its_command_line() {
+        let line = "console=ttyS0 single -- /app --flag \"two words\"";
+        for (arguments, want) in [
+            (&["single", "/app", "--flag", "two words"][..], true),
+            (&[], true),
+            (&["--rootfs", "/r", "--", "/app"], false),
+        ] {
+            let arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
+            assert_eq!(are_the_kernels(&arguments, line), want, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_machines_options_are_told_from_the_containers() {
+        let line = "--root=/dev/vda --root-overlay=tmpfs --memory 64m --restart=on-failure:5/60s --on-exit=reboot \
+                    --on-fail=exec:/sbin/init --watchdog=/dev/watchdog0:20 --exit-port=0xf4 --stop-timeout=2.5 -- /app -x";
+        let (board, command) = board(line).unwrap();
+        let root = board.root.unwrap();
+        assert_eq!(
+            (root.source, root.overlay, root.patience),
+            (Path::new("/dev/vda"), Some(Upper::Tmpfs), 10_000)
+        );
+        assert_eq!(board.restart, Restart { when: When::Failed, limit: Some((5, 60_000)) });
+        assert_eq!(
+            (board.on_exit, board.on_fail),
+            (Action::Reboot, Some(Action::Exec("/sbin/init".as_ref())))
+        );
+        assert_eq!((board.exit_port, board.grace), (Some(0xf4), 2500));
+        let Command::Run(run) = command else { panic!("a container") };
+        assert_eq!((run.spec.rootfs, run.spec.resources.memory), (Some(Path::new("/")), Some(64 << 20)));
+        assert_eq!(run.spec.process.args, ["/app", "-x"]);
+    }
+
+    #[test]
+    fn without_a_container_the_options_are_inits() {
+        let (board, command) = board("--container=0 --wait-all=1 --user=5 -- /app").unwrap();
+        let Command::Init(init) = command else { panic!("init") };
+        assert!(!board.in_container && init.options.wait_all.is_some() && init.process.user.is_some());
+        assert!(board_fails("--container=0 --memory=1m -- /app").contains("--memory"));
+        assert!(board_fails("--wait-all -- /app").contains("--wait-all"));
+    }
+
+    /// Why a line is refused.
+    fn board_fails(line: &'static str) -> String {
+        board(line).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        for line in [
+            "--on-exit=explode -- /app",
+            "--on-exit=exec:init -- /app",
+            "--restart=sometimes -- /app",
+            "--restart=no:1/1s -- /app",
+            "--restart=always:0/5s -- /app",
+            "--restart=always:5 -- /app",
+            "--watchdog=watchdog0 -- /app",
+            "--watchdog=/dev/watchdog0:0 -- /app",
+            "--exit-port=0x1ffff -- /app",
+            "--root=vda -- /app",
+            "--root-mode=rx -- /app",
+            "--root-wait=soon -- /app",
+            "--container=2 -- /app",
+            "--boot=2 -- /app",
+            "--stop-signal=NONE -- /app",
+            "--health-retries=0 -- /app",
+        ] {
+            let name = line.split('=').next().unwrap();
+            assert!(board_fails(line).starts_with(name), "{line}: {}", board_fails(line));
+        }
+        for line in ["--root-mode=rw -- /app", "--health-retries=1 -- /app"] {
+            assert!(board_fails(line).contains("need"), "{line}: {}", board_fails(line));
+        }
+        assert!(board_fails("--root=/dev/vda").starts_with("no program given"));
+    }
+}
