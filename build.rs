@@ -82,7 +82,7 @@ fn generate_filter() -> Result<()> {
         .find(|(name, ..)| *name == arch)
         .ok_or_else(|| format!("src/primitives/seccomp/table.rs has no system calls of {arch}"))?;
     let map = map(column);
-    let caps = caps::CapSet::DEFAULT.0;
+    let caps = caps::CapSet::NO_NODES.0;
     let (names, slots) = names(column);
     let list = |name: &str, kind: &str, len: usize, values: String| {
         format!("/// See generate.rs.\npub(super) static {name}: [{kind}; {len}] = {values};\n")

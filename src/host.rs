@@ -129,7 +129,7 @@ impl Host {
         host.denies_setgroups =
             uid == 0 && !sys::user::may_set_groups() && read_or_empty("/proc/self/setgroups") == "deny\n";
         host.makes_nodes = spec.may_limit_devices()
-            && (spec.best_effort || spec.process.bounding.contains(CapSet::MKNOD))
+            && (spec.best_effort || spec.process.makes_nodes())
             && sys::caps::may_make_nodes();
         if !spec.resources.is_empty() || host.makes_nodes || spec.has_device_rules() {
             host.hierarchies = probe_hierarchies(uid, &spec.resources.controllers())?;

@@ -168,6 +168,8 @@ fn the_plan_says_what_is_allowed_and_only_where_it_must() {
         (&["--cap-add", "ALL", "--cap-drop", "MKNOD"], false),
         (&["--cap-add", "mknod", "--uidmap", "0:100000:65536"], false),
         (&["--cap-add", "mknod", "--privileged"], false),
+        (&["--security-opt", "seccomp=unconfined"], false),
+        (&["--cap-add", "SYS_ADMIN"], false),
     ] {
         let (list, cgroup, out) = plan(&rootfs, options);
         assert_eq!((list, cgroup), (want, want), "{options:?}: {out}");

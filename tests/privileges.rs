@@ -166,7 +166,7 @@ fn nothing_is_inheritable_that_was_not_asked_for() {
     require!(root, busybox);
     let rootfs = Rootfs::for_user();
     let none = "0000000000000000";
-    let docker = "00000000a00425fb";
+    let docker = "00000000a80425fb";
     let bind = "0000000000000400";
     for (line, [inherited, has, bounding, ambient]) in [
         ("-u 0", [none, docker, docker, none]),  // CVE-2022-29162

@@ -409,7 +409,7 @@ fn the_command_starts_in_the_root_of_the_container() {
 }
 
 /// Docker's fourteen capabilities.
-const DEFAULT: u64 = 0xa004_25fb;
+const DEFAULT: u64 = 0xa804_25fb;
 
 #[test]
 fn capabilities_are_dockers_plus_and_minus_what_is_asked() {
@@ -417,6 +417,12 @@ fn capabilities_are_dockers_plus_and_minus_what_is_asked() {
     let rootfs = Rootfs::new();
     for (options, want) in [
         (&[][..], DEFAULT),
+        (&["-w", "/"], DEFAULT),
+        (&["--uidmap", "0:100000:65536"], DEFAULT),
+        (&["--cap-add", "MKNOD"], DEFAULT),
+        // Nothing guards the nodes there.
+        (&["--security-opt", "seccomp=unconfined"], DEFAULT & !(1 << 27)),
+        (&["--security-opt", "seccomp=unconfined", "--cap-add", "MKNOD"], DEFAULT),
         (&["--cap-drop", "ALL"], 0),
         (&["--cap-drop", "all", "--cap-add", "KILL"], 1 << 5),
         (&["--cap-drop", "CAP_CHOWN", "--cap-drop", "kill"], DEFAULT & !(1 | 1 << 5)),

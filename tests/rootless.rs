@@ -32,7 +32,7 @@ fn one_id_is_enough_to_be_root_inside() {
         grep -E '^Cap(Prm|Eff|Bnd)|^NoNew' status | cut -f 2; ip addr show lo | grep -o 'inet 127[^ ]*'; echo $$; cat /proc/1/comm";
     let finished = inside_as_user(&rootfs, &["-h", "mine"], script).expect(0);
     let map = format!("0 {USER} 1");
-    let caps = "00000000a00425fb";
+    let caps = "00000000a80425fb";
     let want = ["0", "0", &map, &map, "deny", "mine", caps, caps, caps, "1", "inet 127.0.0.1/8"];
     let lines: Vec<_> = finished.out.lines().collect();
     assert_eq!(lines[..want.len()], want);

@@ -65,6 +65,9 @@ const REFUSED: &[(&str, i32)] = &[
     ("reboot", libc::EPERM),
     ("syslog", libc::EPERM),
     ("open_by_handle_at", libc::EPERM),
+    ("mknodat-disk", libc::EPERM),
+    ("mknodat-disk-high", libc::EPERM),
+    ("mknodat-mem", libc::EPERM),
     ("unknown", libc::ENOSYS),
 ];
 
@@ -78,6 +81,10 @@ const OPEN: &[(&str, i32)] = &[
     ("personality-linux", 0),
     ("ioctl", libc::ENOTTY),
     ("chroot", libc::ENOENT),
+    ("mknodat-null", libc::ENOENT),
+    ("mknodat-null-high", libc::ENOENT),
+    ("mknodat-file", libc::ENOENT),
+    ("mknodat-socket", libc::ENOENT),
 ];
 
 #[test]
@@ -155,6 +162,62 @@ fn a_capability_opens_what_it_is_for() {
         }
     }
     assert_eq!(calls(&["--cap-drop", "SYS_CHROOT"])["chroot"], libc::EPERM);
+}
+
+/// Which of these can be made: each name is what busybox's mknod is told.
+#[track_caller]
+fn made(run: impl Fn(&Rootfs, &[&str], &str) -> Finished, options: &[&str], nodes: &[&str]) -> Vec<String> {
+    let script = |node: &&str| format!("busybox mknod {node} 2>/dev/null && echo '{node}'; ");
+    let script: String = nodes.iter().map(script).collect();
+    let finished = run(&Rootfs::for_user(), options, &format!("cd /dev/shm; {script} :")).expect(0);
+    finished.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn of_devices_only_the_nodes_of_harmless_ones_are_made() {
+    require!(root, busybox);
+    let plain = ["pipe p", "gone c 0 0"];
+    let harmless = [
+        "null c 1 3",
+        "zero c 1 5",
+        "full c 1 7",
+        "random c 1 8",
+        "urandom c 1 9",
+        "tty c 5 0",
+        "ptmx c 5 2",
+    ];
+    let others = [
+        "disk b 8 0",
+        "null b 1 3",
+        "nodev b 0 0",
+        "virtual b 254 0",
+        "mem c 1 1",
+        "port c 1 4",
+        "kmsg c 1 11",
+        "tty0 c 4 0",
+        "console c 5 1",
+        "tun c 10 200",
+        "fuse c 10 229",
+        "far c 1 259",
+        "high c 257 3",
+    ];
+    let others = others.map(|node| format!("x{node}")); // another name than a harmless one
+    let all: Vec<&str> = plain.into_iter().chain(harmless).chain(others.iter().map(String::as_str)).collect();
+    for (options, count) in [
+        (&[][..], 9),
+        (&["--cap-add", "SYS_ADMIN"], 9),
+        (&["--security-opt", "no-new-privileges=false"], 9),
+        (&["--cap-drop", "MKNOD"], 2),
+        (&["--security-opt", "seccomp=unconfined"], 2),
+        (&["--uidmap", "0:100000:65536"], 2),
+        (&["--cap-add", "MKNOD"], all.len()),
+        (&["--security-opt", "seccomp=unconfined", "--cap-add", "MKNOD"], all.len()),
+        (&["--cap-add", "ALL"], all.len()),
+        (&["--privileged"], all.len()),
+    ] {
+        assert_eq!(made(common::inside, options, &all), all[..count], "{options:?}");
+    }
+    assert_eq!(made(common::inside_as_user, &[], &all), all[..2], "the kernel's word to an ordinary user");
 }
 
 #[test]

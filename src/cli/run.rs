@@ -13,6 +13,7 @@ use crate::spec::idmap::{self, Mapping};
 use crate::spec::mount::{Layers, Source};
 use crate::spec::namespaces::{self, Kind, Placement};
 use crate::spec::process::parse_file_rule;
+use crate::spec::seccomp::Seccomp;
 use crate::spec::{Spec, devices, mount, mount_grammar, resources, size, sysctl, validate};
 
 /// `launcher run [OPTION]... [--] PROGRAM`.
@@ -81,7 +82,9 @@ pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
             packed!("--privileged is all capabilities: instead of it say --cap-add ALL with --cap-drop");
         return Err(Error::new(why));
     }
-    command.spec.process.bounding = caps.of_container();
+    let process = &mut command.spec.process;
+    process.guards_nodes = process.seccomp == Seccomp::Standard && !caps.added.contains(CapSet::MKNOD);
+    process.bounding = caps.of_container(process.guards_nodes);
     if caps.added != CapSet::ALL {
         command.spec.process.required = caps.added;
     }
@@ -264,11 +267,12 @@ struct Caps {
 
 impl Caps {
     /// Docker's rules: `--cap-drop ALL` empties the default, and what is added by name stays; `--cap-add ALL` adds
-    /// all, and what is dropped by name goes.
-    fn of_container(self) -> CapSet {
+    /// all, and what is dropped by name goes. Where no filter guards nodes MKNOD is none of the default.
+    fn of_container(self, guards_nodes: bool) -> CapSet {
+        let default = if guards_nodes { CapSet::DEFAULT } else { CapSet::NO_NODES };
         match (self.added, self.dropped) {
             (added, CapSet::ALL) => added,
-            (added, dropped) => CapSet::DEFAULT.with(added).without(dropped),
+            (added, dropped) => default.with(added).without(dropped),
         }
     }
 }
@@ -401,6 +405,11 @@ mod tests {
             ("--cap-add SYS_ADMIN", CapSet::DEFAULT.0 | 1 << 21),
             ("--cap-drop CAP_CHOWN", CapSet::DEFAULT.0 & !1),
             ("--cap-add ALL --cap-drop chown", !1),
+            ("--cap-add mknod", CapSet::DEFAULT.0),
+            ("--security-opt seccomp=unconfined", CapSet::NO_NODES.0),
+            ("--security-opt seccomp=/p.json", CapSet::NO_NODES.0),
+            ("--security-opt seccomp=unconfined --cap-add mknod", CapSet::DEFAULT.0),
+            ("--security-opt seccomp=unconfined --security-opt seccomp=builtin", CapSet::DEFAULT.0),
         ] {
             assert_eq!(
                 parsed(&format!("--rootfs /r {line}")).unwrap().spec.process.bounding.0,

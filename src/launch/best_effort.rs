@@ -167,12 +167,16 @@ impl Adapter<'_> {
         }
         if self.host.uid == 0 && !has.contains(CapSet::SETPCAP) && process.bounding != CapSet::ALL {
             process.bounding = CapSet::ALL;
+            process.guards_nodes = false; // with all of them there are other ways to a device: its list is what counts
             self.losses.push("a smaller bounding set: launcher lacks the capability setpcap".to_owned());
         }
         if process.seccomp != Seccomp::Unconfined
             && let Err(errno) = (self.attempt)(Thing::Filter)
         {
             process.seccomp = Seccomp::Unconfined;
+            if process.guards_nodes {
+                process.bounding.0 &= !(1 << CapSet::MKNOD); // nothing else stands behind it
+            }
             self.losses.push(format!("a seccomp filter: {}", describe(errno)));
         }
     }
@@ -202,6 +206,7 @@ mod tests {
         let want = ["a uts namespace: Operation not permitted", "a seccomp filter: Operation not permitted"];
         assert_eq!(losses.unwrap(), want);
         assert_eq!((spec.hostname, spec.process.seccomp), (None, Seccomp::Unconfined));
+        assert_eq!(spec.process.bounding, CapSet::NO_NODES);
         assert_eq!(spec.namespaces.get(Kind::Uts), Some(&Placement::Host));
     }
 

@@ -204,7 +204,7 @@ impl<'a> Planner<'a> {
     pub(super) fn limits_devices(&self) -> bool {
         let sees_all =
             self.spec.rootfs.is_none() && !matches!(self.placement(Kind::Mount), Placement::Join(_));
-        let makes_nodes = self.host.makes_nodes && self.spec.process.bounding.contains(CapSet::MKNOD);
+        let makes_nodes = self.host.makes_nodes && self.spec.process.makes_nodes();
         let is_open = makes_nodes && !sees_all && !self.in_userns();
         self.spec.has_device_rules() || (is_open && self.spec.may_limit_devices())
     }

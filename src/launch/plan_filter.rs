@@ -20,7 +20,11 @@ pub(crate) fn plan(spec: &Spec, host: &Host) -> Result<(Option<LastStep>, Option
     let filter = match &process.seccomp {
         Seccomp::Unconfined => None,
         Seccomp::Standard if spec.privileged => None,
-        Seccomp::Standard => Some(Filter::standard(bounding, host.kernel)),
+        Seccomp::Standard => {
+            // What the filter keeps it from is not open to it.
+            let nodes = u64::from(process.guards_nodes) << CapSet::MKNOD;
+            Some(Filter::standard(bounding & !nodes, host.kernel))
+        }
         Seccomp::File(file) => {
             Some(Filter::of_file(file, &host.profile, Facts { bounding, kernel: host.kernel })?)
         }

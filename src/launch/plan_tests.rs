@@ -117,7 +117,7 @@ fn with_devices() -> Host {
 fn limited(bounding: CapSet, given: &[&str]) -> Spec {
     let mounts =
         given.iter().map(|text| crate::spec::mount_grammar::parse_short("device", text).unwrap()).collect();
-    let process = Process { args: vec!["app".as_ref()], bounding, ..Process::default() };
+    let process = Process { args: vec!["app".as_ref()], bounding, guards_nodes: false, ..Process::default() };
     Spec { rootfs: Some("/r".as_ref()), mounts, process, ..Spec::default() }
 }
 
@@ -137,6 +137,8 @@ fn devices_are_limited_where_there_is_a_reason() {
     crate::spec::devices::parse("c 1:1 r", &mut ruled.devices).unwrap();
     let in_userns = |spec: Spec| Spec { mapping: full().mapping, ..spec };
     let privileged = |spec: Spec| Spec { privileged: true, ..spec };
+    let mut guarded = limited(mknod, &[]);
+    guarded.process.guards_nodes = true;
     let cannot = Host { makes_nodes: false, ..with_devices() };
     let unified = Host {
         hierarchies: vec![Hierarchy {
@@ -155,6 +157,7 @@ fn devices_are_limited_where_there_is_a_reason() {
         (limited(mknod, &[]), with_devices(), true),
         (limited(CapSet::ALL, &[]), unified.clone(), true),
         (limited(mknod, &[]), cannot.clone(), false),
+        (guarded, with_devices(), false),
         (in_userns(limited(mknod, &[])), with_devices(), false),
         (privileged(limited(mknod, &[])), with_devices(), false),
         (Spec { rootfs: None, ..limited(mknod, &[]) }, with_devices(), false), // the host's /dev is there

@@ -30,6 +30,8 @@ pub(crate) struct Process {
     pub(crate) rlimits: Vec<Rlimit>,
     /// What its capabilities can ever be.
     pub(crate) bounding: CapSet,
+    /// MKNOD is among them by default alone: the filter keeps it from making nodes that could do harm.
+    pub(crate) guards_nodes: bool,
     /// Those that it has as another user than root too.
     pub(crate) ambient: CapSet,
     /// Nobody can make another user namespace.
@@ -65,6 +67,7 @@ impl Default for Process {
             umask: None,
             rlimits: Vec::new(),
             bounding: CapSet::DEFAULT,
+            guards_nodes: true,
             ambient: CapSet::NONE,
             disable_userns: false,
             required: CapSet::NONE,
@@ -80,6 +83,11 @@ impl Process {
     pub(crate) fn user(&self) -> &User {
         static ROOT: User = User::ROOT;
         self.user.as_ref().unwrap_or(&ROOT)
+    }
+
+    /// Whether it may make the node of any device, as far as capabilities and filter go.
+    pub(crate) const fn makes_nodes(&self) -> bool {
+        self.bounding.contains(CapSet::MKNOD) && !self.guards_nodes
     }
 
     /// Whether its home directory is said by a variable, and not by passwd(5).

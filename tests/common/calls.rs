@@ -9,6 +9,7 @@ pub(crate) fn errno(result: libc::c_long) -> i32 {
 fn table() -> Vec<(&'static str, [usize; 6], libc::c_long)> {
     let high = usize::try_from(1u64 << 32).unwrap_or(0); // the kernel does not look at it
     let nowhere = c"/nowhere".as_ptr() as usize;
+    let deep = c"/nowhere/deep".as_ptr() as usize;
     let call = |number, name, args: &[usize]| {
         let mut all = [0; 6];
         all[..args.len()].copy_from_slice(args);
@@ -42,6 +43,13 @@ fn table() -> Vec<(&'static str, [usize; 6], libc::c_long)> {
         call(libc::SYS_pivot_root, "pivot_root", &[nowhere, nowhere]),
         call(libc::SYS_fsopen, "fsopen", &[]),
         call(libc::SYS_chroot, "chroot", &[nowhere]),
+        call(libc::SYS_mknodat, "mknodat-disk", &[0, deep, 0o060_600, 0x800]),
+        call(libc::SYS_mknodat, "mknodat-disk-high", &[0, deep, high | 0o7_060_600, high | 0x103]),
+        call(libc::SYS_mknodat, "mknodat-mem", &[0, deep, 0o020_600, 0x101]),
+        call(libc::SYS_mknodat, "mknodat-null", &[0, deep, 0o020_600, 0x103]),
+        call(libc::SYS_mknodat, "mknodat-null-high", &[0, deep, high | 0o020_600, high | 0x103]),
+        call(libc::SYS_mknodat, "mknodat-file", &[0, deep, 0o100_600, 0x101]),
+        call(libc::SYS_mknodat, "mknodat-socket", &[0, deep, 0o140_600, 0x101]),
         call(libc::SYS_keyctl, "keyctl", &[0, usize::MAX - 2]),
         call(libc::SYS_add_key, "add_key", &[]),
         call(libc::SYS_request_key, "request_key", &[]),

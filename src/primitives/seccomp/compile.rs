@@ -143,6 +143,11 @@ const MACHINE: u32 = 4;
 /// Where it finds the first of six arguments, eight bytes each.
 const ARGUMENTS: u32 = 16;
 
+/// Where it finds what the kernel takes where it takes 32 bits.
+fn lower_half(arg: u8) -> u32 {
+    ARGUMENTS + 8 * u32::from(arg)
+}
+
 /// A program in the making, the last instruction first. A place is an index.
 struct Code(Vec<u64>);
 
@@ -205,6 +210,14 @@ impl Code {
     fn rules(&mut self, call: u16, default: u32, rules: &[Rule]) -> usize {
         let mut next = self.returning(default);
         for rule in rules.iter().rev().filter(|rule| rule.calls.contains(&call)) {
+            // What is asked next is about what is loaded: nobody else goes there, so the load is not needed.
+            if let [Compare { arg, mask: 0xffff_ffff, .. }] = rule.compares[..]
+                && next + 1 == self.0.len()
+                && self.0.last() == Some(&(u64::from(LOAD) | u64::from(lower_half(arg)) << 32))
+            {
+                self.0.pop();
+                next -= 1;
+            }
             let action = self.returning(rule.action);
             let mut place = if rule.any { next } else { action };
             for compare in rule.compares.iter().rev() {
@@ -225,7 +238,7 @@ impl Code {
             Relation::AtLeast => AT_LEAST,
         };
         let (mask, value) = (compare.mask, compare.value);
-        let at = ARGUMENTS + 8 * u32::from(compare.arg);
+        let at = lower_half(compare.arg);
         self.branch(question, value as u32, yes, no);
         let lower = self.load(at, mask as u32);
         let (mask, value) = ((mask >> 32) as u32, (value >> 32) as u32);

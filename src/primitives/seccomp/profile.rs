@@ -44,6 +44,8 @@ const NICE: u8 = 23;
 const TIME: u8 = 25;
 /// CAP_SYS_TTY_CONFIG.
 const TTY_CONFIG: u8 = 26;
+/// CAP_MKNOD.
+const MKNOD: u8 = 27;
 /// CAP_SYSLOG.
 const SYSLOG: u8 = 34;
 /// CAP_PERFMON.
@@ -52,7 +54,7 @@ const PERFMON: u8 = 38;
 const BPF: u8 = 39;
 
 /// The groups of table.rs, in its order.
-pub(crate) const GROUPS: [Group; 22] = [
+pub(crate) const GROUPS: [Group; 24] = [
     Group(NONE, NONE, 0),
     Group(NONE, NONE, EPERM),
     Group(ADMIN, NONE, EPERM),
@@ -75,7 +77,12 @@ pub(crate) const GROUPS: [Group; 22] = [
     Group(NONE, NONE, 0),
     Group(NONE, NONE, EPERM),
     Group(NONE, NONE, 0),
+    Group(MKNOD, NONE, 0),
+    Group(MKNOD, NONE, 0),
 ];
+
+/// The group of the calls for which the answers of the one before it count, as to the argument after theirs.
+const SHIFTED: u8 = 23;
 
 /// One exception to what its group says.
 struct Answer {
@@ -93,7 +100,7 @@ struct Answer {
 }
 
 /// Where a group depends on arguments.
-const ANSWERS: [Answer; 11] = [
+const ANSWERS: [Answer; 21] = [
     // No namespace is asked for: CLONE_NEW*, of which NEWTIME (0x80) is a signal's number in clone. What is left of
     // unshare is what threads do among themselves.
     Answer { group: 17, arg: 0, errno: 0, mask: 0x7e02_0080, value: 0 },
@@ -113,7 +120,26 @@ const ANSWERS: [Answer; 11] = [
     // TIOCSTI (CVE-2017-5226) and TIOCLINUX (CVE-2023-28100).
     Answer { group: 21, arg: 1, errno: EPERM, mask: u32::MAX, value: 0x5412 },
     Answer { group: 21, arg: 1, errno: EPERM, mask: u32::MAX, value: 0x541c },
+    // No nodes of the host's disks, where others than the container may come upon them: block devices (S_IFBLK under
+    // S_IFMT), and character devices (S_IFCHR) but these, whose numbers are makedev(3)'s: null, zero, full, random,
+    // urandom, tty, ptmx, and the mark of overlayfs for what was deleted, which is no device. /dev/console is the
+    // machine's. Last of all come files, pipes and sockets, which these numbers mean nothing to.
+    Answer { group: 22, arg: 1, errno: EPERM, mask: 0o170_000, value: 0o060_000 },
+    node(0x103),
+    node(0x105),
+    node(0x107),
+    node(0x108),
+    node(0x109),
+    node(0x500),
+    node(0x502),
+    node(0),
+    Answer { group: 22, arg: 1, errno: EPERM, mask: 0o170_000, value: 0o020_000 },
 ];
+
+/// A device whose node may be made, as the kernel has both its numbers in one.
+const fn node(number: u32) -> Answer {
+    Answer { group: 22, arg: 2, errno: 0, mask: u32::MAX, value: number }
+}
 
 /// An error number as an answer of the filter.
 fn action(errno: u8) -> u32 {
@@ -131,19 +157,21 @@ pub(crate) fn opened(granted: u64) -> u32 {
 /// A group beyond the last one is of calls that are not there.
 pub(crate) fn rules(opened: u32, map: &[u16]) -> Vec<Rule> {
     let mut rules = Vec::new();
-    for (index, group) in (0..).zip(&GROUPS) {
+    for (index, group) in (0u8..).zip(&GROUPS) {
         let mut calls = Vec::new();
         for pair in map.windows(2) {
             if let [start, end] = pair
-                && *start >> 10 == index
+                && *start >> 10 == u16::from(index)
             {
                 calls.extend(start & 1023..end & 1023);
             }
         }
         let is_open = opened >> index & 1 == 1;
-        for answer in ANSWERS.iter().filter(|answer| u16::from(answer.group) == index && !is_open) {
+        let shift = u8::from(index == SHIFTED);
+        for answer in ANSWERS.iter().filter(|answer| answer.group + shift == index && !is_open) {
             let (mask, value) = (answer.mask.into(), answer.value.into());
-            let compare = Compare { arg: answer.arg, relation: Relation::Equal, negated: false, mask, value };
+            let compare =
+                Compare { arg: answer.arg + shift, relation: Relation::Equal, negated: false, mask, value };
             let action = action(answer.errno);
             rules.push(Rule { calls: calls.clone(), compares: vec![compare], any: false, action });
         }

@@ -32,7 +32,7 @@ pub(crate) const CALLS: [&str; super::profile::GROUPS.len()] = [
      getresgid 120 150 171; getpgid 121 155 132; setfsuid 122 151 138; setfsgid 123 152 139; \
      getsid 124 156 147; capget 125 90 184; capset 126 91 185; rt_sigpending 127 136 176; \
      rt_sigtimedwait 128 137 177; rt_sigqueueinfo 129 138 178; rt_sigsuspend 130 133 179; \
-     sigaltstack 131 132 186; utime 132 - -; mknod 133 - 14; statfs 137 43 99; fstatfs 138 44 100; \
+     sigaltstack 131 132 186; utime 132 - -; statfs 137 43 99; fstatfs 138 44 100; \
      getpriority 140 141 96; setpriority 141 140 97; sched_setparam 142 118 154; sched_getparam 143 121 155; \
      sched_setscheduler 144 119 156; sched_getscheduler 145 120 157; sched_get_priority_max 146 125 159; \
      sched_get_priority_min 147 126 160; sched_rr_get_interval 148 127 161; mlock 149 228 150; \
@@ -53,7 +53,7 @@ pub(crate) const CALLS: [&str; super::profile::GROUPS.len()] = [
      mq_timedsend 242 182 276; mq_timedreceive 243 183 277; mq_notify 244 184 278; \
      mq_getsetattr 245 185 279; waitid 247 95 280; ioprio_set 251 30 314; ioprio_get 252 31 315; \
      inotify_init 253 - 316; inotify_add_watch 254 27 317; inotify_rm_watch 255 28 318; openat 257 56 322; \
-     mkdirat 258 34 323; mknodat 259 33 324; fchownat 260 54 325; futimesat 261 - 326; newfstatat 262 79 -; \
+     mkdirat 258 34 323; fchownat 260 54 325; futimesat 261 - 326; newfstatat 262 79 -; \
      unlinkat 263 35 328; renameat 264 38 329; linkat 265 37 330; symlinkat 266 36 331; \
      readlinkat 267 78 332; fchmodat 268 53 333; faccessat 269 48 334; pselect6 270 72 335; \
      ppoll 271 73 336; set_robust_list 273 99 338; get_robust_list 274 100 339; splice 275 76 340; \
@@ -141,4 +141,8 @@ pub(crate) const CALLS: [&str; super::profile::GROUPS.len()] = [
     "personality 135 92 136",
     // Everything that a device can do, but what puts words into the mouth of a terminal.
     "ioctl 16 29 54",
+    // Nodes.
+    "mknod 133 - 14",
+    // The same below a folder.
+    "mknodat 259 33 324",
 ];
