@@ -27,8 +27,14 @@ pub(crate) mod rootfs;
 #[cfg(feature = "container")]
 pub(crate) mod seccomp;
 #[cfg(feature = "container")]
+#[allow(dead_code, reason = "boot mode will call it")]
+pub(crate) mod shutdown;
+#[cfg(feature = "container")]
 pub(crate) mod target;
 #[cfg(feature = "container")]
 pub(crate) mod trials;
 #[cfg(feature = "container")]
 pub(crate) mod user;
+#[cfg(feature = "container")]
+#[allow(dead_code, reason = "boot mode will call it")]
+pub(crate) mod watchdog;

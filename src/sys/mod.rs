@@ -19,6 +19,9 @@
 pub(crate) mod bpf;
 pub(crate) mod caps;
 pub(crate) mod clock;
+#[cfg(feature = "container")]
+#[allow(dead_code, reason = "boot mode will call it")]
+pub(crate) mod crash;
 pub(crate) mod dir;
 #[cfg_attr(test, allow(dead_code, reason = "the test harness brings its own main"))]
 pub(crate) mod entry;
@@ -34,6 +37,9 @@ pub(crate) mod mount;
 pub(crate) mod ns;
 pub(crate) mod path;
 pub(crate) mod process;
+#[cfg(feature = "container")]
+#[allow(dead_code, reason = "boot mode will call it")]
+pub(crate) mod reboot;
 #[cfg(target_arch = "x86_64")]
 mod relocate;
 pub(crate) mod rights;
@@ -48,6 +54,9 @@ pub(crate) mod terminal;
 #[cfg(feature = "container")]
 pub(crate) mod trial;
 pub(crate) mod user;
+#[cfg(feature = "container")]
+#[allow(dead_code, reason = "boot mode will call it")]
+pub(crate) mod watchdog;
 
 use nix::errno::Errno;
 

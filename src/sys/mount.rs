@@ -128,6 +128,19 @@ pub(crate) fn detach(target: &CStr) -> Result<(), Errno> {
     nix::mount::umount2(target, nix::mount::MntFlags::MNT_DETACH)
 }
 
+/// `umount2(2)` with UMOUNT_NOFOLLOW. EBUSY: somebody has a file of it open, or something is mounted on it.
+#[cfg(feature = "container")]
+pub(crate) fn unmount(target: &CStr) -> Result<(), Errno> {
+    nix::mount::umount2(target, nix::mount::MntFlags::UMOUNT_NOFOLLOW)
+}
+
+/// `mount(2)` with MS_REMOUNT|MS_RDONLY: the file system itself, wherever it is mounted. EBUSY: a file is open for writing.
+#[cfg(feature = "container")]
+pub(crate) fn remount_read_only(target: &CStr) -> Result<(), Errno> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    nix::mount::mount(None::<&CStr>, target, None::<&CStr>, flags, None::<&CStr>)
+}
+
 /// The mount points below `folder`, from /proc/self/mountinfo.
 pub(crate) fn points_below(folder: &Path) -> Result<Vec<PathBuf>, Errno> {
     Ok(parse_points(&super::file::read(Path::new("/proc/self/mountinfo"))?, folder))

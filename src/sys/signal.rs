@@ -17,7 +17,25 @@ impl Set {
     const MERGED: Self = Self(u64::MAX >> 33);
     /// No signal.
     pub(crate) const EMPTY: Self = Self(0);
+    /// Every signal but [`FAULTS`]: for who catches those. Blocked, a fault ends the process without asking it.
+    #[cfg(feature = "container")]
+    #[allow(dead_code, reason = "boot mode will block it")]
+    pub(crate) const ALL_BUT_FAULTS: Self = {
+        let (mut set, mut index) = (u64::MAX, 0);
+        while index < FAULTS.len() {
+            #[allow(clippy::indexing_slicing, reason = "at compile time, and below the length")]
+            let signal = FAULTS[index];
+            set &= !(1 << (signal - 1));
+            index += 1;
+        }
+        Self(set)
+    };
 }
+
+/// What the kernel sends who did something impossible.
+#[cfg(feature = "container")]
+pub(crate) const FAULTS: [i32; 7] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
 
 /// Bytes of a [`Set`], which the raw calls want to be told.
 const SET_SIZE: usize = size_of::<Set>();
@@ -198,4 +216,35 @@ pub(crate) fn set_disposition(signal: i32, wanted: Disposition) -> Result<Dispos
     // SAFETY: no function is installed; the kernel reads one struct and writes the other, both at least its size.
     cvt(unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const new, &raw mut old, SET_SIZE) })?;
     Ok(if old.handler == libc::SIG_IGN { Disposition::Ignored } else { Disposition::Default })
+}
+
+/// What the kernel calls on a signal: its number, its `siginfo_t`, the registers.
+#[cfg(feature = "container")]
+pub(crate) type Handler<T> = extern "C" fn(i32, *const T, *const std::ffi::c_void);
+
+/// `rt_sigaction(2)`: has this function called on a signal, on the stack of sigaltstack(2), and again when the signal comes
+/// meanwhile; `None`: the default. Not libc's: it unblocks signals that it keeps for itself.
+#[cfg(feature = "container")]
+pub(crate) fn set_handler<T>(signal: i32, handler: Option<Handler<T>>) -> Result<(), Errno> {
+    let handler = handler.map_or(libc::SIG_DFL, |handler| handler as *const () as usize);
+    let flags = (libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER) as libc::c_ulong;
+    // x86 is the one that has no way back of its own from a handler.
+    #[cfg(target_arch = "x86_64")]
+    let (flags, restorer) = (flags | SA_RESTORER, restore as *const () as usize);
+    #[cfg(not(target_arch = "x86_64"))]
+    let restorer = 0;
+    let new = KernelAction { handler, flags, restorer, mask: 0 };
+    // SAFETY: the kernel reads one struct, at least its size; the functions are there as long as we are.
+    cvt(unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const new, 0usize, SET_SIZE) }).map(drop)
+}
+
+/// The flag that says there is a restorer; libc keeps it to itself.
+#[cfg(all(feature = "container", target_arch = "x86_64"))]
+const SA_RESTORER: libc::c_ulong = 0x0400_0000;
+
+/// `rt_sigreturn(2)`: where a handler returns to. The kernel finds what was interrupted at the stack pointer.
+#[cfg(all(feature = "container", target_arch = "x86_64"))]
+#[unsafe(naked)]
+extern "C" fn restore() {
+    std::arch::naked_asm!("mov eax, 15", "syscall")
 }
