@@ -252,11 +252,11 @@ impl ChildStep {
             Self::Mount(mount) => perform(mount, context),
             Self::SetPropagation(flags) => mounts::set_propagation_of(root(context)?, *flags),
             Self::PopulateDev => {
-                context.dev = Some(dev::populate(root(context)?)?);
+                context.dev = Some(dev::populate(root(context)?, true)?);
                 Ok(())
             }
             Self::OpenTerminal { is_in_own_dev } => open_terminal(context, *is_in_own_dev),
-            Self::PivotRoot => rootfs::pivot(root(context)?),
+            Self::PivotRoot => rootfs::pivot(root(context)?, false).map(drop),
             Self::Mask(folders) => mounts::mask(root(context)?, opened(context.dev.as_ref())?, folders),
             Self::Protect(folder) => mounts::make_names_read_only(root(context)?, folder),
             Self::MakeReadOnly(path) => mounts::make_read_only(root(context)?, path),

@@ -57,7 +57,7 @@ pub(crate) fn seal(plan: &Plan) -> Result<()> {
 pub(crate) fn launch(plan: &Plan) -> Result<u8> {
     let mut context = ParentContext::default();
     // Descriptors of our caller are not the container's business; and none of ours may land on 0, 1 or 2.
-    sys::fd::fill_closed_stdio().doing("open /dev/null on a closed standard stream")?;
+    sys::fd::fill_closed_stdio(c"/dev/null").doing("open /dev/null on a closed standard stream")?;
     sys::fd::close_from(3, Closing::OnExec);
     // From here on every signal waits until we look. Ignored, SIGCHLD would take away the child's status.
     sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;

@@ -34,30 +34,32 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"ptmx", c"pts/ptmx"),
 ];
 
-/// Fills /dev, which is a tmpfs of ours by now, and returns a handle of it.
+/// Fills /dev, and returns a handle of it. Nothing is in it yet where it is a fresh tmpfs of ours; in a machine's,
+/// which the kernel fills, what is there already is right.
 ///
 /// # Errors
 /// The kernel refuses a node and the host has none to show instead.
-pub(crate) fn populate(root: BorrowedFd<'_>) -> Result<OwnedFd> {
+pub(crate) fn populate(root: BorrowedFd<'_>, is_fresh: bool) -> Result<OwnedFd> {
+    let done = |made, name: &CStr| match made {
+        Err(Errno::EEXIST) if !is_fresh => Ok(()),
+        made => made.doing(format_args!("make /dev/{}", name.to_string_lossy())),
+    };
     let dev = ensure_folder(root, Path::new("/dev"))?;
     for (name, major, minor) in DEVICES {
         let mode = Mode::from_bits_truncate(0o666);
         match mknodat(&dev, name, SFlag::S_IFCHR, mode, makedev(major, minor)) {
-            Ok(()) => {}
             // Where it should work its refusal is a fault.
             Err(Errno::EPERM) if !sys::caps::may_make_nodes() => {
                 show_hosts(dev.as_fd(), name, makedev(major, minor))?;
             }
-            Err(errno) => return Err(errno).doing(format_args!("make /dev/{}", name.to_string_lossy())),
+            made => done(made, name)?,
         }
     }
     for name in FOLDERS {
-        mkdirat(&dev, name, Mode::from_bits_truncate(0o755))
-            .doing(format_args!("make /dev/{}", name.to_string_lossy()))?;
+        done(mkdirat(&dev, name, Mode::from_bits_truncate(0o755)), name)?;
     }
     for (name, target) in LINKS {
-        nix::unistd::symlinkat(target, &dev, name)
-            .doing(format_args!("make the link /dev/{}", name.to_string_lossy()))?;
+        done(nix::unistd::symlinkat(target, &dev, name), name)?;
     }
     Ok(dev)
 }

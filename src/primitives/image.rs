@@ -1,7 +1,7 @@
 //! A rootfs in a file: squashfs, erofs or ext2 to ext4 by what the file begins with, mounted read-only by a loop device.
 
-use std::ffi::CStr;
-use std::os::fd::AsFd;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -20,7 +20,7 @@ const KINDS: [(usize, &[u8], &CStr); 3] = [
 ];
 
 /// The one with a journal, which must not be played back where nothing may be written.
-const EXT4: &CStr = c"ext4";
+pub(super) const EXT4: &CStr = c"ext4";
 
 /// The file system that begins so.
 fn kind_of(begin: &[u8]) -> Option<&'static CStr> {
@@ -32,25 +32,45 @@ fn kind_of(begin: &[u8]) -> Option<&'static CStr> {
     None
 }
 
+/// The file system in a file or on a device, by its first bytes.
+///
+/// # Errors
+/// None that we know: `cure` says what to do then. Or it cannot be read.
+pub(super) fn probe(file: BorrowedFd<'_>, cure: Packed) -> Result<&'static CStr> {
+    let mut begin = [0; 2048];
+    let length = nix::unistd::read(file, &mut begin).doing("read it")?;
+    kind_of(begin.get(..length).unwrap_or_default())
+        .ok_or_else(|| Error::new("it is no folder, and no image").hint(cure))
+}
+
+/// Makes a block device of a file. It is there as long as it is open, or mounted.
+///
+/// # Errors
+/// No loop device.
+pub(super) fn attach(file: BorrowedFd<'_>, writable: bool) -> Result<(OwnedFd, CString)> {
+    sys::loop_device::attach(file, writable)
+        .map_err(|errno| Error::os("attach it to a loop device", errno).hint(LOOP))
+}
+
+/// Says why what is on a device cannot be mounted.
+pub(super) fn refused(kind: &CStr, errno: Errno) -> Error {
+    let kind = kind.to_string_lossy();
+    explain(&kind, errno).within(format_args!("mount it as {kind}"))
+}
+
 /// Mounts the image, nowhere yet. What was needed for it goes with the last who has it.
 ///
 /// # Errors
 /// No image that we know; no loop device, or no such file system in this kernel; Linux before 5.2.
 pub(crate) fn open(path: &Path) -> Result<Opened> {
     let file = sys::path::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK).doing("")?;
-    let mut begin = [0; 2048];
-    let length = nix::unistd::read(&file, &mut begin).doing("read it")?;
-    let Some(kind) = kind_of(begin.get(..length).unwrap_or_default()) else {
-        return Err(Error::new("it is no folder, and no image")
-            .hint(packed!("--rootfs takes an unpacked folder, or a file with squashfs, erofs or ext4")));
-    };
-    let (_device, path) = sys::loop_device::attach(file.as_fd())
-        .map_err(|errno| Error::os("attach it to a loop device", errno).hint(LOOP))?;
+    let cure = packed!("--rootfs takes an unpacked folder, or a file with squashfs, erofs or ext4");
+    let kind = probe(file.as_fd(), cure)?;
+    let (_device, path) = attach(file.as_fd(), false)?;
     let options = [(c"source", Some(path.as_c_str())), (c"ro", None), (c"noload", None)];
     let options = options.get(..if kind == EXT4 { 3 } else { 2 }).unwrap_or_default();
     let mount = sys::mount::new_detached(kind, options).map_err(|errno| {
-        let kind = kind.to_string_lossy();
-        let error = explain(&kind, errno).within(format_args!("mount it as {kind}"));
+        let error = refused(kind, errno);
         if errno == Errno::ENOSYS { error.hint(packed!("images need Linux 5.2")) } else { error }
     })?;
     Ok(Opened::detached(mount))

@@ -11,9 +11,15 @@ pub(crate) mod cgroup;
 #[cfg(feature = "container")]
 pub(crate) mod dev;
 #[cfg(feature = "container")]
+pub(crate) mod early;
+#[cfg(feature = "container")]
 pub(crate) mod idmap;
 #[cfg(feature = "container")]
 pub(crate) mod image;
+#[cfg(feature = "container")]
+pub(crate) mod machine_root;
+#[cfg(feature = "container")]
+pub(crate) mod modules;
 #[cfg(feature = "container")]
 pub(crate) mod mounts;
 #[cfg(feature = "container")]

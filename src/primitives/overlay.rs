@@ -143,7 +143,7 @@ fn mount_tmpfs(place: BorrowedFd<'_>) -> Result<OwnedFd> {
 }
 
 /// Says what may be wrong with an overlay.
-fn explain(errno: Errno) -> Error {
+pub(super) fn explain(errno: Errno) -> Error {
     let error = Error::os("mount overlay", errno);
     match errno {
         Errno::ENODEV => {
@@ -176,7 +176,7 @@ fn overlay_at(path: &Path, number: usize, in_userns: bool) -> std::result::Resul
 }
 
 /// Gives a new folder the mode and, where that is allowed, the owner of another.
-fn copy_owner(from: &Path, to: &Path) {
+pub(super) fn copy_owner(from: &Path, to: &Path) {
     let Ok(found) = sys::path::stat(from) else { return };
     let mode = Mode::from_bits_truncate(found.st_mode & 0o7777);
     tolerate(

@@ -168,23 +168,31 @@ pub(crate) fn make_root_pivotable() -> Result<()> {
 }
 
 /// Makes `root` our `/` and throws the old one away. pivot_root(2): with "." for both, the old root ends up on top
-/// of the new one and is detached from there, so that no folder is needed to put it.
+/// of the new one and is detached from there, so that no folder is needed to put it. Returns a handle of the old one
+/// where that could not be: it is covered, by the new root.
 ///
 /// # Errors
 /// The kernel refuses one of the calls.
-pub(crate) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn pivot(root: BorrowedFd<'_>, covers_all: bool) -> Result<Option<OwnedFd>> {
     let old = sys::fd::open_path(c"/").doing("open the old root")?;
     nix::unistd::fchdir(root).doing("enter the new root")?;
-    match sys::mount::pivot_root(c".", c".") {
-        Ok(()) => detach_old_root(old.as_fd())?,
+    let covered = match sys::mount::pivot_root(c".", c".") {
+        Ok(()) => {
+            detach_old_root(old.as_fd())?;
+            None
+        }
         // An initramfs that could not be laid over: the new root is moved on top of everything, which hides the rest.
         Err(Errno::EINVAL) => {
-            sys::mount::move_path(c".", c"/").doing("pivot_root, then move the new root over /")?;
+            if !covers_all {
+                sys::mount::move_path(c".", c"/").doing("pivot_root, then move the new root over /")?;
+            }
             enter_as_root()?;
+            Some(old)
         }
         Err(errno) => return Err(errno).doing("pivot_root"),
-    }
-    nix::unistd::chdir(c"/").doing("enter /")
+    };
+    nix::unistd::chdir(c"/").doing("enter /")?;
+    Ok(covered)
 }
 
 /// Detaches the old root and all that is stacked on it, from the top: where the rootfs is `/`, the layers of an overlay

@@ -112,11 +112,11 @@ pub(crate) fn closed_stdio() -> [bool; 3] {
     polled.map(|entry| entry.revents & libc::POLLNVAL != 0)
 }
 
-/// Opens /dev/null on descriptors 0, 1 and 2 where they are closed, so that none of our own lands there and is
+/// Opens `device` on descriptors 0, 1 and 2 where they are closed, so that none of our own lands there and is
 /// taken by the entrypoint for its input or output.
-pub(crate) fn fill_closed_stdio() -> Result<(), Errno> {
+pub(crate) fn fill_closed_stdio(device: &CStr) -> Result<(), Errno> {
     for (fd, _) in closed_stdio().iter().enumerate().filter(|(_, closed)| **closed) {
-        let opened = open_raw(c"/dev/null", libc::O_RDWR)?;
+        let opened = open_raw(device, libc::O_RDWR)?;
         // The lowest free number is always taken, so going upwards lands exactly there.
         debug_assert_eq!(usize::try_from(opened), Ok(fd), "the lowest free descriptor");
     }

@@ -19,8 +19,10 @@ const LOOP_SET_STATUS64: usize = 0x4c04;
 const LOOP_CONFIGURE: usize = 0x4c0a;
 /// See above; Linux 3.1.
 const LOOP_CTL_GET_FREE: usize = 0x4c82;
-/// Nobody writes to the file; and with the last who has the device open, or mounted, it is detached again.
-const FLAGS: u32 = 1 | 4;
+/// Nobody writes to the file.
+const READ_ONLY: u32 = 1;
+/// With the last who has the device open, or mounted, it is detached again.
+const AUTOCLEAR: u32 = 4;
 
 /// How often somebody else may take the device that was free.
 const TRIES: usize = 64;
@@ -33,7 +35,7 @@ struct Info {
     before: [u64; 6],
     /// The last of those numbers.
     key_size: u32,
-    /// See [`FLAGS`].
+    /// See [`AUTOCLEAR`].
     flags: u32,
     /// Names and keys, for which nobody asks.
     rest: [u64; 22],
@@ -59,14 +61,15 @@ fn ioctl(file: BorrowedFd<'_>, request: usize, argument: usize) -> Result<libc::
     cvt_int(unsafe { libc::syscall(libc::SYS_ioctl, file.as_raw_fd(), request, argument) })
 }
 
-/// A free device with this file behind it, read-only, and its path. ENOENT, ENXIO: the kernel has no loop devices.
-pub(crate) fn attach(file: BorrowedFd<'_>) -> Result<(OwnedFd, CString), Errno> {
+/// A free device with this file behind it, and its path. Where it is to be written to the file must be open for that.
+/// ENOENT, ENXIO: the kernel has no loop devices.
+pub(crate) fn attach(file: BorrowedFd<'_>, writable: bool) -> Result<(OwnedFd, CString), Errno> {
     let control = open_at(AT_FDCWD, c"/dev/loop-control", OFlag::O_RDWR)?;
     let mut tries = 0;
     loop {
         let number = ioctl(control.as_fd(), LOOP_CTL_GET_FREE, 0)?;
         let path = CString::new(format!("/dev/loop{number}")).map_err(|_| Errno::EINVAL)?;
-        match configure(&path, file) {
+        match configure(&path, file, writable) {
             // Another was faster.
             Err(Errno::EBUSY) if tries < TRIES => tries += 1,
             result => return result.map(|device| (device, path)),
@@ -75,11 +78,13 @@ pub(crate) fn attach(file: BorrowedFd<'_>) -> Result<(OwnedFd, CString), Errno> 
 }
 
 /// Puts the file behind the device.
-fn configure(path: &CStr, file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    let device = open_at(AT_FDCWD, path, OFlag::O_RDONLY)?;
+fn configure(path: &CStr, file: BorrowedFd<'_>, writable: bool) -> Result<OwnedFd, Errno> {
+    let (access, flags) =
+        if writable { (OFlag::O_RDWR, AUTOCLEAR) } else { (OFlag::O_RDONLY, AUTOCLEAR | READ_ONLY) };
+    let device = open_at(AT_FDCWD, path, access)?;
     let own = device.as_fd();
     let fd = file.as_raw_fd() as u32;
-    let config = Config { fd, info: Info { flags: FLAGS, ..Info::default() }, ..Config::default() };
+    let config = Config { fd, info: Info { flags, ..Info::default() }, ..Config::default() };
     match ioctl(own, LOOP_CONFIGURE, &raw const config as usize) {
         // Before Linux 5.8.
         Err(Errno::EINVAL | Errno::ENOTTY) => {

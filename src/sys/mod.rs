@@ -33,6 +33,8 @@ pub(crate) mod heap;
 pub(crate) mod landlock;
 #[cfg(feature = "container")]
 pub(crate) mod loop_device;
+#[cfg(feature = "container")]
+pub(crate) mod module;
 pub(crate) mod mount;
 pub(crate) mod ns;
 pub(crate) mod path;

@@ -21,6 +21,11 @@ pub(crate) fn new_filesystem(kind: &CStr, target: &CStr, flags: MsFlags, data: &
     nix::mount::mount(Some(kind), target, Some(kind), flags, Some(data))
 }
 
+/// `mount(2)` of the file system on a device, over everything that is mounted on `/` by now.
+pub(crate) fn cover_root(device: &CStr, kind: &CStr, flags: MsFlags, data: &CStr) -> Result<(), Errno> {
+    nix::mount::mount(Some(device), c"/", Some(kind), flags, Some(data))
+}
+
 /// `mount(2)` with MS_BIND, the old way: by path.
 pub(crate) fn bind(source: &CStr, target: &CStr, recursive: bool) -> Result<(), Errno> {
     let recursive = if recursive { MsFlags::MS_REC } else { MsFlags::empty() };

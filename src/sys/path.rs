@@ -34,6 +34,12 @@ pub(crate) fn remove_folder(path: &Path) -> Result<(), Errno> {
     nix::unistd::unlinkat(AT_FDCWD, &*c(path)?, nix::unistd::UnlinkatFlags::RemoveDir)
 }
 
+/// `unlink(2)`.
+#[cfg(feature = "container")]
+pub(crate) fn remove_file(path: &Path) -> Result<(), Errno> {
+    nix::unistd::unlinkat(AT_FDCWD, &*c(path)?, nix::unistd::UnlinkatFlags::NoRemoveDir)
+}
+
 /// `symlink(2)`: makes the link `path`, which leads to `to`.
 pub(crate) fn make_link(to: &Path, path: &Path) -> Result<(), Errno> {
     nix::unistd::symlinkat(&*c(to)?, AT_FDCWD, &*c(path)?)

@@ -1,0 +1,214 @@
+//! What a machine needs before anything runs on it, made only where it is absent: a kernel may have done it, or whoever
+//! started us. Nothing of it is worth not to start: what fails is told, and the next is done.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, SFlag, makedev, mknodat, umask};
+
+use super::mounts::perform;
+use super::{machine_root, modules};
+use crate::error::{Doing, Error, Result};
+use crate::spec::board::Board;
+use crate::spec::keep;
+use crate::spec::mount::{Flags, Mount, Source};
+use crate::sys;
+
+/// The mounts that the change of root needs: kind, place, flags of mount(2) (2 nosuid, 4 nodev, 8 noexec), options.
+const FIRST: &str = "proc /proc 14 \nsysfs /sys 14 \ndevtmpfs /dev 2 mode=755";
+
+/// The others, which belong to the root that is there in the end.
+const REST: &str = "devpts /dev/pts 10 gid=5,mode=620,ptmxmode=666\ntmpfs /dev/shm 6 mode=1777\n\
+    tmpfs /run 6 mode=755\ntmpfs /tmp 6 mode=1777\ncgroup2 /sys/fs/cgroup 14 ";
+
+/// All of it, in its order.
+///
+/// # Errors
+/// The root that is wanted cannot be had. All else is told to `say`.
+#[allow(dead_code, reason = "what a machine's init begins with")]
+pub(crate) fn prepare(board: &Board, say: &mut dyn FnMut(Error)) -> Result<()> {
+    first_mounts(say);
+    stdio().unwrap_or_else(&mut *say);
+    for path in &board.modules {
+        modules::load(path).unwrap_or_else(&mut *say);
+    }
+    if let Some(root) = &board.root {
+        machine_root::switch(root, say)?;
+    }
+    mounts(say);
+    let t = us();
+    loopback().unwrap_or_else(&mut *say);
+    say(Error::new(format_args!("lo {} us", us() - t)));
+    let t = us();
+    hostname().unwrap_or_else(&mut *say);
+    say(Error::new(format_args!("hostname {} us", us() - t)));
+    if sys::file::read(Path::new("/proc/cmdline")).unwrap().contains("t.v1") {
+        tolerate_(sys::mount::detach(c"/sys/fs/cgroup"));
+        let root = sys::fd::open_path(c"/").doing("open /")?;
+        perform(root.as_fd(), &Mount { source: Source::New { kind: "tmpfs", data: "mode=755" }, target: "/sys/fs/cgroup", flags: Flags(14) })?;
+        mount_v1().unwrap_or_else(&mut *say);
+    }
+    Ok(())
+}
+
+/// /proc, /sys and /dev, where a kernel without devtmpfs gets a tmpfs with the devices that every program counts on.
+pub(crate) fn first_mounts(say: &mut dyn FnMut(Error)) {
+    // Nodes are to have the modes that they are made with.
+    let mask = umask(Mode::empty());
+    mount_rows(FIRST, say);
+    let t = us();
+    fill_dev().unwrap_or_else(&mut *say);
+    say(Error::new(format_args!("fill_dev {} us", us() - t)));
+    umask(mask);
+}
+
+/// Terminals, shared memory, /run, /tmp, and the cgroups: version 1's where the kernel has no other.
+pub(crate) fn mounts(say: &mut dyn FnMut(Error)) {
+    mount_rows(REST, say);
+}
+
+/// Mounts each row on whose place nothing is mounted.
+fn mount_rows(rows: &'static str, say: &mut dyn FnMut(Error)) {
+    for mount in rows.split('\n').filter_map(row) {
+        if !is_mounted(mount.target) {
+            let t = us();
+            let target = mount.target;
+            mount_one(mount).unwrap_or_else(&mut *say);
+            say(Error::new(format_args!("{target} {} us", us() - t)));
+        }
+    }
+}
+
+pub(crate) fn us() -> u64 {
+    let t = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
+    t.tv_sec() as u64 * 1000000 + t.tv_nsec() as u64 / 1000
+}
+fn tolerate_<T>(_: T) {}
+/// A row of the tables.
+fn row(line: &'static str) -> Option<Mount> {
+    let mut words = line.split(' ');
+    let (kind, target, flags) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
+    Some(Mount { source: Source::New { kind, data: words.next()? }, target, flags: Flags(flags) })
+}
+
+/// Whether a file system begins at this folder.
+pub(super) fn is_mounted(folder: &str) -> bool {
+    let device = |path: &Path| sys::path::stat(path).map(|found| found.st_dev);
+    let path = Path::new(folder);
+    matches!((device(path), device(&path.join(".."))), (Ok(own), Ok(above)) if own != above)
+}
+
+/// Mounts one, or what comes instead of it.
+fn mount_one(mount: Mount) -> Result<()> {
+    let Source::New { kind, .. } = mount.source else { return Ok(()) };
+    let root = sys::fd::open_path(c"/").doing("open /")?;
+    let mounted = match perform(root.as_fd(), &mount) {
+        Err(error) if error.errno == Some(Errno::ENODEV) && matches!(kind, "devtmpfs" | "cgroup2") => {
+            perform(root.as_fd(), &Mount { source: Source::New { kind: "tmpfs", data: "mode=755" }, ..mount })
+                .and_then(|()| if kind == "cgroup2" { mount_v1() } else { Ok(()) })
+        }
+        mounted => mounted,
+    };
+    mounted.map_err(|error| error.within(format_args!("mount {kind} on {}", mount.target)))
+}
+
+/// One folder for each controller of version 1.
+fn mount_v1() -> Result<()> {
+    let text = sys::file::read(Path::new("/proc/cgroups")).doing("read /proc/cgroups")?;
+    let mut all = Ok(());
+    for name in controllers(&text) {
+        let source = Source::New { kind: "cgroup", data: keep(name) };
+        let target = keep(&["/sys/fs/cgroup/", name].concat());
+        all = mount_one(Mount { source, target, flags: Flags::INERT }).and(all);
+    }
+    all
+}
+
+/// Those that are enabled; cgroups(7): name, hierarchy, number of cgroups, whether it is.
+fn controllers(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').filter(|line| line.ends_with("\t1")).filter_map(|line| line.split('\t').next())
+}
+
+/// The nodes, links and folders that /dev lacks.
+fn fill_dev() -> Result<()> {
+    let root = sys::fd::open_path(c"/").doing("open /")?;
+    let dev = super::dev::populate(root.as_fd(), false)?;
+    match mknodat(&dev, c"console", SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), makedev(5, 1)) {
+        Err(Errno::EEXIST) => Ok(()),
+        made => made.doing("make /dev/console"),
+    }
+}
+
+/// Opens the console where the kernel could not: an initramfs, or a root, without its node.
+///
+/// # Errors
+/// There is no /dev/null either.
+pub(crate) fn stdio() -> Result<()> {
+    sys::fd::fill_closed_stdio(c"/dev/console")
+        .or_else(|_| sys::fd::fill_closed_stdio(c"/dev/null"))
+        .doing("open /dev/console, then /dev/null")
+}
+
+/// Brings the loopback device up.
+///
+/// # Errors
+/// The kernel has no network.
+pub(crate) fn loopback() -> Result<()> {
+    super::namespaces::raise_loopback().map_err(|error| error.within("bring lo up"))
+}
+
+/// Gives the machine the name that is in /etc/hostname, hostname(5).
+///
+/// # Errors
+/// It is no name.
+pub(crate) fn hostname() -> Result<()> {
+    let text = sys::file::read(Path::new("/etc/hostname")).unwrap_or_default();
+    match name_in(&text) {
+        Some(name) => nix::unistd::sethostname(name).doing(format_args!("set the hostname {name}")),
+        None => Ok(()),
+    }
+}
+
+/// The first line that is no comment.
+fn name_in(text: &str) -> Option<&str> {
+    text.split('\n').map(str::trim_ascii).find(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_can_be_read() {
+        let targets = |rows: &'static str| -> Vec<_> {
+            rows.split('\n').map(|line| row(line).unwrap().target).collect()
+        };
+        assert_eq!(targets(FIRST), ["/proc", "/sys", "/dev"]);
+        assert_eq!(targets(REST), ["/dev/pts", "/dev/shm", "/run", "/tmp", "/sys/fs/cgroup"]);
+        let pts = row(REST.lines().next().unwrap()).unwrap();
+        assert!(pts.flags.has(Flags::NOSUID) && pts.flags.has(Flags::NOEXEC) && !pts.flags.has(Flags::NODEV));
+        assert_eq!(pts.source, Source::New { kind: "devpts", data: "gid=5,mode=620,ptmxmode=666" });
+    }
+
+    #[test]
+    fn what_is_mounted_is_told() {
+        for (folder, want) in [("/proc", true), ("/proc/self", false), ("/usr/missing", false), ("/", false)]
+        {
+            assert_eq!(is_mounted(folder), want, "{folder}");
+        }
+    }
+
+    #[test]
+    fn enabled_controllers_are_told() {
+        let text = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t3\t1\t1\nmemory\t0\t71\t0\npids\t9\t10\t1\n";
+        assert_eq!(controllers(text).collect::<Vec<_>>(), ["cpuset", "pids"]);
+    }
+
+    #[test]
+    fn the_name_is_the_first_line_that_is_one() {
+        for (text, want) in [("a\n", Some("a")), ("# x\n\n b \nc", Some("b")), ("", None), ("#a", None)] {
+            assert_eq!(name_in(text), want, "{text}");
+        }
+    }
+}
