@@ -5,6 +5,7 @@ DIST = target/dist
 CARGO_DIR = $(or $(CARGO_TARGET_DIR),target)
 MAX_RELEASE = 262144
 MAX_INIT = 57344
+MAX_BOARD = 294912
 
 TARGET.x86_64 = x86_64-unknown-linux-musl
 TARGET.aarch64 = aarch64-unknown-linux-musl
@@ -26,12 +27,12 @@ OUT = $(CARGO_DIR)/$(TARGET)/release
 put = @mkdir -p $(DIST) && { cmp -s $(1) $(DIST)/$(2) || { cp $(1) $(DIST)/.$(2) && mv $(DIST)/.$(2) $(DIST)/$(2); }; }
 
 # $(call test_env,FOLDER): the files under test, taken from there
-test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ONLY=$(1)/launcher-init \
+test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ONLY=$(1)/launcher-init LAUNCHER_BOARD=$(1)/launcher-board \
 	LAUNCHER_AARCH64=$(1)/launcher-aarch64 LAUNCHER_DOCS=$(1)
 TEST_ENV = $(call test_env,$(CURDIR)/$(DIST))
 
-.PHONY: release init-only probe docs aarch64 all-builds test fuzz engines lint size bench compare run soak clean help
-.NOTPARALLEL: # release and init-only come out of cargo under one name
+.PHONY: release init-only board probe docs aarch64 all-builds test fuzz engines lint size bench compare run soak clean help
+.NOTPARALLEL: # release, init-only and board come out of cargo under one name
 .DEFAULT_GOAL = release
 
 release: ## target/dist/launcher, the static file that is shipped (ARCH=aarch64|armv7|riscv64: launcher-ARCH)
@@ -41,6 +42,10 @@ release: ## target/dist/launcher, the static file that is shipped (ARCH=aarch64|
 init-only: ## target/dist/launcher-init: without the container part
 	@$(BUILD) --bin launcher --no-default-features
 	$(call put,$(OUT)/launcher,launcher-init$(SUFFIX))
+
+board: ## target/dist/launcher-board: the init of a machine too
+	@$(BUILD) --bin launcher --features board
+	$(call put,$(OUT)/launcher,launcher-board$(SUFFIX))
 
 probe: ## target/dist/probe: the program that tests run in a container
 	@$(BUILD) --example probe
@@ -54,14 +59,14 @@ docs: ## target/dist/launcher.1, and completions for bash (launcher.bash), zsh (
 aarch64:
 	@$(MAKE) --no-print-directory release ARCH=aarch64
 
-all-builds: release probe init-only docs aarch64
+all-builds: board release probe init-only docs aarch64
 
 test: all-builds ## every test, on the shipped files (TESTS="--test cli" for some)
 	@.ci/install.sh test
 	@# in a folder that the ordinary user of the tests can reach, wherever the checkout is; and with no signal ignored, as
 	@# nohup and shells' background jobs do it: launcher takes that for its caller's wish
 	bin=$$(mktemp -d) && trap 'rm -rf "$$bin"' EXIT && chmod 755 "$$bin" && cp $(DIST)/* "$$bin" && \
-	env --default-signal $(call test_env,$$bin) $(HOST_CARGO) test --locked --no-fail-fast $(TESTS)
+	env --default-signal $(call test_env,$$bin) $(HOST_CARGO) test --locked --no-fail-fast --features board $(TESTS)
 	@if [ -x tests/bench/compare.py ]; then $(TEST_ENV) tests/bench/compare.py --behaviour --quiet --check README.md; fi
 	@if [ -x tests/vm/run-all ]; then .ci/install.sh vm && $(TEST_ENV) tests/vm/run-all; fi
 	@if [ -x tests/engines/run-all ]; then .ci/install.sh engines && $(TEST_ENV) tests/engines/run-all; fi
@@ -74,15 +79,17 @@ engines: release probe ## of the tests: docker and podman with launcher as their
 	@.ci/install.sh engines
 	@$(TEST_ENV) tests/engines/run-all
 
-lint: ## format and clippy, both feature sets
+lint: ## format and clippy, all three feature sets
 	@$(HOST_CARGO) clippy --version >/dev/null 2>&1 || .ci/install.sh lint
 	$(HOST_CARGO) fmt --check
 	$(HOST_CARGO) clippy --locked --all-targets -- -D warnings
+	$(HOST_CARGO) clippy --locked --all-targets --features board -- -D warnings
 	$(HOST_CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
 
-size: release init-only ## fails when a shipped file is too large or not a hardened static PIE
+size: release init-only board ## fails when a shipped file is too large or not a hardened static PIE
 	@.ci/check-file $(DIST)/launcher $(MAX_RELEASE)
 	@.ci/check-file $(DIST)/launcher-init $(MAX_INIT)
+	@.ci/check-file $(DIST)/launcher-board $(MAX_BOARD)
 
 bench: release init-only probe ## times and memory beside tini, bubblewrap, crun, runc
 	@.ci/install.sh bench

@@ -52,12 +52,32 @@ pub(crate) fn says(level: u8) -> bool {
     VERBOSITY.load(Ordering::Relaxed) >= level
 }
 
+/// The kernel's log, once a machine's init has opened it.
+#[cfg(feature = "board")]
+static KERNEL_LOG: std::sync::OnceLock<std::os::fd::OwnedFd> = std::sync::OnceLock::new();
+
+/// What a record of ours begins with there, kmsg(4): a program's, and of the lowest level, since the console, where the
+/// kernel prints the others, has it from us already.
+const RECORD: &str = "<15>";
+
+/// From now on what is said goes to the kernel's log, /dev/kmsg, too.
+#[cfg(feature = "board")]
+pub(crate) fn also_to(kernel_log: std::os::fd::OwnedFd) {
+    crate::error::tolerate(KERNEL_LOG.set(kernel_log).map_err(drop), "one is enough");
+}
+
+/// The descriptor of that, for who closes the others.
+#[cfg(feature = "board")]
+pub(crate) fn kernel_log() -> Option<&'static std::os::fd::OwnedFd> {
+    KERNEL_LOG.get()
+}
+
 /// Writes `NAME: MESSAGE` to stderr in one write(2).
 ///
 /// A stderr that is closed, full or broken is no reason to stop: the message is lost, the work goes on.
 pub(crate) fn say_as(name: &str, message: fmt::Arguments<'_>) {
     let mut line = Line::new();
-    crate::error::tolerate(writeln!(line, "{name}: {message}"), "write_str above never fails");
+    crate::error::tolerate(writeln!(line, "{RECORD}{name}: {message}"), "write_str above never fails");
     for byte in line.bytes.iter_mut().take(line.len) {
         // What a rootfs names (an interpreter) must not command the terminal of whoever reads this.
         if byte.is_ascii_control() && *byte != b'\n' {
@@ -67,9 +87,14 @@ pub(crate) fn say_as(name: &str, message: fmt::Arguments<'_>) {
     if let Some(end) = line.bytes.get_mut(line.len.saturating_sub(1)) {
         *end = b'\n';
     }
-    let write = || nix::unistd::write(std::io::stderr(), line.text());
+    let text = line.text().get(RECORD.len()..).unwrap_or_default();
+    let write = || nix::unistd::write(std::io::stderr(), text);
     // Once more: what interrupted it may be over.
     crate::error::tolerate(write().or_else(|_| write()), "there is nowhere else to say it");
+    #[cfg(feature = "board")]
+    if let Some(log) = KERNEL_LOG.get() {
+        crate::error::tolerate(nix::unistd::write(log, line.text()), "the console has it");
+    }
 }
 
 /// The same under our own name.

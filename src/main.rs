@@ -8,10 +8,7 @@
 //! Floors, from the ground; a module uses those below it: `error` `log` `packed` | `sys` `spec` | `cli` `host` |
 //! `primitives` | `launch` | `commands` | `main`. tests/floors.rs keeps it so. `docs`, beside `main`, is another program.
 #![cfg_attr(not(test), no_main)]
-#![cfg_attr(
-    not(feature = "container"),
-    allow(dead_code, reason = "the init-only build uses a part of each floor")
-)]
+#![cfg_attr(not(feature = "board"), allow(dead_code, reason = "a smaller build uses a part of each floor"))]
 
 mod cli;
 mod commands;
@@ -49,7 +46,24 @@ static HEAP: sys::heap::Heap = sys::heap::Heap::new();
 #[allow(unsafe_code, reason = "the name by which the C runtime finds us")]
 #[unsafe(no_mangle)]
 extern "C" fn main(_argc: std::ffi::c_int, argv: sys::entry::Argv) -> std::ffi::c_int {
-    run(argv.collect(), &sys::entry::environment()).into()
+    start(argv.collect(), &sys::entry::environment()).into()
+}
+
+/// The init of a machine, or whoever the words say.
+#[cfg(feature = "board")]
+#[cfg_attr(test, allow(dead_code, reason = "main calls it, which is not there"))]
+fn start(args: Vec<&'static OsStr>, env: &[&'static OsStr]) -> u8 {
+    if commands::boot::is_wanted(&args, env) {
+        return commands::boot::be_init(&args, env, run);
+    }
+    run(args, env)
+}
+
+/// Whoever the words say.
+#[cfg(not(feature = "board"))]
+#[cfg_attr(test, allow(dead_code, reason = "main calls it, which is not there"))]
+fn start(args: Vec<&'static OsStr>, env: &[&'static OsStr]) -> u8 {
+    run(args, env)
 }
 
 /// Does what the words say; the one place where an error is printed.

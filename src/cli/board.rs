@@ -5,10 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::options::{self, Group, Id, Opt};
+use super::run::{self, RunCommand};
 use super::words::{Grammar, Word, Words};
-use super::{Command, init, run, signals, text, wrong};
+use super::{Command, init, signals, text, wrong};
 use crate::error::{Error, Result};
-use crate::packed::packed;
+use crate::packed::{Packed, packed};
 use crate::spec::board::{Action, Board, Health, Restart, Root, Upper, Watchdog, When};
 use crate::spec::{keep, size};
 
@@ -147,12 +148,13 @@ fn no_root() -> Root {
     Root { source: Path::new(""), kind: None, writable: false, overlay: None, patience: 10_000 }
 }
 
-/// Parses the words of a machine's init: its own options, and beside them those of run, or of init where the program
-/// runs plainly. What is understood before an error stays in `board`: what becomes of the machine then is said there.
+/// Parses the words of a machine's init: its own options go to `board`, those of run, or of init where the program runs
+/// plainly, into the command line that is returned. What is understood before an error stays in `board`: what becomes of
+/// the machine then is said there.
 ///
 /// # Errors
 /// The words make no sense; or there is no program.
-pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Command> {
+pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec<&'static OsStr>> {
     // First: it decides what the rest means.
     let boxed = words.iter().take_while(|word| **word != END).filter_map(|word| {
         let value = word.to_str()?.strip_prefix("--container=")?;
@@ -195,7 +197,18 @@ pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Com
     }
     rest.push(OsStr::new(END));
     rest.extend(program);
-    if board.in_container { run::parse(rest) } else { init::parse(rest, &[], None) }
+    let command = if board.in_container { "run" } else { "init" };
+    let parsed =
+        if board.in_container { run::parse(rest.clone())? } else { init::parse(rest.clone(), &[], None)? };
+    match parsed {
+        Command::Run(RunCommand { dry_run: false, .. }) | Command::Init(_) => {
+            rest.splice(0..0, ["launcher", command].map(OsStr::new));
+            Ok(rest)
+        }
+        _ => Err(Error::new(packed!(
+            "--help, --version and --dry-run run nothing: a machine would have nothing to do"
+        ))),
+    }
 }
 
 /// An option as one word.
@@ -316,6 +329,7 @@ fn restart(value: &str) -> Option<Restart> {
 
 /// What to do in the end.
 fn action(option: &'static Opt, value: &'static str) -> Result<Action> {
+    const WANTED: Packed = packed!("wanted is poweroff, reboot, halt, panic, shell, hang or exec:PATH");
     Ok(match value {
         "poweroff" => Action::PowerOff,
         "reboot" => Action::Reboot,
@@ -323,13 +337,10 @@ fn action(option: &'static Opt, value: &'static str) -> Result<Action> {
         "panic" => Action::Panic,
         "shell" => Action::Shell,
         "hang" => Action::Hang,
-        _ => match value.strip_prefix("exec:") {
-            Some(program) => Action::Exec(path(option, OsStr::new(program))?.as_os_str()),
-            None => {
-                let wanted = packed!("wanted is poweroff, reboot, halt, panic, shell, hang or exec:PATH");
-                return Err(wrong(option, value, wanted));
-            }
-        },
+        _ => {
+            let program = value.strip_prefix("exec:").ok_or_else(|| wrong(option, value, WANTED))?;
+            Action::Exec(path(option, OsStr::new(program))?.as_os_str())
+        }
     })
 }
 
@@ -347,8 +358,8 @@ mod tests {
     /// The board of a line of words.
     fn board(line: &'static str) -> Result<(Board, Command)> {
         let mut board = Board::DEFAULT;
-        let command = parse(line.split(' ').map(OsStr::new).collect(), &mut board)?;
-        Ok((board, command))
+        let words = parse(line.split(' ').map(OsStr::new).collect(), &mut board)?;
+        Ok((board, super::super::parse(words, &[])?))
     }
 
     #[test]

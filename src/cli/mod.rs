@@ -8,8 +8,7 @@ mod process;
 pub(crate) mod signals;
 pub(crate) mod words;
 
-#[cfg(feature = "container")]
-#[allow(dead_code, reason = "its users follow")]
+#[cfg(feature = "board")]
 pub(crate) mod board;
 #[cfg(feature = "container")]
 pub(crate) mod run;

@@ -88,17 +88,23 @@ macro_rules! options {
     (
         $($id:ident $short:literal $long:literal $value:literal $group:ident $help:literal;)*
         --- $($cid:ident $cshort:literal $clong:literal $cvalue:literal $cgroup:ident $chelp:literal;)*
+        --- $($bid:ident $bshort:literal $blong:literal $bvalue:literal $bgroup:ident $bhelp:literal;)*
     ) => {
         /// An option by name.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Id { $(#[doc = $help] $id,)* $(#[doc = $chelp] $cid,)* }
+        pub(crate) enum Id { $(#[doc = $help] $id,)* $(#[doc = $chelp] $cid,)* $(#[doc = $bhelp] $bid,)* }
 
         #[cfg(not(feature = "container"))]
         options!(@tables $($id $short $long $value $group $help;)*);
 
-        #[cfg(feature = "container")]
+        #[cfg(all(feature = "container", not(feature = "board")))]
         options!(@tables
             $($id $short $long $value $group $help;)* $($cid $cshort $clong $cvalue $cgroup $chelp;)*);
+
+        #[cfg(feature = "board")]
+        options!(@tables
+            $($id $short $long $value $group $help;)* $($cid $cshort $clong $cvalue $cgroup $chelp;)*
+            $($bid $bshort $blong $bvalue $bgroup $bhelp;)*);
     };
 }
 
@@ -196,7 +202,7 @@ options! {
     Privileged  '-' "privileged"   ""              Container "all capabilities, nothing masked";
     BestEffort  '-' "best-effort"  ""              Container "go without protections that are refused here, naming them";
     DryRun      '-' "dry-run"      ""              Container "print the plan, make nothing";
-
+    ---
     Boot        '-' "boot"         "[=0|1]"        Board     "be the machine's init, or (0) in no case";
     Boxed       '-' "container"    "0|1"           Board     "0: run the program plainly, with the options of init";
     Modules     '-' "modules"      "FILE[,FILE]"   Board     "load kernel modules, in this order; repeatable";

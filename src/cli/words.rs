@@ -19,7 +19,7 @@ pub(crate) enum Grammar {
     #[cfg(feature = "container")]
     Run,
     /// The init of a machine: its own and those of run, or if `false` of init.
-    #[cfg(feature = "container")]
+    #[cfg(feature = "board")]
     Board(bool),
     /// Another program's, under whose name we run.
     Model(&'static Model),
@@ -29,10 +29,14 @@ impl Grammar {
     /// Which of two options with the same letter or of which group at all: the lower number; `None` for neither.
     const fn rank(self, group: Group) -> Option<u8> {
         match (self, group) {
+            #[cfg(feature = "board")]
+            (Self::Board(true), Group::Container) | (Self::Board(_), Group::Board) => Some(0),
+            #[cfg(feature = "board")]
+            (Self::Board(true), Group::Init) => None,
             #[cfg(feature = "container")]
-            (Self::Run | Self::Board(true), Group::Container) | (Self::Board(_), Group::Board) => Some(0),
+            (Self::Run, Group::Container) => Some(0),
             #[cfg(feature = "container")]
-            (Self::Run | Self::Board(true), Group::Init) => None,
+            (Self::Run, Group::Init) => None,
             (_, Group::Container | Group::Board) => None,
             (_, Group::Init) => Some(0),
             (_, Group::Common) => Some(1),
@@ -72,13 +76,14 @@ impl Grammar {
 
 impl Grammar {
     /// Whether an option is taken from init for the whole machine.
-    #[cfg(feature = "container")]
+    #[cfg(feature = "board")]
     fn has_beside(self, option: &Opt) -> bool {
         matches!(self, Self::Board(_)) && option.id == options::Id::StopTimeout
     }
 
     /// Nothing in here.
-    #[cfg(not(feature = "container"))]
+    #[cfg(not(feature = "board"))]
+    #[allow(clippy::unused_self, reason = "as above")]
     const fn has_beside(self, _: &Opt) -> bool {
         false
     }
@@ -190,8 +195,10 @@ impl Words {
     fn refuse(&self, refusal: Refusal<'_>) -> Error {
         match self.grammar {
             Grammar::Model(_) => refusal.as_getopt(),
+            #[cfg(feature = "board")]
+            Grammar::Board(_) => refusal.as_ours(),
             #[cfg(feature = "container")]
-            Grammar::Run | Grammar::Board(_) => refusal.as_ours(),
+            Grammar::Run => refusal.as_ours(),
             Grammar::Init => refusal.as_ours(),
         }
     }

@@ -2,6 +2,8 @@
 
 pub(crate) mod init;
 
+#[cfg(feature = "board")]
+pub(crate) mod boot;
 #[cfg(feature = "container")]
 pub(crate) mod delete;
 #[cfg(feature = "container")]

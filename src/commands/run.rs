@@ -8,9 +8,9 @@ use crate::cli::run::RunCommand;
 use crate::error::Result;
 use crate::host::Host;
 use crate::launch::best_effort::{self, Thing};
-use crate::launch::parent;
+use crate::launch::parent::{self, Ending};
 use crate::launch::plan::Plan;
-use crate::log::warning;
+use crate::log::{inform, warning};
 use crate::primitives::cgroup::bpf;
 use crate::primitives::trials::{Outcome, Trials};
 use crate::spec::Spec;
@@ -44,7 +44,12 @@ pub(crate) fn run(command: &mut RunCommand) -> Result<u8> {
         super::print(1, &*plan)?;
         return Ok(0);
     }
-    parent::launch(&plan)
+    loop {
+        match parent::launch(&plan)? {
+            Ending::Exited(status) => return Ok(status),
+            Ending::Reboot => inform!("the container reboots"),
+        }
+    }
 }
 
 /// Takes out of the spec what cannot be had here, and returns what that is.

@@ -7,6 +7,8 @@ pub(crate) mod report;
 
 #[cfg(feature = "container")]
 pub(crate) mod best_effort;
+#[cfg(feature = "board")]
+pub(crate) mod board;
 #[cfg(feature = "container")]
 pub(crate) mod child;
 #[cfg(feature = "container")]
@@ -31,6 +33,8 @@ mod plan_mounts;
 mod plan_user;
 #[cfg(feature = "container")]
 mod relay;
+#[cfg(feature = "board")]
+mod respawn;
 #[cfg(feature = "container")]
 pub(crate) mod sync;
 #[cfg(feature = "container")]

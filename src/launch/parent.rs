@@ -50,11 +50,20 @@ pub(crate) fn seal(plan: &Plan) -> Result<()> {
     }
 }
 
-/// Carries out the plan and returns the exit status of the entrypoint; [`seal`] comes before it.
+/// How a container ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Ending {
+    /// With this exit status.
+    Exited(u8),
+    /// Something in it asked for a reboot, reboot(2).
+    Reboot,
+}
+
+/// Carries out the plan and returns how the entrypoint ended; [`seal`] comes before it.
 ///
 /// # Errors
 /// A step failed; everything that was made on the host has been removed again.
-pub(crate) fn launch(plan: &Plan) -> Result<u8> {
+pub(crate) fn launch(plan: &Plan) -> Result<Ending> {
     let mut context = ParentContext::default();
     // Descriptors of our caller are not the container's business; and none of ours may land on 0, 1 or 2.
     sys::fd::fill_closed_stdio(c"/dev/null").doing("open /dev/null on a closed standard stream")?;
@@ -224,12 +233,12 @@ fn kill(child: &Child) {
 ///
 /// Nothing wakes us while the child sets up: what it says lies in the socket until it ends, or until a signal comes
 /// whose meaning depends on whether the set-up is over.
-fn stand_by(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<u8> {
+fn stand_by(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<Ending> {
     let ended = wait_until_ended(plan, child, ignored).inspect_err(|_| kill(child))?;
     match ended {
         Ended::ByRequest(signal) => {
             kill(child);
-            Ok(sys::process::status_of_signal(signal))
+            Ok(Ending::Exited(sys::process::status_of_signal(signal)))
         }
         Ended::ByItself(change) => outcome(plan, child, change),
     }
@@ -288,8 +297,8 @@ fn is_request_to_end(signal: i32) -> bool {
     matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT)
 }
 
-/// What an ended child leaves: the exit status of init, 128 + n if it was killed; or what failed before it was init.
-fn outcome(plan: &Plan, child: &Child, change: Change) -> Result<u8> {
+/// What an ended child leaves: how init ended; or what failed before it was init.
+fn outcome(plan: &Plan, child: &Child, change: Change) -> Result<Ending> {
     let mut was_ready = false;
     loop {
         match sync::receive(child.channel.as_fd())? {
@@ -298,9 +307,19 @@ fn outcome(plan: &Plan, child: &Child, change: Change) -> Result<u8> {
             Some(Message::Failed(Some(step), error)) => return Err(at_step(plan, usize::from(step), error)),
             Some(Message::Failed(None, error)) => return Err(error),
             Some(Message::Born(_)) => return Err(Error::new(packed!("the child spoke out of turn"))),
-            None if was_ready => return Ok(change.status().unwrap_or(crate::error::STATUS_OURS)),
+            None if was_ready => return Ok(ending(change)),
             None => return Err(silent_death(plan, change)),
         }
+    }
+}
+
+/// What the end of init means. It has blocked all signals: of these two it only dies where reboot(2) was called in its PID
+/// namespace, to restart it or to halt or power it off.
+fn ending(change: Change) -> Ending {
+    match change {
+        Change::Killed(libc::SIGHUP) => Ending::Reboot,
+        Change::Killed(libc::SIGINT) => Ending::Exited(0),
+        _ => Ending::Exited(change.status().unwrap_or(crate::error::STATUS_OURS)),
     }
 }
 

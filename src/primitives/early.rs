@@ -26,7 +26,6 @@ const REST: &str = "devpts /dev/pts 10 gid=5,mode=620,ptmxmode=666\ntmpfs /dev/s
 ///
 /// # Errors
 /// The root that is wanted cannot be had. All else is told to `say`.
-#[allow(dead_code, reason = "what a machine's init begins with")]
 pub(crate) fn prepare(board: &Board, say: &mut dyn FnMut(Error)) -> Result<()> {
     first_mounts(say);
     stdio().unwrap_or_else(&mut *say);
@@ -37,18 +36,8 @@ pub(crate) fn prepare(board: &Board, say: &mut dyn FnMut(Error)) -> Result<()> {
         machine_root::switch(root, say)?;
     }
     mounts(say);
-    let t = us();
     loopback().unwrap_or_else(&mut *say);
-    say(Error::new(format_args!("lo {} us", us() - t)));
-    let t = us();
-    hostname().unwrap_or_else(&mut *say);
-    say(Error::new(format_args!("hostname {} us", us() - t)));
-    if sys::file::read(Path::new("/proc/cmdline")).unwrap().contains("t.v1") {
-        tolerate_(sys::mount::detach(c"/sys/fs/cgroup"));
-        let root = sys::fd::open_path(c"/").doing("open /")?;
-        perform(root.as_fd(), &Mount { source: Source::New { kind: "tmpfs", data: "mode=755" }, target: "/sys/fs/cgroup", flags: Flags(14) })?;
-        mount_v1().unwrap_or_else(&mut *say);
-    }
+    hostname().unwrap_or_else(say);
     Ok(())
 }
 
@@ -57,9 +46,7 @@ pub(crate) fn first_mounts(say: &mut dyn FnMut(Error)) {
     // Nodes are to have the modes that they are made with.
     let mask = umask(Mode::empty());
     mount_rows(FIRST, say);
-    let t = us();
-    fill_dev().unwrap_or_else(&mut *say);
-    say(Error::new(format_args!("fill_dev {} us", us() - t)));
+    fill_dev().unwrap_or_else(say);
     umask(mask);
 }
 
@@ -72,19 +59,11 @@ pub(crate) fn mounts(say: &mut dyn FnMut(Error)) {
 fn mount_rows(rows: &'static str, say: &mut dyn FnMut(Error)) {
     for mount in rows.split('\n').filter_map(row) {
         if !is_mounted(mount.target) {
-            let t = us();
-            let target = mount.target;
             mount_one(mount).unwrap_or_else(&mut *say);
-            say(Error::new(format_args!("{target} {} us", us() - t)));
         }
     }
 }
 
-pub(crate) fn us() -> u64 {
-    let t = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
-    t.tv_sec() as u64 * 1000000 + t.tv_nsec() as u64 / 1000
-}
-fn tolerate_<T>(_: T) {}
 /// A row of the tables.
 fn row(line: &'static str) -> Option<Mount> {
     let mut words = line.split(' ');

@@ -63,9 +63,7 @@ pub(crate) fn switch(root: &Root, say: &mut dyn FnMut(Error)) -> Result<()> {
         && mounts.starts_with("rootfs / rootfs ")
         && !cover.needs_old
     {
-        let t = sys::clock::milliseconds(); //TEMP
         free(old.as_fd());
-        crate::log::say(format_args!("freed in {} ms", sys::clock::milliseconds() - t)); //TEMP
     }
     Ok(())
 }

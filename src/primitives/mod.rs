@@ -10,15 +10,15 @@ pub(crate) mod last_step;
 pub(crate) mod cgroup;
 #[cfg(feature = "container")]
 pub(crate) mod dev;
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 pub(crate) mod early;
 #[cfg(feature = "container")]
 pub(crate) mod idmap;
 #[cfg(feature = "container")]
 pub(crate) mod image;
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 pub(crate) mod machine_root;
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 pub(crate) mod modules;
 #[cfg(feature = "container")]
 pub(crate) mod mounts;
@@ -32,7 +32,7 @@ pub(crate) mod pty;
 pub(crate) mod rootfs;
 #[cfg(feature = "container")]
 pub(crate) mod seccomp;
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 #[allow(dead_code, reason = "boot mode will call it")]
 pub(crate) mod shutdown;
 #[cfg(feature = "container")]
@@ -41,6 +41,6 @@ pub(crate) mod target;
 pub(crate) mod trials;
 #[cfg(feature = "container")]
 pub(crate) mod user;
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 #[allow(dead_code, reason = "boot mode will call it")]
 pub(crate) mod watchdog;

@@ -233,8 +233,10 @@ pub(crate) fn reboot(how: Action, status: u8, exit_port: Option<u16>) -> ! {
         _ => RebootMode::RB_POWER_OFF,
     };
     // Where the machine cannot do it the kernel ends who asked, which must not be us.
-    let mut work =
-        || nix::sys::reboot::reboot(mode).map_or_else(|errno| errno as i32 as u8, |never| match never {});
+    let mut work = || {
+        nix::sys::reboot::reboot(mode)
+            .map_or_else(|errno| u8::try_from(errno as i32).unwrap_or(u8::MAX), |never| match never {})
+    };
     let refused = match apart(&mut work, u64::MAX, &mut || {}) {
         Some(Change::Exited(0)) | None => None,
         Some(Change::Exited(errno)) => Some(Errno::from_raw(errno.into())),

@@ -1,7 +1,6 @@
 //! What is wanted: plain data without I/O, the vocabulary of every floor above.
 
-#[cfg(feature = "container")]
-#[allow(dead_code, reason = "its users follow")]
+#[cfg(feature = "board")]
 pub(crate) mod board;
 pub(crate) mod caps;
 pub(crate) mod devices;

@@ -30,12 +30,32 @@ pub(super) fn envp() -> *const *const c_char {
 /// /proc/PID/environ do not show a container what it was started with: paths of the host, values of variables. The
 /// first argument is kept for ps.
 pub(crate) fn forget_arguments() {
-    for word in strings(argv()).into_iter().skip(1).chain(strings(envp())) {
+    wipe(strings(argv()).into_iter().skip(1).chain(strings(envp())));
+}
+
+/// Overwrites strings of these arrays.
+fn wipe(words: impl Iterator<Item = *const c_char>) {
+    for word in words {
         // SAFETY: a NUL-terminated string of ours.
         let length = unsafe { CStr::from_ptr(word) }.to_bytes().len();
-        // SAFETY: the kernel laid it out writable; nobody borrows it, `collect` and `environment` copy.
+        // SAFETY: the kernel, or we, laid it out writable; nobody borrows it, `collect` and `environment` copy.
         unsafe { std::ptr::write_bytes(word.cast_mut(), 0, length) };
     }
+}
+
+/// From now on these are our arguments: for a process that was made to do what they say, and perhaps executes itself anew.
+/// Those that the kernel laid out are overwritten as above.
+#[cfg(feature = "board")]
+pub(crate) fn set_arguments(words: &[&OsStr]) {
+    wipe(strings(argv()).into_iter().skip(1));
+    let mut array = Vec::new();
+    for word in words {
+        let mut bytes = word.as_bytes().to_vec();
+        bytes.push(0);
+        array.push(bytes.leak().as_mut_ptr().cast::<c_char>().cast_const());
+    }
+    array.push(std::ptr::null());
+    ARGV.store(array.leak().as_mut_ptr(), Ordering::Relaxed);
 }
 
 /// Where each string of such an array lies.

@@ -19,7 +19,7 @@
 pub(crate) mod bpf;
 pub(crate) mod caps;
 pub(crate) mod clock;
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 #[allow(dead_code, reason = "boot mode will call it")]
 pub(crate) mod crash;
 pub(crate) mod dir;
@@ -33,13 +33,13 @@ pub(crate) mod heap;
 pub(crate) mod landlock;
 #[cfg(feature = "container")]
 pub(crate) mod loop_device;
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 pub(crate) mod module;
 pub(crate) mod mount;
 pub(crate) mod ns;
 pub(crate) mod path;
 pub(crate) mod process;
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 #[allow(dead_code, reason = "boot mode will call it")]
 pub(crate) mod reboot;
 #[cfg(target_arch = "x86_64")]
@@ -56,7 +56,7 @@ pub(crate) mod terminal;
 #[cfg(feature = "container")]
 pub(crate) mod trial;
 pub(crate) mod user;
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 #[allow(dead_code, reason = "boot mode will call it")]
 pub(crate) mod watchdog;
 

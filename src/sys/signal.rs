@@ -18,7 +18,7 @@ impl Set {
     /// No signal.
     pub(crate) const EMPTY: Self = Self(0);
     /// Every signal but [`FAULTS`]: for who catches those. Blocked, a fault ends the process without asking it.
-    #[cfg(feature = "container")]
+    #[cfg(feature = "board")]
     #[allow(dead_code, reason = "boot mode will block it")]
     pub(crate) const ALL_BUT_FAULTS: Self = {
         let (mut set, mut index) = (u64::MAX, 0);
@@ -33,7 +33,7 @@ impl Set {
 }
 
 /// What the kernel sends who did something impossible.
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 pub(crate) const FAULTS: [i32; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
 
@@ -219,12 +219,12 @@ pub(crate) fn set_disposition(signal: i32, wanted: Disposition) -> Result<Dispos
 }
 
 /// What the kernel calls on a signal: its number, its `siginfo_t`, the registers.
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 pub(crate) type Handler<T> = extern "C" fn(i32, *const T, *const std::ffi::c_void);
 
 /// `rt_sigaction(2)`: has this function called on a signal, on the stack of sigaltstack(2), and again when the signal comes
 /// meanwhile; `None`: the default. Not libc's: it unblocks signals that it keeps for itself.
-#[cfg(feature = "container")]
+#[cfg(feature = "board")]
 pub(crate) fn set_handler<T>(signal: i32, handler: Option<Handler<T>>) -> Result<(), Errno> {
     let handler = handler.map_or(libc::SIG_DFL, |handler| handler as *const () as usize);
     let flags = (libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER) as libc::c_ulong;
@@ -239,11 +239,11 @@ pub(crate) fn set_handler<T>(signal: i32, handler: Option<Handler<T>>) -> Result
 }
 
 /// The flag that says there is a restorer; libc keeps it to itself.
-#[cfg(all(feature = "container", target_arch = "x86_64"))]
+#[cfg(all(feature = "board", target_arch = "x86_64"))]
 const SA_RESTORER: libc::c_ulong = 0x0400_0000;
 
 /// `rt_sigreturn(2)`: where a handler returns to. The kernel finds what was interrupted at the stack pointer.
-#[cfg(all(feature = "container", target_arch = "x86_64"))]
+#[cfg(all(feature = "board", target_arch = "x86_64"))]
 #[unsafe(naked)]
 extern "C" fn restore() {
     std::arch::naked_asm!("mov eax, 15", "syscall")

@@ -1,0 +1,304 @@
+//! launcher as the init of a machine: brings it up, runs the entrypoint, takes it down.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+
+use crate::cli::{self, board::Said};
+use crate::error::{Doing, Error, Result, STATUS_OURS, tolerate};
+use crate::launch::board::{self, Starter, Verdict};
+use crate::log::{self, say, warning};
+use crate::primitives::execve::c_string;
+use crate::primitives::watchdog::{self, Watchdog};
+use crate::primitives::{early, shutdown};
+use crate::spec::board::{Action, Board};
+use crate::sys;
+use crate::sys::fd::Closing;
+use crate::sys::ns::{Side, Wish};
+use crate::sys::process::Who;
+use crate::sys::signal::Set;
+
+/// Where options may be that do not fit the kernel's command line.
+const FILE: &str = "/etc/launcher.conf";
+
+/// The first PID namespace of a kernel; `PROC_PID_INIT_INO` of its proc_ns.h, the same since Linux 3.8.
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
+/// What the init of a machine has and a container's lacks: CAP_SYS_ADMIN and CAP_SYS_BOOT.
+const RIGHTS: u64 = 1 << 21 | 1 << 22;
+
+/// Where programs are, for who has no PATH: the kernel gives none.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Does what the words of a command line say, and says what goes wrong.
+type Run = fn(Vec<&'static OsStr>, &[&'static OsStr]) -> u8;
+
+/// Whether we are to be the init of a machine: PID 1 of its first PID namespace, with the right to reboot it, and neither
+/// in a container (`container=` in the environment) nor told not to by `launcher.boot=0`. `--boot` as the first word is
+/// for the PID 1 of any namespace, which reboot(2) then ends.
+pub(crate) fn is_wanted(args: &[&'static OsStr], env: &[&'static OsStr]) -> bool {
+    if sys::process::own_pid().as_raw() != 1 {
+        return false;
+    }
+    let first = args.get(1).map(|word| word.as_encoded_bytes()).unwrap_or_default();
+    if let Some(value) = first.strip_prefix(b"--boot") {
+        return matches!(value, b"" | b"=1");
+    }
+    if !sys::caps::permitted().is_ok_and(|has| has & RIGHTS == RIGHTS) {
+        return false;
+    }
+    let Some(proc) = proc() else { return false };
+    if !is_first_namespace(proc.as_fd()) {
+        return false;
+    }
+    let line = sys::fd::open_at(proc.as_fd(), c"cmdline", OFlag::O_RDONLY)
+        .and_then(|file| sys::file::read_from(file.as_fd()))
+        .unwrap_or_default();
+    let is_in_container = || env.iter().any(|entry| entry.as_encoded_bytes().starts_with(b"container="));
+    // A command that somebody gave us as words of our own is meant.
+    let is_command = matches!(args.get(1), Some(word) if is_other_command(word))
+        && !cli::board::are_the_kernels(args.get(1..).unwrap_or_default(), &line);
+    !is_command && cli::board::boot_word(&line).unwrap_or_else(|| !is_in_container())
+}
+
+/// Whether we are in the first PID namespace, by this folder of a procfs.
+fn is_first_namespace(proc: BorrowedFd<'_>) -> bool {
+    sys::fd::target_of(proc, c"self/ns/pid").is_ok_and(|namespace| namespace == FIRST_NAMESPACE)
+}
+
+/// Whether a word is a command that is not to run something.
+fn is_other_command(word: &OsStr) -> bool {
+    cli::COMMANDS.split(' ').any(|name| word == name && name != "run" && name != "init")
+}
+
+/// The folder of a procfs: the one that is there, or our own. `None`: it cannot be had, so this is a container.
+fn proc() -> Option<OwnedFd> {
+    if sys::process::exists(c"/proc/self/ns/pid") {
+        return sys::fd::open_path(c"/proc").ok();
+    }
+    let detached = sys::mount::new_detached(c"proc", &[]);
+    detached
+        .or_else(|_| {
+            // Before Linux 5.2. It is one of the first things that a machine needs.
+            tolerate(sys::path::make_folder(Path::new("/proc")), "EEXIST; or there is no place for it");
+            sys::mount::new_filesystem(c"proc", c"/proc", nix::mount::MsFlags::empty(), c"")?;
+            sys::fd::open_path(c"/proc")
+        })
+        .ok()
+}
+
+/// What is done when something failed, for who cannot be told otherwise.
+static ON_FAIL: OnceLock<Action> = OnceLock::new();
+
+/// Is the init of the machine; ends with it, or where the machine cannot be ended.
+pub(crate) fn be_init(args: &[&'static OsStr], env: &[&'static OsStr], run: Run) -> u8 {
+    tolerate(sys::signal::set_mask(Set::ALL_BUT_FAULTS), "never refused");
+    tolerate(sys::crash::catch(crashed), "never refused; without it a fault of ours is the kernel's panic");
+    let mut told = |error: Error| warning!("{error:#}");
+    early::first_mounts(&mut told);
+    early::stdio().unwrap_or_else(&mut told);
+    if let Ok(file) = sys::fd::open_at(AT_FDCWD, c"/dev/kmsg", OFlag::O_WRONLY) {
+        log::also_to(file);
+    }
+    tolerate(shutdown::disable_ctrl_alt_del(), "EINVAL, EPERM: this is no machine but a PID namespace");
+    let is_whole = proc().is_some_and(|proc| is_first_namespace(proc.as_fd()));
+    let mut board = Board::DEFAULT;
+    let words = read(args).and_then(|words| cli::board::parse(words, &mut board));
+    let on_fail = board.on_fail.unwrap_or(board.on_exit);
+    tolerate(ON_FAIL.set(on_fail), "nobody was before us");
+    let words = words.and_then(|words| early::prepare(&board, &mut told).map(|()| words));
+    let watchdog = board.watchdog.and_then(|wish| Watchdog::open(&wish).map_err(&mut told).ok());
+    let mut machine = Machine { words: Vec::new(), env, run, in_container: board.in_container, is_whole };
+    let verdict = match words {
+        Ok(words) => {
+            machine.words = words;
+            board::supervise(&board, watchdog.as_ref(), &mut machine)
+        }
+        Err(error) => {
+            say(format_args!("{error:#}"));
+            Verdict { action: on_fail, status: error.status }
+        }
+    };
+    end(&board, verdict, watchdog, &mut machine)
+}
+
+/// What was said in all three places; the kernel's own arguments stand on its command line.
+fn read(args: &[&'static OsStr]) -> Result<Vec<&'static OsStr>> {
+    let mut said = Said::default();
+    match sys::file::read(Path::new(FILE)) {
+        Ok(text) => said.read_file(&text),
+        Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(Error::os(format_args!("read {FILE}"), errno)),
+    }
+    let line = sys::file::read(Path::new("/proc/cmdline")).unwrap_or_default();
+    said.read_command_line(&line);
+    let words = args.get(1..).unwrap_or_default();
+    if !cli::board::are_the_kernels(words, &line) {
+        let words = match words {
+            [command, rest @ ..] if *command == "run" => rest,
+            [command, rest @ ..] if *command == "init" => {
+                said.options.push(OsStr::new("--container=0"));
+                rest
+            }
+            words => words,
+        };
+        said.read_arguments(words);
+    }
+    Ok(said.words())
+}
+
+/// What makes the processes that the machine's init runs.
+struct Machine<'a> {
+    /// The command line of the entrypoint.
+    words: Vec<&'static OsStr>,
+    /// The environment that the kernel gave us.
+    env: &'a [&'static OsStr],
+    /// What carries it out.
+    run: Run,
+    /// The entrypoint is below the init of a container.
+    in_container: bool,
+    /// It is a machine, and not a PID namespace of one.
+    is_whole: bool,
+}
+
+impl Machine<'_> {
+    /// A process that does what these words say, in a session on the console if it is not beside the entrypoint. They are
+    /// put together in there: what we allocate ourselves is for good.
+    fn start(&self, words: &dyn Fn() -> Vec<&'static OsStr>, has_console: bool) -> Result<Pid> {
+        match sys::ns::clone_process(Wish { flags: CloneFlags::empty(), cgroup: None })
+            .doing("make a process")?
+        {
+            Side::Parent(born) => Ok(born.pid),
+            Side::Child => {
+                sys::crash::forget();
+                // The watchdog's above all: it counts who has it open.
+                match log::kernel_log() {
+                    Some(log) => sys::fd::close_all_but(log.as_fd()),
+                    None => sys::fd::close_from(3, Closing::Now),
+                }
+                if has_console {
+                    tolerate(sys::process::lead_session(), "a child leads nothing yet");
+                    tolerate(sys::terminal::take(), "ENOTTY, EIO: there is no console, and no job control");
+                } else {
+                    tolerate(sys::process::lead_group(), "a child leads nothing yet");
+                }
+                tolerate(sys::signal::set_mask(Set::EMPTY), "never refused");
+                let mut words = words();
+                if words.get(1).is_some_and(|command| *command == "init") && !self.has_path() {
+                    words.insert(2, OsStr::new("--env"));
+                    words.insert(3, OsStr::new(PATH));
+                }
+                sys::entry::set_arguments(&words);
+                sys::process::exit_now((self.run)(words, self.env))
+            }
+        }
+    }
+
+    /// Whether our own environment says where programs are.
+    fn has_path(&self) -> bool {
+        self.env.iter().any(|entry| entry.as_encoded_bytes().starts_with(b"PATH="))
+    }
+
+    /// A shell on the console, until it ends.
+    fn run_shell(&self) {
+        let words = || ["launcher", "init", "--", "/bin/sh"].map(OsStr::new).into();
+        match self.start(&words, true) {
+            Ok(shell) => while !matches!(sys::process::wait(Who::Child(shell)), Ok(Some(_)) | Err(_)) {},
+            Err(error) => say(format_args!("{error:#}")),
+        }
+    }
+}
+
+impl Starter for Machine<'_> {
+    fn entrypoint(&mut self) -> Result<Pid> {
+        self.start(&|| self.words.clone(), true)
+    }
+
+    fn health(&mut self, command: &'static str, runner: Pid) -> Result<Pid> {
+        let pid = watchdog::entrypoint_of(runner, self.in_container).map_or(0, Pid::as_raw);
+        let words = || {
+            let mut words = ["launcher", "init", "--single-child", "--env"].map(OsStr::new).to_vec();
+            words.push(OsStr::new(format!("LAUNCHER_PID={pid}").leak()));
+            words.push(OsStr::new("--"));
+            words.extend(command.split_ascii_whitespace().map(OsStr::new));
+            words
+        };
+        self.start(&words, false)
+    }
+}
+
+/// Takes the machine down, or does what else is wanted in the end.
+fn end(board: &Board, verdict: Verdict, watchdog: Option<Watchdog>, machine: &mut Machine<'_>) -> u8 {
+    let Verdict { mut action, status } = verdict;
+    match action {
+        Action::Hang => hang(),
+        Action::Exec(program) => {
+            if let Some(watchdog) = watchdog {
+                watchdog.release();
+            }
+            become_other(program);
+            action = Action::PowerOff;
+            shutdown::release_file_systems(machine.is_whole, &mut || {});
+        }
+        Action::Panic => shutdown::flush(&mut || {}),
+        _ => {
+            if action == Action::Shell {
+                machine.run_shell();
+                action = Action::PowerOff;
+            }
+            let mut feed = || {
+                if let Some(watchdog) = &watchdog {
+                    watchdog.feed();
+                }
+            };
+            shutdown::end_processes(board.grace, &mut feed);
+            shutdown::release_file_systems(machine.is_whole, &mut feed);
+            if let Some(watchdog) = watchdog {
+                watchdog.leave_armed();
+            }
+        }
+    }
+    shutdown::reboot(action, status, board.exit_port)
+}
+
+/// Stays, and reaps who ends.
+fn hang() -> ! {
+    loop {
+        while let Ok(Some(_)) = sys::process::wait(Who::AnyNow) {}
+        tolerate(sys::signal::wait_for_any(None, false), "nothing is left to do");
+    }
+}
+
+/// Executes another init in our place; returns only on failure.
+fn become_other(program: &OsStr) {
+    let env: Vec<_> =
+        sys::entry::environment().into_iter().filter_map(|entry| c_string(entry).ok()).collect();
+    tolerate(sys::signal::set_mask(Set::EMPTY), "never refused");
+    let Ok(path) = c_string(program) else { return };
+    let words = [path];
+    let [path] = &words;
+    let pointers = (sys::process::Pointers::new(&words), sys::process::Pointers::new(&env));
+    let errno = sys::process::execve(path, &pointers.0, &pointers.1);
+    tolerate(sys::signal::set_mask(Set::ALL_BUT_FAULTS), "never refused");
+    say(format_args!("execute {}: {}", program.to_string_lossy(), crate::error::describe(errno)));
+}
+
+/// What is done about a crash of ours: what is wanted on failure, with as little as possible.
+fn crashed(_signal: i32) {
+    let action = ON_FAIL.get().copied().unwrap_or(Action::PowerOff);
+    shutdown::flush(&mut || {});
+    match action {
+        Action::Hang => hang(),
+        Action::Exec(program) => become_other(program),
+        // It would be a child of one who is broken.
+        Action::Shell => become_other(OsStr::new("/bin/sh")),
+        _ => {}
+    }
+    shutdown::reboot(action, STATUS_OURS, None)
+}

@@ -1,0 +1,284 @@
+//! The init of a machine while its entrypoint runs: starts it, again where that is wanted, reaps, feeds the watchdog, and
+//! hears who wants the machine to go down. It never ends by itself, and allocates nothing.
+
+use nix::unistd::Pid;
+
+use super::respawn::{Next, Respawn};
+use crate::error::{Result, tolerate};
+use crate::log::{say, warning};
+use crate::primitives::watchdog::{self, Watchdog};
+use crate::spec::board::{Action, Board, Health};
+use crate::sys;
+use crate::sys::process::Who;
+use crate::sys::signal::Received;
+
+/// The kernel sent it, by nobody's order: the keys Ctrl-Alt-Del; `SI_KERNEL`, sigaction(2).
+const BY_KERNEL: i32 = 0x80;
+
+/// Why the entrypoint does not run any more, and what is to become of the machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Verdict {
+    /// What to do.
+    pub(crate) action: Action,
+    /// Its last exit status.
+    pub(crate) status: u8,
+}
+
+/// What a signal to the init of a machine asks for; the meanings are those of busybox's init, and of systemd's real-time
+/// signals. `None`: it is for the entrypoint.
+pub(crate) fn request(received: &Received) -> Option<Action> {
+    /// SIGRTMIN as everybody but the kernel counts.
+    const RTMIN: i32 = 34;
+    const HALT: i32 = RTMIN + 3;
+    const POWER_OFF: i32 = RTMIN + 4;
+    const REBOOT: i32 = RTMIN + 5;
+    match received.number {
+        libc::SIGTERM | REBOOT => Some(Action::Reboot),
+        libc::SIGINT if received.code == BY_KERNEL => Some(Action::Reboot),
+        libc::SIGUSR1 | libc::SIGPWR | HALT => Some(Action::Halt),
+        libc::SIGUSR2 | POWER_OFF => Some(Action::PowerOff),
+        _ => None,
+    }
+}
+
+/// How a process for the entrypoint, or for the command that tells its health, is made.
+pub(crate) trait Starter {
+    /// The entrypoint, and what supervises it.
+    fn entrypoint(&mut self) -> Result<Pid>;
+    /// The command, in a process group of its own.
+    fn health(&mut self, command: &'static str, runner: Pid) -> Result<Pid>;
+}
+
+/// What is known about the health of the entrypoint.
+#[derive(Debug, Clone, Copy)]
+struct Checks {
+    /// What is to be run.
+    wish: Health,
+    /// The run in progress, and when it is over.
+    running: Option<(Pid, u64)>,
+    /// When the next is due.
+    due: u64,
+    /// Failures in a row.
+    failures: u32,
+}
+
+/// The running init.
+struct Supervisor<'a> {
+    /// What the user wants.
+    board: &'a Board,
+    /// Its memory of the starts.
+    respawn: Respawn,
+    /// What runs the entrypoint.
+    runner: Option<Pid>,
+    /// When it is to be started.
+    start_at: Option<u64>,
+    /// The watchdog, and when it is to be fed.
+    dog: Option<(&'a Watchdog, u64)>,
+    /// Its health.
+    checks: Option<Checks>,
+    /// Somebody wants the machine to go down, and when it does, whatever runs.
+    leaving: Option<(Action, u64)>,
+}
+
+/// Runs the entrypoint as often as is wanted. Every signal but those of faults must be blocked.
+pub(crate) fn supervise(board: &Board, dog: Option<&Watchdog>, starter: &mut dyn Starter) -> Verdict {
+    let now = sys::clock::milliseconds();
+    let checks =
+        board.health.map(|wish| Checks { wish, running: None, due: now + wish.interval, failures: 0 });
+    let mut supervisor = Supervisor {
+        board,
+        respawn: Respawn::new(board.restart),
+        runner: None,
+        start_at: Some(now),
+        dog: dog.map(|dog| (dog, now)),
+        checks,
+        leaving: None,
+    };
+    loop {
+        if let Some(verdict) = supervisor.reap() {
+            return verdict;
+        }
+        if let Some(verdict) = supervisor.do_what_is_due(starter) {
+            return verdict;
+        }
+        let now = sys::clock::milliseconds();
+        let time = supervisor.next_due().map(|due| due.saturating_sub(now));
+        // The call cannot be refused to the first process of a machine; if it is, this becomes a loop that still works.
+        if let Ok(Some(received)) = sys::signal::wait_for_any(time, false) {
+            supervisor.heed(received);
+        }
+    }
+}
+
+impl Supervisor<'_> {
+    /// When to wake up at the latest.
+    fn next_due(&self) -> Option<u64> {
+        let check = self.checks.map(|checks| checks.running.map_or(checks.due, |(_, until)| until));
+        let dog = self.dog.map(|(_, due)| due);
+        [self.start_at, dog, check, self.leaving.map(|(_, until)| until)].into_iter().flatten().min()
+    }
+
+    /// Reaps all who have ended. `Some`: it is over.
+    fn reap(&mut self) -> Option<Verdict> {
+        let mut verdict = None;
+        while let Ok(Some((pid, change))) = sys::process::wait(Who::AnyNow) {
+            let Some(status) = change.status() else { continue };
+            if self.runner == Some(pid) {
+                self.runner = None;
+                verdict = self.ended(status);
+            } else if let Some(checks) = &mut self.checks
+                && checks.running.is_some_and(|(running, _)| running == pid)
+            {
+                checks.running = None;
+                checks.end(status);
+            }
+        }
+        verdict
+    }
+
+    /// The entrypoint has ended.
+    fn ended(&mut self, status: u8) -> Option<Verdict> {
+        say(format_args!("entrypoint exited {status}"));
+        if let Some((action, _)) = self.leaving {
+            return Some(Verdict { action, status });
+        }
+        let now = sys::clock::milliseconds();
+        let action = match self.respawn.end(status, now) {
+            Next::Again(delay) => {
+                self.start_at = Some(now + delay);
+                return None;
+            }
+            Next::Done => self.board.on_exit,
+            Next::Failed => self.board.on_fail.unwrap_or(self.board.on_exit),
+        };
+        Some(Verdict { action, status })
+    }
+
+    /// Does what the time has come for. `Some`: it is over.
+    fn do_what_is_due(&mut self, starter: &mut dyn Starter) -> Option<Verdict> {
+        let now = sys::clock::milliseconds();
+        if let Some((action, until)) = self.leaving
+            && (now >= until || self.runner.is_none())
+        {
+            return Some(Verdict { action, status: 0 });
+        }
+        if self.start_at.is_some_and(|due| due <= now) {
+            self.start_at = None;
+            self.respawn.start(now);
+            match starter.entrypoint() {
+                Ok(pid) => self.runner = Some(pid),
+                Err(error) => {
+                    say(format_args!("{error:#}"));
+                    return self.ended(error.status);
+                }
+            }
+        }
+        if let Some(checks) = &mut self.checks {
+            checks.go_on(now, self.runner, starter);
+        }
+        if let Some((dog, due)) = self.dog
+            && due <= now
+        {
+            self.dog = Some((dog, now + dog.interval()));
+            if self.is_well() {
+                dog.feed();
+            }
+        }
+        None
+    }
+
+    /// Whether the entrypoint lives, and is well as far as anybody can tell.
+    fn is_well(&self) -> bool {
+        self.runner
+            .and_then(|runner| watchdog::entrypoint_of(runner, self.board.in_container))
+            .is_some_and(watchdog::is_running)
+            && self.checks.is_none_or(|checks| checks.failures < checks.wish.retries)
+    }
+
+    /// A signal: somebody wants the machine to go down, or it is for the entrypoint.
+    fn heed(&mut self, received: Received) {
+        if received.number == libc::SIGCHLD {
+            return;
+        }
+        let Some(action) = request(&received) else {
+            if let Some(runner) = self.runner {
+                tolerate(sys::process::kill(runner, received.number), "ESRCH: it has ended");
+            }
+            return;
+        };
+        // Who asks twice waits as long.
+        if self.leaving.is_none() {
+            self.leaving = Some((action, sys::clock::milliseconds() + self.board.grace));
+            self.start_at = None;
+            if let Some(runner) = self.runner {
+                tolerate(sys::process::kill(runner, self.board.stop_signal), "ESRCH: it has ended");
+            }
+        }
+    }
+}
+
+impl Checks {
+    /// A run has ended.
+    fn end(&mut self, status: u8) {
+        if status == 0 {
+            self.failures = 0;
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures == self.wish.retries {
+            warning!("the entrypoint is not well: {} ended with {status}", self.wish.command);
+        }
+    }
+
+    /// Begins a run, or ends one that takes too long.
+    fn go_on(&mut self, now: u64, runner: Option<Pid>, starter: &mut dyn Starter) {
+        if let Some((pid, until)) = self.running {
+            if now >= until {
+                tolerate(
+                    sys::process::kill(Pid::from_raw(-pid.as_raw()), libc::SIGKILL),
+                    "ESRCH: it has ended",
+                );
+                self.running = Some((pid, now + 1000));
+            }
+        } else if now >= self.due
+            && let Some(runner) = runner
+        {
+            self.due = now + self.wish.interval;
+            match starter.health(self.wish.command, runner) {
+                Ok(pid) => self.running = Some((pid, now + self.wish.timeout)),
+                Err(error) => {
+                    say(format_args!("{error:#}"));
+                    self.end(error.status);
+                }
+            }
+        } else if now >= self.due {
+            self.due = now + self.wish.interval;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_ask_for_what_busybox_makes_of_them() {
+        let received = |number, code| Received { number, code, pid: 0, uid: 0, value: 0 };
+        for (number, code, want) in [
+            (libc::SIGTERM, 0, Some(Action::Reboot)),
+            (libc::SIGINT, BY_KERNEL, Some(Action::Reboot)),
+            (libc::SIGINT, 0, None),
+            (libc::SIGUSR1, 0, Some(Action::Halt)),
+            (libc::SIGUSR2, 0, Some(Action::PowerOff)),
+            (libc::SIGPWR, BY_KERNEL, Some(Action::Halt)),
+            (37, 0, Some(Action::Halt)),
+            (38, 0, Some(Action::PowerOff)),
+            (39, 0, Some(Action::Reboot)),
+            (40, 0, None),
+            (libc::SIGHUP, 0, None),
+            (libc::SIGWINCH, BY_KERNEL, None),
+        ] {
+            assert_eq!(request(&received(number, code)), want, "{number} {code}");
+        }
+    }
+}
