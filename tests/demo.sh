@@ -49,7 +49,7 @@ is "/proc/sys cannot be written to" 1 "$(echo "$mounts" | grep -c '^proc /proc/s
 heading "inside: the capabilities"
 caps=$(contained grep -E '^(Cap(Inh|Eff|Bnd)|NoNewPrivs)' /proc/self/status)
 echo "$caps"
-is "CAP_SYS_ADMIN, CAP_SYS_MODULE and the like are gone" 00000000a00425fb "$(echo "$caps" | sed -n 's/^CapBnd:.//p')"
+is "CAP_SYS_ADMIN, CAP_SYS_MODULE and the like are gone" 00000000a80425fb "$(echo "$caps" | sed -n 's/^CapBnd:.//p')"
 is "nobody gets new ones" 1 "$(echo "$caps" | sed -n 's/^NoNewPrivs:.//p')"
 
 if [ "$limits" ]; then

@@ -241,7 +241,7 @@ fn a_user_by_name_has_roots_capabilities_only_as_root() {
     let rootfs = rootfs_with(PASSWD, GROUP);
     let script = "grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status | cut -f 2 | tr '\\n' ' '";
     let none = "0000000000000000";
-    let docker = "00000000a00425fb";
+    let docker = "00000000a80425fb";
     for (user, caps) in [("app", none), ("1000", none), ("root", docker), ("0", docker)] {
         let want = format!("{none} {caps} {caps} {none} ");
         assert_eq!(inside(&rootfs, &["-u", user], script).expect(0).out, want, "{user}");

@@ -176,7 +176,7 @@ fn nothing_is_inheritable_that_was_not_asked_for() {
         ("-u 1000 --cap-drop ALL --ambient net_bind_service --ambient kill", ["0000000000000420"; 4]),
         (
             "-u 1000 --ambient SYS_NICE",
-            ["0000000000800000", "0000000000800000", "00000000a08425fb", "0000000000800000"],
+            ["0000000000800000", "0000000000800000", "00000000a88425fb", "0000000000800000"],
         ),
         (
             "-u 1000 --security-opt no-new-privileges=false --ambient net_bind_service",

@@ -82,7 +82,7 @@ fn cve_2026_40226_nothing_is_read_that_was_not_named() {
                 .env("XDG_CONFIG_HOME", &place.0)
                 .env("XDG_CONFIG_DIRS", &place.0);
             let finished = run(&mut command).expect(0);
-            assert_eq!(finished.out, "CapBnd:\t00000000a00425fb\nSeccomp:\t2\n\n", "{is_user} {words:?}");
+            assert_eq!(finished.out, "CapBnd:\t00000000a80425fb\nSeccomp:\t2\n\n", "{is_user} {words:?}");
             let paths = paths_in(&fs::read_to_string(&trace).unwrap());
             assert!(paths.len() > 60, "{paths:?}");
             for path in paths {

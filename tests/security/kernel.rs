@@ -102,7 +102,7 @@ fn cve_2024_32462_words_of_the_program_are_no_options() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let words = ["--rootfs", rootfs.arg(), "--", name, "--privileged", "--", "--rootfs=/"];
         let out = run(&mut launcher(words)).expect(0).out;
-        assert_eq!(out, "program --privileged -- --rootfs=/\nCapBnd:\t00000000a00425fb\n", "{name}");
+        assert_eq!(out, "program --privileged -- --rootfs=/\nCapBnd:\t00000000a80425fb\n", "{name}");
     }
     // Nor are those behind the first word that is none.
     let words = ["--rootfs", rootfs.arg(), "echo", "--privileged", "-v", "/:/host"];
