@@ -155,12 +155,7 @@ fn no_root() -> Root {
 /// # Errors
 /// The words make no sense; or there is no program.
 pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec<&'static OsStr>> {
-    // First: it decides what the rest means.
-    let boxed = words.iter().take_while(|word| **word != END).filter_map(|word| {
-        let value = word.to_str()?.strip_prefix("--container=")?;
-        (value == "0" || value == "1").then_some(value == "1")
-    });
-    board.in_container = boxed.last().unwrap_or(true);
+    look_ahead(&words, board)?;
     let mut words = Words::new(words, Grammar::Board(board.in_container));
     let (mut rest, mut has_rootfs) = (Vec::new(), false);
     let (mut health, mut root) = (NO_HEALTH, no_root());
@@ -209,6 +204,23 @@ pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec
             "--help, --version and --dry-run run nothing: a machine would have nothing to do"
         ))),
     }
+}
+
+/// What has to be known before the rest is read: what becomes of a machine whose options are wrong, and whose the options
+/// besides ours are.
+fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<()> {
+    for word in words.iter().take_while(|word| **word != END).filter_map(|word| word.to_str()) {
+        match word.split_once('=') {
+            Some(("--container", value)) => board.in_container = value != "0",
+            Some((name @ ("--on-exit" | "--on-fail"), value)) => {
+                if let Some(option) = name.strip_prefix(END).and_then(options::find) {
+                    set(board, option, value)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// An option as one word.

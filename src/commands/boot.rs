@@ -113,6 +113,7 @@ pub(crate) fn be_init(args: &[&'static OsStr], env: &[&'static OsStr], run: Run)
     let on_fail = board.on_fail.unwrap_or(board.on_exit);
     tolerate(ON_FAIL.set(on_fail), "nobody was before us");
     let words = words.and_then(|words| early::prepare(&board, &mut told).map(|()| words));
+    tolerate(nix::unistd::chdir(c"/"), "EACCES: it cannot be, for root");
     let watchdog = board.watchdog.and_then(|wish| Watchdog::open(&wish).map_err(&mut told).ok());
     let mut machine = Machine { words: Vec::new(), env, run, in_container: board.in_container, is_whole };
     let verdict = match words {

@@ -9,6 +9,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -25,6 +26,18 @@ use crate::sys::dir::Kind;
 
 /// What goes along into the new root, where it is a mount.
 const MOVED: [&str; 5] = ["/dev", "/proc", "/sys", "/run", "/tmp"];
+
+/// The file system on the device that the overlay of the root writes to: it is mounted nowhere any more, and has to be
+/// read-only when the machine ends.
+static UPPER: OnceLock<OwnedFd> = OnceLock::new();
+
+/// Makes that one read-only, if there is one; the root must be so already.
+///
+/// # Errors
+/// As of fspick(2) and fsconfig(2): ENOSYS before Linux 5.2.
+pub(crate) fn close_upper() -> std::result::Result<(), Errno> {
+    UPPER.get().map_or(Ok(()), |upper| sys::mount::make_file_system_read_only(upper.as_fd()))
+}
 
 /// What is mounted over `/`.
 #[derive(Debug)]
@@ -85,7 +98,11 @@ impl Cover {
                 self.add(path, None, true, root.patience).map_err(|error| error.within(within(path)))?
             }
         };
-        self.add_overlay(lower.as_fd(), upper.as_fd()).map_err(|error| error.within(within(root.source)))
+        let top = self
+            .add_overlay(lower.as_fd(), upper.as_fd())
+            .map_err(|error| error.within(within(root.source)))?;
+        tolerate(UPPER.set(upper), "a machine changes its root once");
+        Ok(top)
     }
 
     /// Mounts a device, an image file or a folder.

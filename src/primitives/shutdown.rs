@@ -13,6 +13,7 @@ use nix::sched::CloneFlags;
 use nix::sys::reboot::RebootMode;
 use nix::unistd::Pid;
 
+use super::machine_root;
 use super::rootfs::c_path;
 use crate::error::{STATUS_OURS, describe, tolerate};
 use crate::log::{say, warning};
@@ -172,6 +173,12 @@ fn release() -> u8 {
         };
         apart(work, UNMOUNT, &mut || {});
     }
+    let close = &mut || {
+        let Err(errno) = machine_root::close_upper() else { return 0 };
+        warning!("the device of the overlay stays writable: {}", describe(errno));
+        1
+    };
+    apart(close, UNMOUNT, &mut || {});
     // Those that still go on; who waits for us has the clock.
     reap_until(u64::MAX, None, &mut || {});
     sync()

@@ -59,6 +59,26 @@ pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> R
     cvt_int(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) }).map(own)
 }
 
+/// `fspick(2)`, `fsconfig(2)`, Linux 5.2: makes the file system of this mount read-only, also one that is mounted nowhere any
+/// more and that only its users, as an overlay, know. EBUSY: something is being written.
+#[cfg(feature = "board")]
+pub(crate) fn make_file_system_read_only(mount: BorrowedFd<'_>) -> Result<(), Errno> {
+    /// FSPICK_CLOEXEC and FSPICK_EMPTY_PATH; linux/mount.h.
+    const FLAGS: libc::c_uint = 1 | 8;
+    /// FSCONFIG_SET_FLAG.
+    const SET_FLAG: libc::c_uint = 0;
+    /// FSCONFIG_CMD_RECONFIGURE.
+    const RECONFIGURE: libc::c_uint = 7;
+    // SAFETY: the path is a C string; the kernel returns a new descriptor.
+    let context = cvt_int(unsafe { libc::syscall(libc::SYS_fspick, mount.as_raw_fd(), c"".as_ptr(), FLAGS) })
+        .map(own)?;
+    let fd = context.as_raw_fd();
+    // SAFETY: the key is a C string, which the kernel copies.
+    cvt(unsafe { libc::syscall(libc::SYS_fsconfig, fd, SET_FLAG, c"ro".as_ptr(), 0usize, 0) })?;
+    // SAFETY: the command takes no further arguments.
+    cvt(unsafe { libc::syscall(libc::SYS_fsconfig, fd, RECONFIGURE, 0usize, 0usize, 0) }).map(drop)
+}
+
 /// `fsopen(2)`, `fsconfig(2)`, `fsmount(2)`, Linux 5.2: a new file system with these options, of which some have values,
 /// mounted nowhere yet and without devices.
 pub(crate) fn new_detached(kind: &CStr, options: &[(&CStr, Option<&CStr>)]) -> Result<OwnedFd, Errno> {
