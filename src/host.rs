@@ -15,8 +15,6 @@ use crate::spec::seccomp::Seccomp;
 use crate::spec::{Spec, keep};
 use crate::sys;
 
-/// `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2): what an initramfs is made of.
-const RAM_FILESYSTEMS: [i64; 2] = [0x8584_58f6, 0x0102_1994];
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
 const CGROUP2: i64 = 0x6367_7270;
 
@@ -112,7 +110,7 @@ impl Host {
         if let Some(rootfs) = spec.rootfs {
             let is_file = |found: FileStat| found.st_mode & libc::S_IFMT != libc::S_IFDIR;
             host.rootfs_is_file = sys::path::stat(rootfs).is_ok_and(is_file);
-            host.root_is_ram = is_memory(Path::new("/"));
+            host.root_is_ram = sys::path::is_memory(Path::new("/"));
             host.unified = magic(Path::new("/sys/fs/cgroup")) == CGROUP2;
         } else {
             host.cwd = sys::process::current_dir().unwrap_or_else(|_| "/".into());
@@ -156,11 +154,6 @@ pub(crate) fn subordinate_ids(uid: u32) -> (String, Vec<SubRange>, Vec<SubRange>
     let [users, groups] =
         ["/etc/subuid", "/etc/subgid"].map(|file| parse_subids(&read_or_empty(file), &name, uid));
     (name, users, groups)
-}
-
-/// Whether what is in this folder is in memory only, as an initramfs is.
-pub(crate) fn is_memory(path: &Path) -> bool {
-    RAM_FILESYSTEMS.contains(&magic(path))
 }
 
 /// The file system type at `path`, 0 if it cannot be told.

@@ -256,7 +256,7 @@ fn free(old: BorrowedFd<'_>) {
         return;
     }
     if let Ok(found) = fstat(old)
-        && crate::host::is_memory(Path::new("."))
+        && sys::path::is_memory(Path::new("."))
     {
         remove_all(Path::new(""), found.st_dev);
     }

@@ -70,6 +70,13 @@ pub(crate) fn filesystem_type(path: &Path) -> Result<nix::sys::statfs::FsType, E
     nix::sys::statfs::statfs(&*c(path)?).map(|found| found.filesystem_type())
 }
 
+/// Whether what is in this folder is in memory only, as an initramfs is: `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2).
+#[cfg(feature = "container")]
+#[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the field is as wide as a register")]
+pub(crate) fn is_memory(path: &Path) -> bool {
+    filesystem_type(path).is_ok_and(|found| matches!(found.0 as i64, 0x8584_58f6 | 0x0102_1994))
+}
+
 /// `chown(2)`.
 pub(crate) fn set_owner(path: &Path, uid: u32, gid: u32) -> Result<(), Errno> {
     nix::unistd::chown(&*c(path)?, Some(uid.into()), Some(gid.into()))
