@@ -17,7 +17,7 @@ packages() { # GROUP
         dumb-init catatonit ;;
     bench) echo tini dumb-init catatonit bubblewrap crun runc strace python3 gcc libc6-dev musl-tools util-linux ;;
     fuzz) echo gcc g++ libc6-dev ;;
-    vm) echo qemu-system-x86 busybox-static uidmap python3 ;;
+    vm) echo qemu-system-x86 busybox-static uidmap python3 squashfs-tools erofs-utils e2fsprogs fdisk util-linux ;;
     engines) echo docker.io podman runc busybox-static python3 util-linux mount ;;
     *) die "no group $1" ;;
     esac

@@ -10,6 +10,7 @@
 //! the value that was queued with it. `probe storm SEED`: storm.rs. `probe inject`: types an `x` on
 //! each terminal that it can get at, prints `injected K`. `probe calls`,
 //! `probe numbers LAST`, `probe reach NUMBERS`, `probe foreign DOOR`: calls.rs. `probe attack`, `probe hold`, `probe watch`: attack.rs.
+//! `probe escape FILE`: escape.rs. `probe stamp`: has the kernel write the time into its log, and waits for ever.
 #![allow(
     unsafe_code,
     clippy::print_stdout,
@@ -20,6 +21,7 @@
 
 mod attack;
 mod calls;
+mod escape;
 mod siginfo;
 mod storm;
 
@@ -250,6 +252,15 @@ fn keyring() -> i32 {
     0
 }
 
+/// A line in the kernel's log, which has the kernel's time beside it.
+fn stamp() -> i32 {
+    // SAFETY: the path is a C string.
+    let log = unsafe { libc::open(c"/dev/kmsg".as_ptr(), libc::O_WRONLY) };
+    // SAFETY: the kernel reads as many bytes as the text has.
+    unsafe { libc::write(log, c"<4>probe: here".as_ptr().cast(), 14) };
+    pause()
+}
+
 /// Waits for a signal that kills.
 fn pause() -> i32 {
     say("ready");
@@ -280,6 +291,8 @@ fn main() {
         Some("attack") => attack::attack(),
         Some("hold") => attack::hold(),
         Some("watch") => attack::watch(),
+        Some("escape") => escape::escape(words.get(2).map_or("", String::as_str)),
+        Some("stamp") => stamp(),
         Some("storm") => storm::storm(number),
         _ => 2,
     };

@@ -1,0 +1,226 @@
+"""A throw-away Linux machine: QEMU without KVM, Debian's cloud kernel of tests/vm/kernel, an initramfs made here.
+
+Used by tests/vm/run (scripts on a machine), tests/vm/boot (launcher as its init) and tests/bench/boot.py.
+"""
+import ctypes, glob, json, lzma, os, re, shutil, signal, socket, stat, subprocess, sys, threading, time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+KERNEL = os.path.join(HERE, "../../target/vm/amd64")
+
+# loglevel=1 keeps all but panics out of the tests' output; panic=-1 with -no-reboot makes a panic an end.
+APPEND = "console=ttyS0 quiet loglevel=1 panic=-1 oops=panic random.trust_cpu=on mitigations=off tsc=reliable no_timer_check"
+
+
+def die(message, status=125):
+    print(f"tests/vm: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def read(path):
+    try:
+        with (lzma.open if path.endswith(".xz") else open)(path, "rb") as f:
+            return f.read()
+    except OSError as e:
+        die(str(e))
+
+
+class Cpio:
+    """A newc archive below `root`; parents are made on the way. No root and no cpio(1) needed."""
+
+    def __init__(self, root=""):
+        self.root, self.out, self.seen = root, bytearray(), set()
+
+    def add(self, path, mode, data=b"", owner=0):
+        path = os.path.normpath(f"{self.root}/{path}").strip("/")
+        if path in self.seen:
+            return
+        self.seen.add(path)
+        if parent := os.path.dirname(path):
+            top, self.root = self.root, ""
+            self.add(parent, stat.S_IFDIR | 0o755)
+            self.root = top
+        self.entry(path, mode, data, owner)
+
+    def entry(self, path, mode, data=b"", owner=0):
+        name = path.encode() + b"\0"
+        fields = (len(self.seen), mode, owner, owner, 1, 0, len(data), 0, 0, 0, 0, len(name), 0)
+        for part in (b"070701" + b"".join(b"%08X" % f for f in fields) + name, data):
+            self.out += part + b"\0" * (-(len(self.out) + len(part)) % 4)
+
+    def dir(self, path, mode=0o755, owner=0): self.add(path, stat.S_IFDIR | mode, owner=owner)
+    def file(self, path, data, mode=0o755): self.add(path, stat.S_IFREG | mode, data)
+    def link(self, path, to): self.add(path, stat.S_IFLNK | 0o777, to.encode())
+
+    def copy(self, source, dest, mode=None):
+        """A file of this machine, and the libraries that the dynamic loader will look for."""
+        data = read(source)
+        self.file(dest, data, stat.S_IMODE(os.stat(source).st_mode) if mode is None else mode)
+        if data[:4] == b"\x7fELF" and b"/ld-" in data[:4096]:
+            ldd = subprocess.run(["ldd", source], capture_output=True, text=True)
+            for library in re.findall(r"(/\S+) \(0x", ldd.stdout):
+                self.file(library, read(library))
+
+    def busybox(self):
+        """All of busybox below bin."""
+        path = shutil.which("busybox") or die("busybox is not installed (Debian: busybox-static)")
+        self.file("bin/busybox", read(path))
+        for applet in subprocess.run([path, "--list"], capture_output=True, text=True).stdout.split():
+            self.link(f"bin/{applet}", "busybox")
+
+    def done(self):
+        self.entry("TRAILER!!!", 0)
+        return self.out
+
+
+def modules(wanted):
+    """[(name, bytes)], dependencies first; they stand in the modules themselves, so nothing needs depmod."""
+    name = lambda path: re.sub(r"\.ko(\.xz)?$", "", os.path.basename(path)).replace("-", "_")
+    files = {name(p): p for p in glob.glob(f"{KERNEL}/lib/modules/**/*.ko*", recursive=True)}
+    builtin = {name(line.decode().strip()) for p in glob.glob(f"{KERNEL}/lib/modules/*/modules.builtin") for line in read(p).split()}
+    loaded = {}
+
+    def load(module):
+        if module in loaded or module in builtin:
+            return
+        if module not in files:
+            die(f"the kernel has no module {module}")
+        data = read(files[module])
+        depends = re.search(rb"\0depends=([^\0]*)\0", data)
+        for other in filter(None, depends[1].decode().split(",") if depends else []):
+            load(other.replace("-", "_"))
+        loaded[module] = data
+
+    for module in wanted:
+        load(module.replace("-", "_"))
+    return loaded.items()
+
+
+def qemu(initrd, append, mem=512, cpus=2):
+    """The command that every machine has; its console is the standard input and output."""
+    kernel = glob.glob(f"{KERNEL}/boot/vmlinuz-*") or die("no kernel: run tests/vm/kernel first")
+    command = f"""qemu-system-x86_64 -M q35 -cpu max -accel tcg,thread=multi -m {mem} -smp {cpus}
+        -nodefaults -no-user-config -display none -no-reboot -chardev stdio,id=console,signal=off -serial chardev:console""".split()
+    return [*command, "-kernel", kernel[0], "-initrd", initrd, "-append", append]
+
+
+def start(command, **options):
+    """Starts QEMU, which shall not outlive us: a killed test run leaves no machine behind."""
+    libc = ctypes.CDLL(None)
+    die_with_parent = lambda: libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent, **options)
+    except FileNotFoundError:
+        die("qemu-system-x86_64 is not installed (Debian: qemu-system-x86)")
+
+
+class Late(Exception):
+    """What was waited for did not come."""
+
+
+class Machine:
+    """A machine that runs: `with Machine(...) as machine`. Its console is text that is waited for, line by line."""
+
+    def __init__(self, initrd, append, devices=(), **size):
+        ours, its = socket.socketpair()
+        command = qemu(initrd, f"{APPEND} {append}", **size)
+        command += ["-chardev", f"socket,id=monitor,fd={its.fileno()}", "-mon", "chardev=monitor,mode=control", *devices]
+        # start() binds the machine's life to the thread that calls it, so threads that start machines must outlive them
+        self.process = start(command, stdin=subprocess.PIPE, pass_fds=[its.fileno()])
+        its.close()
+        self.socket, self.console, self.at, self.reason, self.over = ours, "", 0, None, False
+        self.changed, self.answers = threading.Condition(), []
+        for reader in (self.read_console, self.read_monitor):
+            threading.Thread(target=reader, daemon=True).start()
+        self.ask("qmp_capabilities")
+
+    def __enter__(self): return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.socket.close()
+
+    def read_console(self):
+        while chunk := self.process.stdout.read1(65536):
+            with self.changed:
+                self.console += chunk.replace(b"\r", b"").decode(errors="replace")
+                self.changed.notify_all()
+        with self.changed:
+            self.over = True
+            self.changed.notify_all()
+
+    def read_monitor(self):
+        try:
+            for line in self.socket.makefile():
+                message = json.loads(line)
+                with self.changed:
+                    if message.get("event") == "SHUTDOWN":
+                        self.reason = message["data"]["reason"]
+                    elif "return" in message or "error" in message:
+                        self.answers.append(message)
+                    self.changed.notify_all()
+        except OSError:  # it was killed
+            pass
+
+    def until(self, condition, seconds, what):
+        """Waits until `condition` gives something true, which is returned."""
+        end = time.monotonic() + seconds
+        with self.changed:
+            while not (found := condition()):
+                left = end - time.monotonic()
+                if left <= 0 or not self.changed.wait(left):
+                    raise Late(f"{what} did not come within {seconds} s")
+            return found
+
+    def ask(self, command, **arguments):
+        """Has QEMU do something; see its manual of QMP."""
+        self.answers.clear()
+        self.socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+        answer = self.until(lambda: self.answers and self.answers.pop(), 30, f"an answer to {command}")
+        if "error" in answer:
+            raise Late(f"{command}: {answer['error']['desc']}")
+        return answer["return"]
+
+    def monitor(self, line):
+        """The same by a line of the monitor for people."""
+        if said := self.ask("human-monitor-command", **{"command-line": line}).strip():
+            raise Late(f"{line}: {said}")
+
+    def wait(self, pattern, seconds=40):
+        """Waits for a match on the console after the one before."""
+        def find():
+            found = re.compile(pattern, re.MULTILINE).search(self.console, self.at)
+            if not found and self.over:
+                raise Late(f"'{pattern}' did not come before the end ({self.reason})")
+            return found
+
+        found = self.until(find, seconds, f"'{pattern}'")
+        self.at = found.end()
+        return found
+
+    def stays(self, seconds):
+        """Whether it is neither off nor has the kernel panicked after so many seconds."""
+        try:
+            self.until(lambda: self.over or "Kernel panic" in self.console, seconds, "the end")
+        except Late:
+            return self.ask("query-status")["running"]
+        return False
+
+    def type(self, text):
+        """Types on the console."""
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def kill(self):
+        """A power cut."""
+        self.process.kill()
+        self.process.wait()
+        self.until(lambda: self.over, 10, "the end")
+
+    def end(self, seconds=40):
+        """Waits until the machine is off. How: poweroff, reset, panic, or `exit N` of QEMU for another reason."""
+        self.until(lambda: self.over, seconds, "the end of the machine")
+        status = self.process.wait()
+        if "Kernel panic" in self.console:
+            return "panic"
+        return {"guest-shutdown": "poweroff", "guest-reset": "reset"}.get(self.reason, f"exit {status}")
