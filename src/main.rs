@@ -98,13 +98,13 @@ fn execute(command: Command) -> Result<u8> {
 }
 
 /// What has to hold for every input of the parsers.
-#[cfg(all(test, feature = "container"))]
+#[cfg(all(test, feature = "board"))]
 #[path = "../tests/fuzz/checks.rs"]
 mod checks;
 
 #[cfg(test)]
 mod tests {
-    #[cfg(feature = "container")]
+    #[cfg(feature = "board")]
     #[test]
     fn what_the_fuzz_targets_began_with_or_found_passes() {
         let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
+use crate::cli::board::{self, Said};
 use crate::cli::{self, Command, signals};
 use crate::error::Error;
 use crate::host::{self, Host, Version};
@@ -14,6 +15,7 @@ use crate::launch::plan::Plan;
 use crate::launch::sync;
 use crate::primitives::seccomp::docker::{self, Facts};
 use crate::primitives::{cgroup, interpreter};
+use crate::spec::board::Board;
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{IdMap, Mapping};
 use crate::spec::mount::{Flags, Mount, Source};
@@ -29,7 +31,7 @@ use crate::sys::mount;
 type Check = fn(&[u8]);
 
 /// Every check, under the name of its target and of its folder of corpus/.
-pub(crate) const ALL: [(&str, Check); 10] = [
+pub(crate) const ALL: [(&str, Check); 11] = [
     ("options", options),
     ("values", values),
     ("idmap", idmaps),
@@ -40,6 +42,7 @@ pub(crate) const ALL: [(&str, Check); 10] = [
     ("cgroup", cgroups),
     ("interpreter", interpreters),
     ("sync", messages),
+    ("cmdline", command_lines),
 ];
 
 /// Text as `sys::file` reads it: what is not UTF-8 is replaced.
@@ -51,6 +54,33 @@ fn lossy(data: &[u8]) -> String {
 fn halves(data: &[u8]) -> (String, String) {
     let mut parts = data.splitn(2, |byte| *byte == 0).map(lossy);
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+}
+
+/// The kernel's command line and the file beside it: whatever stands there is a command, or an error that says why.
+fn command_lines(data: &[u8]) {
+    let (file, line) = halves(data);
+    let mut said = Said::default();
+    said.read_file(&file);
+    said.read_command_line(&line);
+    let words = said.words();
+    assert!(
+        words.iter().filter(|word| **word == "--").count() <= 1 || line.contains("--") || file.contains("--")
+    );
+    let before = words.iter().position(|word| *word == "--").unwrap_or(words.len());
+    assert!(words[..before].iter().all(|word| word.as_bytes().starts_with(b"--")), "options are options");
+    assert!(board::boot_word(&line).is_none() || line.contains("launcher.boot"));
+    assert!(board::are_the_kernels(&[], &line));
+    let mut board = Board::DEFAULT;
+    match board::parse(words, &mut board) {
+        Ok(words) => {
+            let again = cli::parse(words, &[]);
+            assert!(
+                matches!(again, Ok(Command::Run(_) | Command::Init(_))),
+                "what was checked is understood again"
+            );
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
 }
 
 /// Words as execve(2) hands them over: none has a NUL in it.
