@@ -51,6 +51,8 @@ impl Display for Help {
         section(f, "For the program (letters only as options of run, but -u):", Group::Process)?;
         if cfg!(feature = "container") {
             section(f, "For a container (run):", Group::Container)?;
+        }
+        if cfg!(feature = "board") {
             section(
                 f,
                 "As the init of a machine (launcher.NAME=VALUE on the kernel's command line):",
