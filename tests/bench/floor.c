@@ -4,6 +4,8 @@
  *
  *	floor init CMD [ARG...]		the least an init can do: block signals, start CMD, wait, exit as it did
  *	floor ROOTFS CMD [ARG...]	a container with ROOTFS as /, CMD under such an init
+ *	floor protected ROOTFS CMD ...	the same with what launcher protects by default, by launcher's own filter:
+ *					FILTER, from the compiler's command line, is what build.rs made of the profile
  *
  * ROOTFS needs the directories proc, sys and dev. launcher's own spelling (`floor -- CMD`,
  * `floor --rootfs DIR -- CMD`) is accepted too, so that floor can stand in for it.
@@ -23,6 +25,8 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <grp.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* By hand: musl-gcc does not see the kernel's headers. */
@@ -33,6 +37,12 @@
 #define NEW_IPC 0x08000000ULL
 #define NEW_PID 0x20000000ULL
 #define NEW_NET 0x40000000ULL
+#ifndef FILTER /* floor stands in for launcher in tests too, which want no protections of it */
+#define FILTER 0x7fff000000000006 /* allow all */
+#endif
+#ifndef LAST_CAP
+#define LAST_CAP 40 /* of Linux 5.9 to 6.18 */
+#endif
 #ifndef SYS_clone3
 #define SYS_clone3 435
 #endif
@@ -70,6 +80,57 @@ static int wait_for(pid_t main_child)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* Docker's set: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD
+ * AUDIT_WRITE SETFCAP. */
+static const uint64_t kept = 0xa80425fbULL;
+static int is_protected;
+
+static void set_capabilities(uint64_t set)
+{
+	struct { uint32_t version; int pid; } header = { 0x20080522, 0 };
+	struct { uint32_t effective, permitted, inheritable; } data[2] = {
+		{ set, set, 0 }, { set >> 32, set >> 32, 0 },
+	};
+	DO(syscall(SYS_capset, &header, data));
+}
+
+/* What the program does to itself before it is executed. */
+static void protect_program(void)
+{
+	static const uint64_t filter[] = { FILTER };
+	struct { unsigned short length; const uint64_t *code; } program = { sizeof filter / sizeof *filter, filter };
+	DO(setgroups(0, NULL));
+	set_capabilities(kept);
+	DO(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	DO(prctl(PR_SET_SECCOMP, 2, &program));
+}
+
+/* What is seen of the kernel: an empty folder, /dev/null or a read-only mount over it, where it is there. */
+static void protect_paths(void)
+{
+	static const char *const masked_folders[] = {
+		"proc/acpi", "proc/asound", "proc/scsi", "sys/devices/virtual/powercap", "sys/firmware",
+	};
+	static const char *const masked_files[] = {
+		"proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats", "proc/sched_debug",
+		"proc/timer_list", "proc/timer_stats",
+	};
+	static const char *const read_only[] = { "proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger" };
+	const unsigned long plain = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	for (size_t i = 0; i < sizeof read_only / sizeof *read_only; i++) {
+		if (access(read_only[i], F_OK) != 0)
+			continue;
+		DO(mount(read_only[i], read_only[i], NULL, MS_BIND, NULL));
+		DO(mount(NULL, read_only[i], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | plain, NULL));
+	}
+	for (size_t i = 0; i < sizeof masked_files / sizeof *masked_files; i++)
+		if (access(masked_files[i], F_OK) == 0)
+			DO(mount("dev/null", masked_files[i], NULL, MS_BIND, NULL));
+	for (size_t i = 0; i < sizeof masked_folders / sizeof *masked_folders; i++)
+		if (access(masked_folders[i], F_OK) == 0)
+			DO(mount("tmpfs", masked_folders[i], "tmpfs", MS_RDONLY | plain, "size=0"));
+}
+
 static int init(char **command)
 {
 	sigset_t all, before;
@@ -78,9 +139,13 @@ static int init(char **command)
 	pid_t child = start(0);
 	if (child == 0) {
 		DO(sigprocmask(SIG_SETMASK, &before, NULL));
+		if (is_protected)
+			protect_program();
 		execvp(command[0], command);
 		failed(command[0]);
 	}
+	if (is_protected)
+		set_capabilities(1 << 5); /* KILL */
 	return wait_for(child);
 }
 
@@ -130,6 +195,10 @@ static void file_systems(const char *rootfs)
 	DO(mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"));
 	DO(mount("shm", "dev/shm", "tmpfs", plain, "mode=1777,size=64m"));
 	DO(mount("mqueue", "dev/mqueue", "mqueue", plain, NULL));
+	if (is_protected) {
+		DO(mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_NODEV, NULL));
+		protect_paths();
+	}
 	/* The old root lands on top of the new one and is taken off again: no directory for it is needed. */
 	DO(syscall(SYS_pivot_root, ".", "."));
 	DO(umount2(".", MNT_DETACH));
@@ -145,12 +214,21 @@ static int container(const char *rootfs, char **command)
 	DO(syscall(SYS_unshare, NEW_CGROUP | NEW_TIME));
 	loopback_up();
 	DO(sethostname("floor", 5));
+	if (is_protected)
+		DO(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
 	file_systems(rootfs);
+	for (int cap = 0; is_protected && cap <= LAST_CAP; cap++)
+		if (!(kept >> cap & 1))
+			DO(prctl(PR_CAPBSET_DROP, cap, 0, 0, 0));
 	return init(command);
 }
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "protected")) {
+		is_protected = 1;
+		argc--, argv++;
+	}
 	const char *rootfs = argc > 1 && strcmp(argv[1], "init") && strcmp(argv[1], "--") ? argv[1] : NULL;
 	char **command = argv + 2;
 	if (rootfs && !strcmp(rootfs, "--rootfs") && argc > 3 && !strcmp(argv[3], "--")) {

@@ -6,7 +6,7 @@ BUDGETS = {  # measured value of launcher, or launcher : peer; at most
     "size": {"launcher": 200 * KIB, "launcher-init": 56 * KIB},
     "init": {"tini-static": 1.0, "dumb-init": 1.0, "catatonit": 1.0},
     "container": {"floor": 1.3, "bwrap": 0.5, "crun": 0.33, "runc": 0.1},
-    "protected": {"bwrap": 0.5, "crun": 0.33, "runc": 0.1},
+    "protected": {"floor": 1.3, "bwrap": 0.5, "crun": 0.33, "runc": 0.1},
     "idle": {"private_dirty_kib": 96, "wakeups_per_minute": 0},
     "memory": {"launcher": 1024},  # KiB
     "latency": {"tini-static": 1.0, "dumb-init": 1.0, "catatonit": 1.0},
