@@ -80,6 +80,8 @@ impl Said {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let is_flag = options::find(name).is_some_and(|option| option.value().is_empty());
         match value {
+            // It must not become the `--` that begins the program; nobody knows this one.
+            _ if name.is_empty() => self.options.push(OsStr::new(format!("{END}{PREFIX}{option}").leak())),
             "0" if is_flag => {}
             "1" if is_flag => self.options.push(OsStr::new(format!("--{name}").leak())),
             _ => self.options.push(OsStr::new(format!("--{option}").leak())),
@@ -383,6 +385,10 @@ mod tests {
             "--rootfs=/r|--tty|--read-only|--hostname=a b|--|/app|--flag|k=v|two words"
         );
         assert_eq!(words(|said| said.read_command_line("quiet -- ")), "");
+        assert_eq!(
+            words(|said| said.read_command_line("launcher. launcher.=1 -- /app")),
+            "--launcher.|--launcher.=1|--|/app"
+        );
     }
 
     #[test]
