@@ -226,7 +226,7 @@ fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<()> {
 }
 
 /// An option as one word.
-fn spell(option: &Opt, value: Option<&'static OsStr>) -> &'static OsStr {
+pub(super) fn spell(option: &Opt, value: Option<&'static OsStr>) -> &'static OsStr {
     let mut word = Vec::new();
     word.extend_from_slice(b"--");
     word.extend_from_slice(option.long().as_bytes());

@@ -43,6 +43,14 @@ executed; 127 if it, or its interpreter, is not there.
 "
 );
 
+/// What stands above the options of a machine's init.
+const BOARD: Packed = packed!(
+    "
+  launcher build-initramfs [OPTION]... --rootfs DIR|IMAGE -o FILE -- PROGRAM [ARGUMENT]...
+                                                       writes an initramfs whose init does that on a machine
+"
+);
+
 impl Display for Help {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         HEAD.fmt(f)?;
@@ -53,6 +61,7 @@ impl Display for Help {
             section(f, "For a container (run):", Group::Container)?;
         }
         if cfg!(feature = "board") {
+            BOARD.fmt(f)?;
             section(
                 f,
                 "As the init of a machine (launcher.NAME=VALUE on the kernel's command line):",

@@ -10,6 +10,8 @@ pub(crate) mod words;
 
 #[cfg(feature = "board")]
 pub(crate) mod board;
+#[cfg(feature = "board")]
+pub(crate) mod build_initramfs;
 #[cfg(feature = "container")]
 pub(crate) mod run;
 #[cfg(feature = "container")]
@@ -41,6 +43,9 @@ pub(crate) enum Command {
     /// Make a container.
     #[cfg(feature = "container")]
     Run(&'static mut run::RunCommand),
+    /// Write an initramfs.
+    #[cfg(feature = "board")]
+    BuildInitramfs(build_initramfs::BuildCommand),
     /// Remove what a dead container left.
     #[cfg(feature = "container")]
     Delete(run::DeleteCommand),
@@ -50,8 +55,8 @@ pub(crate) enum Command {
 }
 
 /// Words that are commands as the first argument. Those without an implementation are kept free.
-pub(crate) const COMMANDS: &str =
-    "run init exec ps stop kill pause resume stats inspect doctor create start state delete features";
+pub(crate) const COMMANDS: &str = "run init exec ps stop kill pause resume stats inspect doctor create start state delete features \
+     build-initramfs";
 
 /// Decides the mode and parses the rest: a model by the name under which we are called; a command by its name; `run`
 /// where an option describes a container; else `init`, whose options may be variables too.
@@ -82,6 +87,8 @@ fn parse_command(command: &str, words: Vec<&'static OsStr>, env: &[&'static OsSt
         "init" => init::parse(words, env, None),
         #[cfg(feature = "container")]
         "run" => run::parse(words),
+        #[cfg(feature = "board")]
+        "build-initramfs" => build_initramfs::parse(words),
         #[cfg(feature = "container")]
         "delete" => run::parse_delete(words),
         #[cfg(feature = "container")]
@@ -89,6 +96,10 @@ fn parse_command(command: &str, words: Vec<&'static OsStr>, env: &[&'static OsSt
         #[cfg(not(feature = "container"))]
         "run" | "delete" | "doctor" => {
             Err(Error::new(format_args!("{command}: this build of launcher is init only")))
+        }
+        #[cfg(not(feature = "board"))]
+        "build-initramfs" => {
+            Err(Error::new(packed!("build-initramfs: this build of launcher is not the init of a machine")))
         }
         _ => Err(Error::new(format_args!("{command}: this command does not exist yet"))
             .hint(format_args!("to run a program of that name: launcher -- {command}"))),

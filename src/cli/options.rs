@@ -221,6 +221,7 @@ options! {
     HealthTries '-' "health-retries" "N"           Board     "how many failures in a row are one (3)";
     ExitPort    '-' "exit-port"    "PORT"          Board     "write the exit status to this I/O port";
     StopSignal  '-' "stop-signal"  "SIGNAL"        Board     "what asks the program to end (TERM)";
+    Output      'o' "output"       "FILE"          Board     "build-initramfs: where it goes; - is standard output";
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ pub(crate) mod init;
 
 #[cfg(feature = "board")]
 pub(crate) mod boot;
+#[cfg(feature = "board")]
+pub(crate) mod build_initramfs;
 #[cfg(feature = "container")]
 pub(crate) mod delete;
 #[cfg(feature = "container")]

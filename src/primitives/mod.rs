@@ -8,6 +8,8 @@ pub(crate) mod last_step;
 
 #[cfg(feature = "container")]
 pub(crate) mod cgroup;
+#[cfg(feature = "board")]
+pub(crate) mod cpio;
 #[cfg(feature = "container")]
 pub(crate) mod dev;
 #[cfg(feature = "board")]

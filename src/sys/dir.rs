@@ -35,7 +35,12 @@ pub(crate) struct Entry {
 
 /// `getdents64(2)` until nothing is left: all entries but `.` and `..`, in the order of the file system.
 pub(crate) fn list(path: &Path) -> Result<Vec<Entry>, Errno> {
-    let folder = super::path::open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+    list_open(super::path::open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?.as_fd())
+}
+
+/// The same of a folder that was just opened.
+#[inline(never)]
+pub(crate) fn list_open(folder: BorrowedFd<'_>) -> Result<Vec<Entry>, Errno> {
     let mut bytes = [0u8; 4096];
     let mut found = Vec::new();
     loop {
@@ -48,7 +53,7 @@ pub(crate) fn list(path: &Path) -> Result<Vec<Entry>, Errno> {
         }
         while let Some((name, kind, rest)) = split(left) {
             if name != c"." && name != c".." {
-                let kind = kind_of(kind, folder.as_fd(), name)?;
+                let kind = kind_of(kind, folder, name)?;
                 found.push(Entry { name: OsStr::from_bytes(name.to_bytes()).to_owned(), kind });
             }
             left = rest;

@@ -40,6 +40,18 @@ pub(crate) fn remove_file(path: &Path) -> Result<(), Errno> {
     nix::unistd::unlinkat(AT_FDCWD, &*c(path)?, nix::unistd::UnlinkatFlags::NoRemoveDir)
 }
 
+/// `open(2)` of a file that was not there, for all to read.
+#[cfg(feature = "board")]
+pub(crate) fn create(path: &Path) -> Result<OwnedFd, Errno> {
+    super::fd::open_at(AT_FDCWD, &c(path)?, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL)
+}
+
+/// `rename(2)`.
+#[cfg(feature = "board")]
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Errno> {
+    nix::fcntl::renameat(AT_FDCWD, &*c(from)?, AT_FDCWD, &*c(to)?)
+}
+
 /// `symlink(2)`: makes the link `path`, which leads to `to`.
 pub(crate) fn make_link(to: &Path, path: &Path) -> Result<(), Errno> {
     nix::unistd::symlinkat(&*c(to)?, AT_FDCWD, &*c(path)?)

@@ -118,6 +118,8 @@ fn options(data: &[u8]) {
             }
         }
         Ok(Command::Delete(command)) => assert!(validate::is_valid_name(command.name), "{}", command.name),
+        #[cfg(feature = "board")]
+        Ok(Command::BuildInitramfs(command)) => assert!(command.lines.ends_with(b"\n")),
         Ok(Command::Help(_) | Command::Version(_) | Command::License | Command::Doctor(_)) => {}
     }
 }
