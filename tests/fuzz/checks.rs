@@ -62,12 +62,11 @@ fn command_lines(data: &[u8]) {
     let mut said = Said::default();
     said.read_file(&file);
     said.read_command_line(&line);
+    let (options, program) = (said.options.len(), said.program.len());
     let words = said.words();
-    assert!(
-        words.iter().filter(|word| **word == "--").count() <= 1 || line.contains("--") || file.contains("--")
-    );
-    let before = words.iter().position(|word| *word == "--").unwrap_or(words.len());
-    assert!(words[..before].iter().all(|word| word.as_bytes().starts_with(b"--")), "options are options");
+    assert_eq!(words.len(), options + program + usize::from(program > 0));
+    let is_option = |word: &&OsStr| word.as_bytes().starts_with(b"--") && word.len() > 2;
+    assert!(words[..options].iter().all(is_option), "none of them begins the program");
     assert!(board::boot_word(&line).is_none() || line.contains("launcher.boot"));
     assert!(board::are_the_kernels(&[], &line));
     let mut board = Board::DEFAULT;
