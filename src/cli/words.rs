@@ -26,9 +26,12 @@ pub(crate) enum Grammar {
 }
 
 impl Grammar {
-    /// Which of two options with the same letter or of which group at all: the lower number; `None` for neither.
-    const fn rank(self, group: Group) -> Option<u8> {
-        match (self, group) {
+    /// Which of two options with the same letter: the lower number; `None` for one that is not understood.
+    fn rank(self, option: &Opt) -> Option<u8> {
+        match (self, option.group) {
+            // It is the whole machine's there.
+            #[cfg(feature = "board")]
+            (Self::Board(_), _) if option.id == options::Id::StopTimeout => Some(0),
             #[cfg(feature = "board")]
             (Self::Board(true), Group::Container) | (Self::Board(_), Group::Board) => Some(0),
             #[cfg(feature = "board")]
@@ -54,8 +57,8 @@ impl Grammar {
         };
         let mut found: Option<&'static Opt> = None;
         for option in options::all().filter(|option| option.short() == letter && letter != b'-') {
-            let rank = self.rank(option.group);
-            if rank.is_some() && found.is_none_or(|other| rank < self.rank(other.group)) {
+            let rank = self.rank(option);
+            if rank.is_some() && found.is_none_or(|other| rank < self.rank(other)) {
                 found = Some(option);
             }
         }
@@ -65,27 +68,11 @@ impl Grammar {
     /// The option of that name. A model's may be cut short as long as one fits.
     pub(crate) fn long(self, name: &str) -> Option<&'static Opt> {
         let Self::Model(model) = self else {
-            let is_ours = |option: &&Opt| self.rank(option.group).is_some() || self.has_beside(option);
-            return options::find(name).filter(is_ours);
+            return options::find(name).filter(|option| self.rank(option).is_some());
         };
         let mut fitting = model.names.split(' ').filter(|long| long.starts_with(name) && !name.is_empty());
         let found = fitting.next()?;
         if fitting.next().is_some() { None } else { options::find(found) }
-    }
-}
-
-impl Grammar {
-    /// Whether an option is taken from init for the whole machine.
-    #[cfg(feature = "board")]
-    fn has_beside(self, option: &Opt) -> bool {
-        matches!(self, Self::Board(_)) && option.id == options::Id::StopTimeout
-    }
-
-    /// Nothing in here.
-    #[cfg(not(feature = "board"))]
-    #[allow(clippy::unused_self, reason = "as above")]
-    const fn has_beside(self, _: &Opt) -> bool {
-        false
     }
 }
 

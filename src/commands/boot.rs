@@ -14,7 +14,7 @@ use crate::cli::{self, board::Said};
 use crate::error::{Doing, Error, Result, STATUS_OURS, tolerate};
 use crate::launch::board::{self, Starter, Verdict};
 use crate::log::{self, say, warning};
-use crate::primitives::execve::c_string;
+use crate::primitives::execve::{DEFAULT_PATH, c_string};
 use crate::primitives::watchdog::{self, Watchdog};
 use crate::primitives::{early, shutdown};
 use crate::spec::board::{Action, Board};
@@ -32,9 +32,6 @@ const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
 /// What the init of a machine has and a container's lacks: CAP_SYS_ADMIN and CAP_SYS_BOOT.
 const RIGHTS: u64 = 1 << 21 | 1 << 22;
-
-/// Where programs are, for who has no PATH: the kernel gives none.
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Does what the words of a command line say, and says what goes wrong.
 type Run = fn(Vec<&'static OsStr>, &[&'static OsStr]) -> u8;
@@ -193,7 +190,7 @@ impl Machine<'_> {
                 let mut words = words();
                 if words.get(1).is_some_and(|command| *command == "init") && !self.has_path() {
                     words.insert(2, OsStr::new("--env"));
-                    words.insert(3, OsStr::new(PATH));
+                    words.insert(3, OsStr::new(DEFAULT_PATH)); // the kernel gives none
                 }
                 sys::entry::set_arguments(&words);
                 sys::process::exit_now((self.run)(words, self.env))
@@ -210,7 +207,7 @@ impl Machine<'_> {
     fn run_shell(&self) {
         let words = || ["launcher", "init", "--", "/bin/sh"].map(OsStr::new).into();
         match self.start(&words, true) {
-            Ok(shell) => while !matches!(sys::process::wait(Who::Child(shell)), Ok(Some(_)) | Err(_)) {},
+            Ok(shell) => tolerate(sys::process::wait(Who::Child(shell)).map(drop), "ECHILD: it has ended"),
             Err(error) => say(format_args!("{error:#}")),
         }
     }
@@ -235,35 +232,36 @@ impl Starter for Machine<'_> {
 }
 
 /// Takes the machine down, or does what else is wanted in the end.
-fn end(board: &Board, verdict: Verdict, watchdog: Option<Watchdog>, machine: &mut Machine<'_>) -> u8 {
+fn end(board: &Board, verdict: Verdict, mut watchdog: Option<Watchdog>, machine: &mut Machine<'_>) -> u8 {
     let Verdict { mut action, status } = verdict;
     match action {
         Action::Hang => hang(),
+        Action::Shell => {
+            machine.run_shell();
+            action = Action::PowerOff;
+        }
         Action::Exec(program) => {
-            if let Some(watchdog) = watchdog {
+            if let Some(watchdog) = watchdog.take() {
                 watchdog.release();
             }
             become_other(program);
             action = Action::PowerOff;
-            shutdown::release_file_systems(machine.is_whole, &mut || {});
         }
-        Action::Panic => shutdown::flush(&mut || {}),
-        _ => {
-            if action == Action::Shell {
-                machine.run_shell();
-                action = Action::PowerOff;
-            }
-            let mut feed = || {
-                if let Some(watchdog) = &watchdog {
-                    watchdog.feed();
-                }
-            };
-            shutdown::end_processes(board.grace, &mut feed);
-            shutdown::release_file_systems(machine.is_whole, &mut feed);
-            if let Some(watchdog) = watchdog {
-                watchdog.leave_armed();
-            }
+        _ => {}
+    }
+    let mut feed = || {
+        if let Some(watchdog) = &watchdog {
+            watchdog.feed();
         }
+    };
+    if action == Action::Panic {
+        shutdown::flush(&mut || {});
+    } else {
+        shutdown::end_processes(board.grace, &mut feed);
+        shutdown::release_file_systems(machine.is_whole, &mut feed);
+    }
+    if let Some(watchdog) = watchdog {
+        watchdog.leave_armed();
     }
     shutdown::reboot(action, status, board.exit_port)
 }

@@ -26,7 +26,7 @@ pub(crate) struct Verdict {
 
 /// What a signal to the init of a machine asks for; the meanings are those of busybox's init, and of systemd's real-time
 /// signals. `None`: it is for the entrypoint.
-pub(crate) fn request(received: &Received) -> Option<Action> {
+fn request(received: &Received) -> Option<Action> {
     /// SIGRTMIN as everybody but the kernel counts.
     const RTMIN: i32 = 34;
     const HALT: i32 = RTMIN + 3;

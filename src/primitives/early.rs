@@ -22,13 +22,11 @@ const FIRST: &str = "proc /proc 14 \nsysfs /sys 14 \ndevtmpfs /dev 2 mode=755";
 const REST: &str = "devpts /dev/pts 10 gid=5,mode=620,ptmxmode=666\ntmpfs /dev/shm 6 mode=1777\n\
     tmpfs /run 6 mode=755\ntmpfs /tmp 6 mode=1777\ncgroup2 /sys/fs/cgroup 14 ";
 
-/// All of it, in its order.
+/// What follows on [`first_mounts`] and [`stdio`], when the options are known.
 ///
 /// # Errors
 /// The root that is wanted cannot be had. All else is told to `say`.
 pub(crate) fn prepare(board: &Board, say: &mut dyn FnMut(Error)) -> Result<()> {
-    first_mounts(say);
-    stdio().unwrap_or_else(&mut *say);
     for path in &board.modules {
         modules::load(path).unwrap_or_else(&mut *say);
     }
@@ -51,7 +49,7 @@ pub(crate) fn first_mounts(say: &mut dyn FnMut(Error)) {
 }
 
 /// Terminals, shared memory, /run, /tmp, and the cgroups: version 1's where the kernel has no other.
-pub(crate) fn mounts(say: &mut dyn FnMut(Error)) {
+fn mounts(say: &mut dyn FnMut(Error)) {
     mount_rows(REST, say);
 }
 
@@ -133,7 +131,7 @@ pub(crate) fn stdio() -> Result<()> {
 ///
 /// # Errors
 /// The kernel has no network.
-pub(crate) fn loopback() -> Result<()> {
+fn loopback() -> Result<()> {
     super::namespaces::raise_loopback().map_err(|error| error.within("bring lo up"))
 }
 
@@ -141,7 +139,7 @@ pub(crate) fn loopback() -> Result<()> {
 ///
 /// # Errors
 /// It is no name.
-pub(crate) fn hostname() -> Result<()> {
+fn hostname() -> Result<()> {
     let text = sys::file::read(Path::new("/etc/hostname")).unwrap_or_default();
     match name_in(&text) {
         Some(name) => nix::unistd::sethostname(name).doing(format_args!("set the hostname {name}")),

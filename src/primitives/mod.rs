@@ -35,7 +35,6 @@ pub(crate) mod rootfs;
 #[cfg(feature = "container")]
 pub(crate) mod seccomp;
 #[cfg(feature = "board")]
-#[allow(dead_code, reason = "boot mode will call it")]
 pub(crate) mod shutdown;
 #[cfg(feature = "container")]
 pub(crate) mod target;
@@ -44,5 +43,4 @@ pub(crate) mod trials;
 #[cfg(feature = "container")]
 pub(crate) mod user;
 #[cfg(feature = "board")]
-#[allow(dead_code, reason = "boot mode will call it")]
 pub(crate) mod watchdog;

@@ -166,22 +166,20 @@ fn release() -> u8 {
     // What was unmounted may have held what was mounted before it, as the device of a loop does.
     while unmount_all() {}
     for point in points().iter().chain([&c"/".to_owned()]) {
-        let work = &mut || {
-            let Err(errno) = sys::mount::remount_read_only(point) else { return 0 };
-            warning!("{} stays writable: {}", point.to_string_lossy(), describe(errno));
-            1
-        };
+        let work = &mut || tell(sys::mount::remount_read_only(point), &point.to_string_lossy());
         apart(work, UNMOUNT, &mut || {});
     }
-    let close = &mut || {
-        let Err(errno) = machine_root::close_upper() else { return 0 };
-        warning!("the device of the overlay stays writable: {}", describe(errno));
-        1
-    };
-    apart(close, UNMOUNT, &mut || {});
+    apart(&mut || tell(machine_root::close_upper(), "the device of the overlay"), UNMOUNT, &mut || {});
     // Those that still go on; who waits for us has the clock.
     reap_until(u64::MAX, None, &mut || {});
     sync()
+}
+
+/// Says what could not be made read-only; the exit status of who tried.
+fn tell(tried: Result<(), Errno>, what: &str) -> u8 {
+    let Err(errno) = tried else { return 0 };
+    warning!("{what} stays writable: {}", describe(errno));
+    1
 }
 
 /// Writes all out, then takes the swap out of use, as its files keep their file systems busy.

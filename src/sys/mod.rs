@@ -20,7 +20,6 @@ pub(crate) mod bpf;
 pub(crate) mod caps;
 pub(crate) mod clock;
 #[cfg(feature = "board")]
-#[allow(dead_code, reason = "boot mode will call it")]
 pub(crate) mod crash;
 pub(crate) mod dir;
 #[cfg_attr(test, allow(dead_code, reason = "the test harness brings its own main"))]
@@ -40,7 +39,6 @@ pub(crate) mod ns;
 pub(crate) mod path;
 pub(crate) mod process;
 #[cfg(feature = "board")]
-#[allow(dead_code, reason = "boot mode will call it")]
 pub(crate) mod reboot;
 #[cfg(target_arch = "x86_64")]
 mod relocate;
@@ -57,7 +55,6 @@ pub(crate) mod terminal;
 pub(crate) mod trial;
 pub(crate) mod user;
 #[cfg(feature = "board")]
-#[allow(dead_code, reason = "boot mode will call it")]
 pub(crate) mod watchdog;
 
 use nix::errno::Errno;

@@ -19,7 +19,6 @@ impl Set {
     pub(crate) const EMPTY: Self = Self(0);
     /// Every signal but [`FAULTS`]: for who catches those. Blocked, a fault ends the process without asking it.
     #[cfg(feature = "board")]
-    #[allow(dead_code, reason = "boot mode will block it")]
     pub(crate) const ALL_BUT_FAULTS: Self = {
         let (mut set, mut index) = (u64::MAX, 0);
         while index < FAULTS.len() {
