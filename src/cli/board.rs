@@ -210,10 +210,15 @@ pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec
 
 /// What has to be known before the rest is read: what becomes of a machine whose options are wrong, and whose the options
 /// besides ours are.
-fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<()> {
+///
+/// # Errors
+/// An action that there is not; or boot mode is refused where it is too late for that.
+pub(super) fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<()> {
+    let mut boot = "1";
     for word in words.iter().take_while(|word| **word != END).filter_map(|word| word.to_str()) {
         match word.split_once('=') {
             Some(("--container", value)) => board.in_container = value != "0",
+            Some(("--boot", value)) => boot = value,
             Some((name @ ("--on-exit" | "--on-fail"), value)) => {
                 if let Some(option) = name.strip_prefix(END).and_then(options::find) {
                     set(board, option, value)?;
@@ -221,6 +226,10 @@ fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<()> {
             }
             _ => {}
         }
+    }
+    if boot == "0" {
+        return Err(Error::new(packed!("--boot 0: launcher has begun to boot by now"))
+            .hint(packed!("on the kernel's command line it is in time: launcher.boot=0")));
     }
     Ok(())
 }

@@ -137,5 +137,7 @@ fn nonsense_is_named() {
     for line in ["--root-mode=rw -- /app", "--health-retries=1 -- /app"] {
         assert!(board_fails(line).contains("need"), "{line}: {}", board_fails(line));
     }
+    assert!(board_fails("--boot=1 --boot=0 -- /app").starts_with("--boot 0"));
+    assert!(board("--boot=0 --boot=1 -- /app").is_ok(), "the last one counts");
     assert!(board_fails("--root=/dev/vda").starts_with("no program given"));
 }

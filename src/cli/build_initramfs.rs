@@ -29,9 +29,9 @@ pub(crate) struct BuildCommand {
 /// # Errors
 /// The words make no sense there, or cannot be a line; or there is nothing to make an initramfs of.
 pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
-    let is_option = |word: &&&OsStr| **word != "--";
-    let is_boxed = !words.iter().take_while(is_option).any(|word| *word == "--container=0");
-    let mut words = Words::new(words, Grammar::Board(is_boxed));
+    let mut board = Board::DEFAULT;
+    board::look_ahead(&words, &mut board)?;
+    let mut words = Words::new(words, Grammar::Board(board.in_container));
     let (mut output, mut rootfs, mut has_root) = (None, None, false);
     let (mut modules, mut all) = (Vec::new(), Vec::new());
     let program = loop {
@@ -75,7 +75,6 @@ pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
     }
     all.push(OsStr::new("--"));
     all.extend(program);
-    let mut board = Board::DEFAULT;
     board::parse(all, &mut board)?;
     Ok(Command::BuildInitramfs(BuildCommand {
         output: Path::new(output),
