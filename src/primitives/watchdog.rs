@@ -117,9 +117,10 @@ fn is_active(stat: &[u8]) -> bool {
     }
 }
 
-/// Whether the freezer of cgroup v2 or v1 has it.
+/// Whether the freezer of cgroup v2 has it, by either name that compilers leave of one function, or that of v1. Who is stopped
+/// by a signal sleeps elsewhere.
 fn is_frozen(function: &[u8]) -> bool {
-    [&b"do_freezer_trap"[..], b"__refrigerator"].contains(&function)
+    [&b"get_signal"[..], b"do_freezer_trap", b"__refrigerator"].contains(&function)
 }
 
 #[cfg(test)]

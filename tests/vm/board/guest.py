@@ -41,6 +41,9 @@ done
 trap 'echo in order; exit 0' TERM; echo dirty >/data; echo ready; while :; do sleep 1; done
 """,
     "frozen.sh": "sleep 5; echo 'well for 5 s'; kill -STOP $$; echo on\n",
+    "iced.sh": """ice=/sys/fs/cgroup/ice; mkdir $ice; echo $$ >$ice/cgroup.procs
+sleep 5; echo 'well for 5 s'; echo 1 >$ice/cgroup.freeze; echo on
+""",
     "sick.sh": "sleep 5; echo 'well for 5 s'; touch /sick; sleep 1000\n",
     "health.sh": "[ -n \"$LAUNCHER_PID\" ] && [ -d \"/proc/$LAUNCHER_PID\" ] && [ ! -e /rootfs/sick ]\n",
     # What it returns to when the call that it sleeps in is over.
