@@ -349,11 +349,12 @@ fn a_read_that_fails_once_is_no_hangup() {
     require!(root, busybox, strace);
     let rootfs = Rootfs::new();
     let words = |script| ["--rootfs", rootfs.arg(), "-t", "--", "sh", "-c", script];
-    for nth in 1..=3 {
-        let fault = format!("read:error=EIO:when={nth}");
+    // The last one comes when all inside have ended, and what they wrote is still to be read.
+    for when in ["when=1", "when=2", "when=3", "delay_enter=300000:when=1"] {
+        let fault = format!("read:error=EIO:{when}");
         let finished =
             run(&mut launcher_with_faults(&[fault], &words("echo one; busybox true; echo two"))).expect(0);
-        assert_eq!((&*finished.out, &*finished.err), ("one\r\ntwo\r\n", ""), "{nth}");
+        assert_eq!((&*finished.out, &*finished.err), ("one\r\ntwo\r\n", ""), "{when}");
     }
     // One that fails for ever is told, and hangs the terminal up. The program itself must not read.
     let finished = run(&mut launcher_with_faults(&["read:error=EIO"], &words("echo one; exec /probe pause")))

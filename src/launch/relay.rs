@@ -178,13 +178,12 @@ impl<'a> Relay<'a> {
         match self.shown.advance(self.master.as_ref(), Some(&self.stdout)) {
             Ok(()) => self.has_failed = false,
             Err(Broken::Source) => {
-                // EIO: nobody has it open any more. poll(2) says so too; if not, it is a fault, which may pass.
-                let is_open = sys::fd::poll([(number(self.master.as_ref()), 0)], 0) == Ok([false]);
-                if !is_open || self.has_failed {
+                // EIO: nobody has it open any more, if it says so twice. Once may be a fault, behind which there is more.
+                if self.has_failed {
+                    if sys::fd::poll([(number(self.master.as_ref()), 0)], 0) == Ok([false]) {
+                        warning!("the container's terminal: {}", describe(Errno::EIO));
+                    }
                     self.master = None;
-                }
-                if is_open && self.has_failed {
-                    warning!("the container's terminal: {}", describe(Errno::EIO));
                 }
                 self.has_failed = true;
             }
