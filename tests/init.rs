@@ -353,6 +353,7 @@ const HARMLESS: &[&str] = &[
     "mmap",
     "mprotect",
     "munmap",
+    "newfstatat",
     "open",
     "openat",
     "poll",

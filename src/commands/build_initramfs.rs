@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::fstat;
 
 use crate::cli::build_initramfs::BuildCommand;
 use crate::error::{Doing, Error, Result, tolerate};
@@ -63,7 +62,7 @@ fn open(
             .or_else(|errno| if errno == Errno::ENOENT { Ok(None) } else { Err(errno) })
     }?;
     if let Some(there) = there {
-        let found = fstat(&there)?;
+        let found = sys::fd::stat(there.as_fd())?;
         known[0] = (found.st_dev, found.st_ino);
         if path == Path::new("-") {
             return Ok((there, None));
@@ -79,7 +78,7 @@ fn open(
     let mut beside = place.clone().into_os_string();
     beside.push(format!(".{}", std::process::id()));
     let file = sys::path::create(beside.as_ref())?;
-    let found = fstat(&file)?;
+    let found = sys::fd::stat(file.as_fd())?;
     known[1] = (found.st_dev, found.st_ino);
     Ok((file, Some((place, beside.into()))))
 }

@@ -287,7 +287,7 @@ fn attach_image(context: &mut ChildContext<'_>) -> Result<()> {
     let image = image.ok_or_else(|| Error::new("it was not opened"))?;
     let place = sys::fd::open_path(c"/").doing("open /")?;
     sys::mount::attach(image.as_fd(), place.as_fd()).doing("")?;
-    nix::unistd::fchdir(&image).doing("enter it")?;
+    sys::fd::enter(image.as_fd()).doing("enter it")?;
     context.root = Some(image);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{FileStat, fstat, fstatat};
+use nix::sys::stat::FileStat;
 
 use crate::log::warning;
 use crate::sys;
@@ -153,7 +153,7 @@ impl<'a> Archive<'a> {
     /// A file with several names is there once: its content follows the first one, of which the kernel makes links for the
     /// others (init/initramfs.c).
     pub(crate) fn add_tree(&mut self, name: &[u8], folder: BorrowedFd<'_>) -> Result<(), Errno> {
-        let device = fstat(folder)?.st_dev;
+        let device = sys::fd::stat(folder)?.st_dev;
         for is_counting in [true, false] {
             self.is_counting = is_counting;
             self.name = name.to_vec();
@@ -164,7 +164,7 @@ impl<'a> Archive<'a> {
 
     /// One file, or a folder with all in it.
     fn visit(&mut self, parent: BorrowedFd<'_>, name: &CStr, device: u64) -> Result<(), Errno> {
-        let mut found = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let mut found = sys::fd::stat_at(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         if self.left_out.contains(&(found.st_dev, found.st_ino)) {
             return Ok(());
         }
@@ -181,7 +181,7 @@ impl<'a> Archive<'a> {
             }
         } else if kind == libc::S_IFDIR || kind == libc::S_IFREG {
             let opened = sys::fd::open_at(parent, name, READING)?;
-            found = fstat(&opened)?;
+            found = sys::fd::stat(opened.as_fd())?;
             file = Some(opened);
         }
         self.emit(parent, name, &found, file.as_ref().map(AsFd::as_fd))?;
@@ -268,7 +268,7 @@ impl<'a> Archive<'a> {
 
     /// A file of this machine, by the path in [`Self::subject`], as root's with these permissions.
     pub(crate) fn add_copy(&mut self, name: &[u8], file: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-        let size = u32::try_from(fstat(file)?.st_size).map_err(|_| Errno::EFBIG)?;
+        let size = u32::try_from(sys::fd::stat(file)?.st_size).map_err(|_| Errno::EFBIG)?;
         self.add(name, libc::S_IFREG | mode, size as usize)?;
         self.content(file, size)
     }

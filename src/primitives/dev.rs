@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, SFlag, fstat, makedev, mkdirat, mknodat};
+use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
 
 use super::rootfs::{bind_to, c_path, ensure_folder};
 use crate::error::{Doing, Error, Result};
@@ -69,7 +69,7 @@ fn show_hosts(dev: BorrowedFd<'_>, name: &CStr, number: libc::dev_t) -> Result<(
     let text = name.to_string_lossy();
     let host = sys::fd::open_path(&c_path(format!("/dev/{text}"))?)
         .doing(format_args!("open the host's /dev/{text}"))?;
-    let found = fstat(&host).doing(format_args!("look at the host's /dev/{text}"))?;
+    let found = sys::fd::stat(host.as_fd()).doing(format_args!("look at the host's /dev/{text}"))?;
     if found.st_mode & libc::S_IFMT != libc::S_IFCHR || found.st_rdev != number {
         return Err(Error::new(format_args!("the host's /dev/{text} is not the device of that name")));
     }

@@ -14,7 +14,6 @@ use std::sync::OnceLock;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
-use nix::sys::stat::fstat;
 
 use super::rootfs::{c_path, ensure_folder, handle_path, make_root_read_only, pivot};
 use super::{early, image, overlay};
@@ -140,7 +139,7 @@ impl Cover {
 
     /// Mounts an overlay of the two. `upper` has two folders for it, which are made where they are missing.
     fn add_overlay(&mut self, lower: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> Result<OwnedFd> {
-        nix::unistd::fchdir(upper).doing("enter the upper layer")?;
+        sys::fd::enter(upper).doing("enter the upper layer")?;
         let lower = handle_path(lower);
         for name in ["work", "upper"] {
             match sys::path::make_folder(Path::new(name)) {
@@ -242,20 +241,20 @@ fn devices() -> Option<String> {
 /// Moves the mount `name` to the same place beneath `top`, if no file system is there.
 fn move_along(top: BorrowedFd<'_>, name: &str) -> Result<()> {
     let place = ensure_folder(top, Path::new(name))?;
-    let device = |folder: BorrowedFd<'_>| fstat(folder).map(|found| found.st_dev);
+    let device = |folder: BorrowedFd<'_>| sys::fd::stat(folder).map(|found| found.st_dev);
     if device(place.as_fd()) != device(top) {
         return Ok(());
     }
-    nix::unistd::fchdir(&place).doing("enter it")?;
+    sys::fd::enter(place.as_fd()).doing("enter it")?;
     sys::mount::move_path(&c_path(name)?, c".").doing("")
 }
 
 /// Frees the memory of the initramfs: removes what is in it. By way of the current directory, since no path leads there.
 fn free(old: BorrowedFd<'_>) {
-    if nix::unistd::fchdir(old).is_err() {
+    if sys::fd::enter(old).is_err() {
         return;
     }
-    if let Ok(found) = fstat(old)
+    if let Ok(found) = sys::fd::stat(old)
         && sys::path::is_memory(Path::new("."))
     {
         remove_all(Path::new(""), found.st_dev);

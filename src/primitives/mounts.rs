@@ -82,7 +82,7 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
 
 /// Which device a file is.
 fn rule(file: &OwnedFd, access: u8) -> Result<Rule> {
-    let found = nix::sys::stat::fstat(file).doing("look at it")?;
+    let found = sys::fd::stat(file.as_fd()).doing("look at it")?;
     let is_block = match found.st_mode & libc::S_IFMT {
         libc::S_IFCHR => false,
         libc::S_IFBLK => true,
@@ -237,7 +237,7 @@ pub(super) fn explain(kind: &str, errno: Errno) -> Error {
 /// Mounts a new file system on a handle, by way of the current directory.
 fn mount_new(target: BorrowedFd<'_>, kind: &str, flags: Flags, data: &str) -> std::result::Result<(), Errno> {
     let (kind, data) = (c_path(kind).map_err(|_| Errno::EINVAL)?, c_path(data).map_err(|_| Errno::EINVAL)?);
-    nix::unistd::fchdir(target)?;
+    sys::fd::enter(target)?;
     sys::mount::new_filesystem_here(&kind, ms_flags(flags), &data)
 }
 
@@ -281,7 +281,7 @@ pub(super) fn enter_kernel_filesystem(root: BorrowedFd<'_>, folder: &KernelFolde
             "another file system is there, in which nothing can be masked; --privileged masks nothing"
         )));
     }
-    nix::unistd::fchdir(&place).doing(&what)?;
+    sys::fd::enter(place.as_fd()).doing(&what)?;
     Ok(place)
 }
 
@@ -339,7 +339,7 @@ pub(crate) fn make_names_read_only(root: BorrowedFd<'_>, folder: &KernelFolder) 
             // Mounts below, locked in a user namespace, must come along and be changed too.
             Err(Errno::EINVAL) => {
                 make_read_only(root, &format!("{}/{}", folder.path, name.to_string_lossy()))?;
-                nix::unistd::fchdir(&place).doing("come back")?;
+                sys::fd::enter(place.as_fd()).doing("come back")?;
             }
             result => {
                 result.and_then(|()| sys::mount::remount_bind(name, flags)).doing(name.to_string_lossy())?;
@@ -356,7 +356,7 @@ pub(crate) fn make_names_read_only(root: BorrowedFd<'_>, folder: &KernelFolder) 
 /// The kernel refuses.
 pub(crate) fn mask(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, folders: &[KernelFolder]) -> Result<()> {
     // Missing, it would look below as if the file to hide were; a file of the host's must not be shown, nor written to.
-    let null = nix::sys::stat::stat(c"/dev/null").doing("look at the host's /dev/null")?;
+    let null = sys::path::stat(Path::new("/dev/null")).doing("look at the host's /dev/null")?;
     if null.st_rdev != nix::sys::stat::makedev(1, 3) {
         return Err(Error::new(packed!("the host's /dev/null is not the device of that name")));
     }

@@ -43,13 +43,13 @@ pub(crate) fn mount_root(top: BorrowedFd<'_>, layers: &Layers, in_memory: bool) 
         Ok(tree) => sys::mount::attach(tree.as_fd(), place.as_fd()).doing("attach the rootfs")?,
         // Before Linux 5.2. As "." the folder is itself; its handle as a path would lead to what covers it by now.
         Err(Errno::ENOSYS) => {
-            nix::unistd::fchdir(top).doing("enter the rootfs")?;
+            sys::fd::enter(top).doing("enter the rootfs")?;
             // Not what is mounted below: that would be the cover.
             sys::mount::bind(c".", &handle_path(place.as_fd()), false).doing("bind the rootfs")?;
         }
         Err(errno) => return Err(errno).doing("clone the mount of the rootfs"),
     }
-    nix::unistd::fchdir(&layer).doing("enter the tmpfs")?;
+    sys::fd::enter(layer.as_fd()).doing("enter the tmpfs")?;
     let mounted = if handles.is_empty() {
         overlay_at(Path::new(""), 0, in_userns)
     } else {
@@ -99,7 +99,7 @@ pub(super) fn mount(
     for (index, handle) in handles.iter().enumerate() {
         add(&mut options, &handle_path(handle.as_fd()).to_string_lossy(), index, layers);
     }
-    nix::unistd::fchdir(target).doing("enter the mount point")?;
+    sys::fd::enter(target).doing("enter the mount point")?;
     finish(options, layers.in_userns)
         .and_then(|options| sys::mount::new_filesystem_here(c"overlay", flags, &options))
         .map_err(explain)
@@ -134,7 +134,7 @@ fn mount_tmpfs(place: BorrowedFd<'_>) -> Result<OwnedFd> {
         }
         // Before Linux 5.2.
         Err(Errno::ENOSYS) => {
-            nix::unistd::fchdir(place).doing("enter the rootfs")?;
+            sys::fd::enter(place).doing("enter the rootfs")?;
             sys::mount::new_filesystem_here(c"tmpfs", MsFlags::MS_NODEV, c"mode=755").doing("mount tmpfs")?;
             reopen_covered(place)
         }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
-use nix::sys::stat::{fstat, major, minor};
+use nix::sys::stat::{major, minor};
 use nix::sys::statfs::DEVPTS_SUPER_MAGIC;
 
 use super::mounts::{KernelFolder, enter_kernel_filesystem};
@@ -56,7 +56,7 @@ pub(crate) fn give_to(uid: u32) -> Result<()> {
 /// ENODEV unless this is a character device of that major number: for 5 /dev/ptmx, for 136 a terminal;
 /// Documentation/admin-guide/devices.txt.
 fn expect_device(file: BorrowedFd<'_>, wanted: u64) -> std::result::Result<(), Errno> {
-    let found = fstat(file)?;
+    let found = sys::fd::stat(file)?;
     let device = found.st_rdev;
     let is_wanted = found.st_mode & libc::S_IFMT == libc::S_IFCHR
         && major(device) == wanted

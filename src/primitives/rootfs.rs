@@ -162,7 +162,7 @@ pub(crate) fn make_root_pivotable() -> Result<()> {
     let copy = bind_on_itself(root.as_fd())?;
     // The folder that the parent entered lies in the mounts beneath; its path is found again in the copy.
     let cwd = sys::process::current_dir().doing("find the rootfs")?;
-    nix::unistd::fchdir(&copy).doing("enter the copy")?;
+    sys::fd::enter(copy.as_fd()).doing("enter the copy")?;
     enter_as_root()?;
     sys::path::enter(&cwd).doing(format_args!("enter {} in the copy", cwd.display()))
 }
@@ -175,7 +175,7 @@ pub(crate) fn make_root_pivotable() -> Result<()> {
 /// The kernel refuses one of the calls.
 pub(crate) fn pivot(root: BorrowedFd<'_>, covers_all: bool) -> Result<Option<OwnedFd>> {
     let old = sys::fd::open_path(c"/").doing("open the old root")?;
-    nix::unistd::fchdir(root).doing("enter the new root")?;
+    sys::fd::enter(root).doing("enter the new root")?;
     let covered = match sys::mount::pivot_root(c".", c".") {
         Ok(()) => {
             detach_old_root(old.as_fd())?;
@@ -198,7 +198,7 @@ pub(crate) fn pivot(root: BorrowedFd<'_>, covers_all: bool) -> Result<Option<Own
 /// Detaches the old root and all that is stacked on it, from the top: where the rootfs is `/`, the layers of an overlay
 /// are. Every mount is a slave of the host's since the first step, so that this stays in here.
 fn detach_old_root(old: BorrowedFd<'_>) -> Result<()> {
-    nix::unistd::fchdir(old).doing("enter the old root")?;
+    sys::fd::enter(old).doing("enter the old root")?;
     loop {
         // Asked from inside the old root, this never means the new one.
         sys::mount::detach(c".").doing("detach the old root")?;
@@ -267,7 +267,7 @@ pub(crate) fn set_propagation(place: BorrowedFd<'_>, propagation: MsFlags) -> Re
 
 /// A path to what is mounted, for calls that take nothing else: the current directory, where it can be that.
 fn path_now(place: BorrowedFd<'_>) -> Result<CString> {
-    match nix::unistd::fchdir(place) {
+    match sys::fd::enter(place) {
         Ok(()) => Ok(c".".to_owned()),
         // A file that is mounted on a file, as docker does with /etc/resolv.conf; or a folder that we may not enter, such
         // as the tracefs in the host's /sys.

@@ -70,7 +70,7 @@ fn read_table(etc: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
         }
         file => file.doing(&what)?,
     };
-    let found = nix::sys::stat::fstat(&file).doing(&what)?;
+    let found = sys::fd::stat(file.as_fd()).doing(&what)?;
     let size = u64::try_from(found.st_size).ok().filter(|size| *size <= TABLE_MAX);
     let (libc::S_IFREG, Some(size)) = (found.st_mode & libc::S_IFMT, size) else {
         return Err(Error::new(format_args!("{what}: it is not a file of at most 1 MiB")));

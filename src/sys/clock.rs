@@ -9,3 +9,9 @@ pub(crate) fn milliseconds() -> u64 {
     let [seconds, nanoseconds] = time;
     seconds as u64 * 1000 + nanoseconds as u64 / 1_000_000
 }
+
+/// Lets so many milliseconds pass, or fewer if a signal comes: `poll(2)` of nothing.
+pub(crate) fn pass(milliseconds: libc::c_int) {
+    // SAFETY: of no entries none is looked at.
+    unsafe { libc::poll(std::ptr::null_mut(), 0, milliseconds) };
+}

@@ -6,10 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::{FileStat, SFlag, fstatat};
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{FileStat, SFlag};
 
 use super::cvt;
+use super::fd::stat_at;
 
 /// What an entry of a folder is, as far as we ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,7 @@ fn kind_of(told: u8, folder: BorrowedFd<'_>, name: &CStr) -> Result<Kind, Errno>
         libc::DT_DIR => Kind::Folder,
         libc::DT_REG => Kind::File,
         libc::DT_LNK => Kind::Link,
-        libc::DT_UNKNOWN => kind_of_mode(&fstatat(folder, name, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)?),
+        libc::DT_UNKNOWN => kind_of_mode(&stat_at(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?),
         _ => Kind::Other,
     })
 }

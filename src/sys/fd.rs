@@ -1,11 +1,13 @@
 //! Descriptors: opening beneath a root, closing what was inherited.
 
 use std::ffi::{CStr, CString, OsString};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag};
+use nix::sys::stat::FileStat;
 
 use super::cvt_int;
 
@@ -46,17 +48,31 @@ pub(crate) fn standard(number: RawFd) -> BorrowedFd<'static> {
 
 /// `openat(2)` of one path component or a path of ours, close-on-exec.
 pub(crate) fn open_at(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
-    nix::fcntl::openat(dir, path, flags | OFlag::O_CLOEXEC, nix::sys::stat::Mode::from_bits_truncate(0o644))
+    open_with_mode(dir, path, flags, 0o644)
 }
 
 /// `openat(2)` of a path of the host, as a mere handle (O_PATH), close-on-exec.
 pub(crate) fn open_path(path: &CStr) -> Result<OwnedFd, Errno> {
-    nix::fcntl::openat(
-        nix::fcntl::AT_FDCWD,
-        path,
-        OFlag::O_PATH | OFlag::O_CLOEXEC,
-        nix::sys::stat::Mode::empty(),
-    )
+    open_at(AT_FDCWD, path, OFlag::O_PATH)
+}
+
+/// `openat(2)`, close-on-exec; a file that it makes has this mode. O_LARGEFILE is what libc adds, for 32 bits.
+#[inline(never)]
+pub(super) fn open_with_mode(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: OFlag,
+    mode: libc::mode_t,
+) -> Result<OwnedFd, Errno> {
+    let (fd, flags) = (dir.as_raw_fd(), flags.bits() | libc::O_CLOEXEC | libc::O_LARGEFILE);
+    // SAFETY: the path is a live `CStr`; the kernel copies it and returns a new descriptor.
+    cvt_int(unsafe { libc::syscall(libc::SYS_openat, fd, path.as_ptr(), flags, mode) }).map(own)
+}
+
+/// `fchdir(2)`. libc's has a way by /proc besides, for O_PATH before Linux 3.5.
+pub(crate) fn enter(folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: takes an integer.
+    cvt_int(unsafe { libc::syscall(libc::SYS_fchdir, folder.as_raw_fd()) }).map(drop)
 }
 
 /// What [`close_from`] does to a descriptor.
@@ -186,11 +202,11 @@ pub(crate) fn poll<const N: usize>(
 /// The same description where it cannot be opened, as a socket or another user's terminal.
 pub(crate) fn standard_without_waiting(number: RawFd) -> Result<OwnedFd, Errno> {
     let stream = standard(number);
-    let kind = nix::sys::stat::fstat(stream)?.st_mode & libc::S_IFMT;
+    let kind = kind_of(stream)?;
     let access = if number == 0 { OFlag::O_RDONLY } else { OFlag::O_WRONLY };
     let path = if number == 0 { c"/proc/self/fd/0" } else { c"/proc/self/fd/1" };
     if matches!(kind, libc::S_IFIFO | libc::S_IFCHR)
-        && let Ok(opened) = open_at(nix::fcntl::AT_FDCWD, path, access | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
+        && let Ok(opened) = open_at(AT_FDCWD, path, access | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
     {
         return Ok(opened);
     }
@@ -218,7 +234,28 @@ pub(crate) fn path_of(fd: BorrowedFd<'_>) -> Result<OsString, Errno> {
 /// `fstat(2)`: the kind of file, as the bits of S_IFMT.
 #[inline(never)]
 pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<libc::mode_t, Errno> {
-    nix::sys::stat::fstat(fd).map(|found| found.st_mode & libc::S_IFMT)
+    stat(fd).map(|found| found.st_mode & libc::S_IFMT)
+}
+
+/// `fstat(2)`.
+pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<FileStat, Errno> {
+    stat_at(file, c"", AtFlags::AT_EMPTY_PATH)
+}
+
+/// `newfstatat(2)`. libc's is 700 bytes with its ways for kernels that count time in 32 bits; those are for where the
+/// kernel's struct is not libc's.
+#[inline(never)]
+pub(crate) fn stat_at(dir: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<FileStat, Errno> {
+    let (fd, name, flags) = (dir.as_raw_fd(), name.as_ptr(), flags.bits());
+    let mut found = MaybeUninit::<FileStat>::uninit();
+    #[cfg(target_pointer_width = "64")]
+    // SAFETY: the name is a live `CStr`; the kernel fills its struct.
+    cvt_int(unsafe { libc::syscall(libc::SYS_newfstatat, fd, name, found.as_mut_ptr(), flags) })?;
+    #[cfg(not(target_pointer_width = "64"))]
+    // SAFETY: the name is a live `CStr`; libc fills its struct.
+    cvt_int(unsafe { libc::fstatat(fd, name, found.as_mut_ptr(), flags) }.into())?;
+    // SAFETY: it was filled, or we would not be here.
+    Ok(unsafe { found.assume_init() })
 }
 
 /// `readlinkat(2)`: where a link leads, in the folder `dir`; `c""`, since Linux 2.6.39: where the link `dir` itself does.

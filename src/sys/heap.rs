@@ -73,12 +73,16 @@ impl Heap {
         let Some(length) = size.checked_add(align) else { return std::ptr::null_mut() };
         let length = length.max(CHUNK);
         let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        #[cfg(target_pointer_width = "64")]
+        let call = libc::SYS_mmap;
+        #[cfg(not(target_pointer_width = "64"))]
+        let call = libc::SYS_mmap2; // which counts in pages from where on; from 0 on it is the same
         // SAFETY: the kernel chooses a place where nothing is.
-        let chunk = unsafe { libc::mmap(std::ptr::null_mut(), length, prot, flags, -1, 0) };
-        if chunk == libc::MAP_FAILED {
+        let chunk = unsafe { libc::syscall(call, 0usize, length, prot, flags, -1, 0usize) };
+        if chunk == -1 {
             return std::ptr::null_mut();
         }
-        self.next.set(chunk.cast());
+        self.next.set(std::ptr::with_exposed_provenance_mut(chunk as usize));
         self.left.set(length);
         self.carve(size, align)
     }

@@ -62,7 +62,7 @@ impl Terminal {
     pub(crate) fn probe() -> Self {
         match foreground() {
             Ok(group) if group == nix::unistd::getpgrp() => {
-                let is_alone = nix::unistd::isatty(super::fd::standard(1)).unwrap_or(false);
+                let is_alone = Modes::of(1).is_ok();
                 if is_alone { Self::Give } else { Self::Share }
             }
             _ => Self::Leave,

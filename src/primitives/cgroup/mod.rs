@@ -6,7 +6,6 @@ pub(crate) mod v1;
 pub(crate) mod v2;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -27,8 +26,8 @@ pub(crate) const ONLY_ROOT: Packed = packed!(
 
 /// How often a folder that is still busy is tried again, and how long we wait in between: two seconds in all.
 const TRIES: u32 = 400;
-/// See [`TRIES`].
-const PAUSE: Duration = Duration::from_millis(5);
+/// See [`TRIES`]; milliseconds.
+const PAUSE: i32 = 5;
 
 /// A cgroup of ours: its folder and the interface that it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +208,7 @@ impl Cgroup {
             if attempt > 0 {
                 self.kill_all();
             }
-            std::thread::sleep(PAUSE);
+            sys::clock::pass(PAUSE);
         }
         Err(Error::os(format_args!("remove cgroup {}", self.folder().display()), last))
     }
