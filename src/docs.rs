@@ -10,6 +10,7 @@ mod cli;
 mod error;
 mod packed;
 mod spec;
+mod text;
 
 #[path = "docs/man.rs"]
 mod man;

@@ -14,6 +14,7 @@ use crate::spec::process::Label;
 use crate::spec::seccomp::Seccomp;
 use crate::spec::{Spec, keep};
 use crate::sys;
+use crate::text::{self, Show};
 
 /// `CGROUP2_SUPER_MAGIC` of statfs(2).
 const CGROUP2: i64 = 0x6367_7270;
@@ -139,7 +140,7 @@ impl Host {
             host.kernel = sys::process::kernel_version();
         }
         if let Seccomp::File(path) = &spec.process.seccomp {
-            host.profile = sys::file::read(path).doing(format_args!("seccomp profile {}", path.display()))?;
+            host.profile = sys::file::read(path).doing(format_args!("seccomp profile {}", path.shown()))?;
         }
         if matches!(spec.mapping, Mapping::Subordinate | Mapping::KeepId) {
             (host.user, host.subuids, host.subgids) = subordinate_ids(uid);
@@ -285,9 +286,11 @@ pub(crate) fn parse_subids(text: &str, user: &str, uid: u32) -> Vec<SubRange> {
     for line in text.lines() {
         let mut fields = line.trim_ascii().split(':');
         let owner = fields.next().unwrap_or_default();
-        let mut number = || fields.next()?.parse().ok();
+        let mut number = || text::number(fields.next()?);
         let (Some(start), Some(size)) = (number(), number()) else { continue };
-        if size > 0 && u32::checked_add(start, size).is_some() && (owner == user || owner.parse() == Ok(uid))
+        if size > 0
+            && u32::checked_add(start, size).is_some()
+            && (owner == user || text::number(owner) == Some(uid))
         {
             ranges.push(SubRange { start, size });
         }

@@ -5,7 +5,7 @@
 //! as it ended. *Parent* and *child* are the two sides of the launch until the child is init. A *step* is what the
 //! *plan* consists of; *undo* is what a step leaves to be done backwards.
 //!
-//! Floors, from the ground; a module uses those below it: `error` `log` `packed` | `sys` `spec` | `cli` `host` |
+//! Floors, from the ground; a module uses those below it: `error` `log` `packed` `text` | `sys` `spec` | `cli` `host` |
 //! `primitives` | `launch` | `commands` | `main`. tests/floors.rs keeps it so. `docs`, beside `main`, is another program.
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(not(feature = "board"), allow(dead_code, reason = "a smaller build uses a part of each floor"))]
@@ -19,6 +19,7 @@ mod packed;
 mod primitives;
 mod spec;
 mod sys;
+mod text;
 
 #[cfg(feature = "container")]
 mod host;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors from the ground; see main.rs. A module uses those below its own.
 const FLOORS: &[&[&str]] = &[
-    &["error", "log", "packed"],
+    &["error", "log", "packed", "text"],
     &["sys", "spec"],
     &["cli", "oci", "host"],
     &["primitives"],

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::packed::{Packed, packed};
 use crate::spec::board::{Action, Board, Health, Restart, Root, Upper, Watchdog, When};
 use crate::spec::{keep, size};
+use crate::text::{self, Show};
 
 /// What stands before an option on the kernel's command line, which other programs read too.
 const PREFIX: &str = "launcher.";
@@ -294,8 +295,8 @@ fn set(board: &mut Board, option: &'static Opt, value: &'static str) -> Result<(
         }
         Id::ExitPort => {
             let port = match value.strip_prefix("0x") {
-                Some(digits) => u16::from_str_radix(digits, 16).ok(),
-                None => value.parse().ok(),
+                Some(digits) => text::number_of(16, digits),
+                None => text::number(value),
             };
             board.exit_port =
                 Some(port.ok_or_else(|| wrong(option, value, packed!("wanted is a port such as 0xf4")))?);
@@ -315,7 +316,7 @@ fn path(option: &'static Opt, value: &'static OsStr) -> Result<&'static Path> {
     if value.as_bytes().first() == Some(&b'/') {
         return Ok(Path::new(value));
     }
-    Err(wrong(option, &value.to_string_lossy(), packed!("wanted is an absolute path")))
+    Err(wrong(option, &value.shown().to_string(), packed!("wanted is an absolute path")))
 }
 
 /// Seconds, in thousandths.
@@ -326,7 +327,7 @@ fn milliseconds(option: &'static Opt, value: &str) -> Result<u64> {
 
 /// A number from 1.
 fn number(option: &'static Opt, value: &str) -> Result<u32> {
-    let number = value.parse().ok().filter(|number| *number > 0);
+    let number = text::number(value).filter(|number| *number > 0);
     number.ok_or_else(|| wrong(option, value, packed!("wanted is a number from 1")))
 }
 
@@ -344,7 +345,7 @@ fn restart(value: &str) -> Option<Restart> {
         Some(limit) => {
             let (count, time) = limit.split_once('/')?;
             let time = size::parse_thousandths(time.strip_suffix('s').unwrap_or(time))?;
-            Some((count.parse().ok().filter(|count| *count > 0)?, time))
+            Some((text::number(count).filter(|count| *count > 0)?, time))
         }
     };
     Some(Restart { when, limit })

@@ -10,6 +10,7 @@ use super::{Command, board};
 use crate::error::{Error, Result};
 use crate::packed::packed;
 use crate::spec::board::Board;
+use crate::text::Shown;
 
 /// `launcher build-initramfs [OPTION]... -o FILE -- PROGRAM [ARGUMENT]...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +91,7 @@ fn add_line(lines: &mut Vec<u8>, word: &'static OsStr, dashes: usize) -> Result<
     let is_whole = dashes == 0 || bytes.trim_ascii_end().len() == bytes.len();
     if !is_whole || bytes.contains(&b'\n') || bytes.ends_with(b"\r") || word.to_str().is_none() {
         let begin = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        return Err(Error::new(String::from_utf8_lossy(begin))
+        return Err(Error::new(Shown(begin))
             .within("build-initramfs")
             .hint(packed!("no line of a file: it has a newline, ends with a blank, or is not UTF-8")));
     }

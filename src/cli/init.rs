@@ -15,6 +15,7 @@ use crate::packed::packed;
 use crate::spec::init::{JobControl, Options, Place, Rules, Target};
 use crate::spec::process::Process;
 use crate::spec::size;
+use crate::text::{self, Show};
 
 /// `launcher [OPTION]... [--] PROGRAM`.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,7 +157,7 @@ impl InitCommand {
                 Ok(())
             }
             (b"=1", "") => self.set(option, None),
-            (_, "") => Err(wrong(option, &entry.to_string_lossy(), packed!("as a variable it is 1 or 0"))),
+            (_, "") => Err(wrong(option, &entry.shown().to_string(), packed!("as a variable it is 1 or 0"))),
             (value, _) => self.set(option, Some(OsStr::from_bytes(value.get(1..).unwrap_or_default()))),
         }
     }
@@ -171,8 +172,8 @@ impl InitCommand {
                 }
                 // What is no number is 0 to tini.
                 if let Some(level) = variable(env, "TINI_VERBOSITY") {
-                    let level = level.to_str().and_then(|level| level.parse::<i32>().ok());
-                    options.verbosity = level.and_then(|level| u8::try_from(level).ok()).unwrap_or(0);
+                    let level = text::number(level.as_bytes());
+                    options.verbosity = level.unwrap_or(0);
                 }
             }
             Rules::DumbInit => {
@@ -295,8 +296,7 @@ fn signal(option: &'static Opt, value: &str) -> Result<i32> {
 
 /// An exit status.
 fn code(option: &'static Opt, value: &str) -> Result<u8> {
-    let code = value.parse::<i32>().ok().and_then(|code| u8::try_from(code).ok());
-    code.ok_or_else(|| wrong(option, value, packed!("wanted is a number from 0 to 255")))
+    text::number(value).ok_or_else(|| wrong(option, value, packed!("wanted is a number from 0 to 255")))
 }
 
 /// A time in seconds, such as 2 or 0.5.

@@ -21,6 +21,7 @@ use std::ffi::OsStr;
 
 use crate::error::{Error, Result};
 use crate::packed::{Packed, packed};
+use crate::text::Show;
 use models::Model;
 use options::{Group, Opt};
 #[cfg(feature = "container")]
@@ -121,7 +122,7 @@ fn parse_doctor(words: &[&'static OsStr]) -> Result<Command> {
 /// to tini and another to docker and takes a word in only one of them: what follows cannot be told then.
 #[cfg(feature = "container")]
 fn describes_container(words: &[&'static OsStr]) -> bool {
-    let mut words = words.iter().map(|word| word.to_string_lossy());
+    let mut words = words.iter().map(|word| word.shown().to_string());
     while let Some(word) = words.next() {
         if let Some(long) = word.strip_prefix("--") {
             let (name, has_value) = long.split_once('=').map_or((long, false), |(name, _)| (name, true));
@@ -257,7 +258,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// A value as text.
 fn text(option: &Opt, value: &'static OsStr) -> Result<&'static str> {
-    value.to_str().ok_or_else(|| wrong(option, &value.to_string_lossy(), "not UTF-8"))
+    value.to_str().ok_or_else(|| wrong(option, &value.shown().to_string(), "not UTF-8"))
 }
 
 /// A value that makes no sense, in the words of the option.

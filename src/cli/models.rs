@@ -9,6 +9,7 @@ use super::words::Grammar;
 use crate::error::{Error, Result};
 use crate::packed::packed;
 use crate::spec::init::Rules;
+use crate::text::Show;
 
 /// A program whose place we take. Only its options are understood, with their meanings in the one table of options.
 #[derive(Debug, PartialEq)]
@@ -61,7 +62,7 @@ pub(crate) fn choose(name: &OsStr) -> Result<Option<&'static Model>> {
     match find(name) {
         None if name != "launcher" => Err(Error::new(format_args!(
             "--as {}: wanted is tini, dumb-init, catatonit, pause or launcher",
-            name.to_string_lossy()
+            name.shown()
         ))),
         model => Ok(model),
     }

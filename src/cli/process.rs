@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::packed::packed;
 use crate::spec::process::{EnvChange, Process, parse_rlimit, parse_umask};
 use crate::spec::user::{Groups, Principal, parse_user};
+use crate::text::Show;
 
 /// Puts one of these options into the process; `false` if it is another.
 ///
@@ -49,7 +50,7 @@ fn add_group(groups: &mut Groups, value: &str) -> std::result::Result<(), String
 /// `NAME=VALUE` or `NAME`.
 fn env(option: &'static Opt, value: &'static OsStr) -> Result<EnvChange> {
     match value.as_bytes() {
-        [] | [b'=', ..] => Err(wrong(option, &value.to_string_lossy(), packed!("a variable needs a name"))),
+        [] | [b'=', ..] => Err(wrong(option, &value.shown().to_string(), packed!("a variable needs a name"))),
         bytes if bytes.contains(&b'=') => Ok(EnvChange::Set(value)),
         _ => Ok(EnvChange::Copy(value)),
     }

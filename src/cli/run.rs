@@ -15,6 +15,7 @@ use crate::spec::namespaces::{self, Kind, Placement};
 use crate::spec::process::parse_file_rule;
 use crate::spec::seccomp::Seccomp;
 use crate::spec::{Spec, devices, mount, mount_grammar, resources, size, sysctl, validate};
+use crate::text::{self, Show, number};
 
 /// `launcher run [OPTION]... [--] PROGRAM`.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,7 +171,8 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Resul
             spec.sysctls.push(sysctl::parse(value).map_err(|why| wrong(option, value, why))?);
         }
         Id::OomScoreAdj => {
-            let score = value.parse().ok().filter(|score| (-1000..=1000).contains(score));
+            let score = text::signed(value).and_then(|score| i32::try_from(score).ok());
+            let score = score.filter(|score| (-1000..=1000).contains(score));
             spec.oom_score_adj = Some(
                 score
                     .ok_or_else(|| wrong(option, value, packed!("wanted is a number from -1000 to 1000")))?,
@@ -196,8 +198,7 @@ fn bytes(option: &'static Opt, text: &str) -> Result<u64> {
 /// Puts one limit into the spec.
 fn set_resource(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Result<()> {
     let limits = &mut spec.resources;
-    let number =
-        |text: &str| text.parse::<u64>().map_err(|_| wrong(option, text, packed!("wanted is a number")));
+    let number = |text: &str| number(text).ok_or_else(|| wrong(option, text, packed!("wanted is a number")));
     match option.id {
         Id::Memory => limits.memory = Some(bytes(option, value)?),
         Id::MemorySwap if value == "-1" => limits.memory_swap = Some(u64::MAX),
@@ -299,7 +300,7 @@ pub(crate) fn parse_delete(words: Vec<&'static OsStr>) -> Result<Command> {
             _ => {
                 return Err(Error::new(format_args!(
                     "delete: not the name of a container: {}",
-                    word.to_string_lossy()
+                    word.shown()
                 )));
             }
         }

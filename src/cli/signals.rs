@@ -12,14 +12,14 @@ const REAL_TIME: (i32, i32) = (34, 64);
 
 /// A signal by name with or without SIG, in any case, by number from 1 to 64, or as RTMIN+n and RTMAX-n.
 pub(crate) fn parse(text: &str) -> Option<i32> {
-    if let Ok(number) = text.parse::<i32>() {
+    if let Some(number) = crate::text::number(text) {
         return (1..=REAL_TIME.1).contains(&number).then_some(number);
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let real_time = |rest: &str, sign: char, base: i32, factor: i32| {
-        let offset = if rest.is_empty() { 0 } else { rest.strip_prefix(sign)?.parse::<i32>().ok()? };
-        let number = base + factor * u8::try_from(offset).ok().map(i32::from)?;
+        let offset: u8 = if rest.is_empty() { 0 } else { crate::text::number(rest.strip_prefix(sign)?)? };
+        let number = base + factor * i32::from(offset);
         (REAL_TIME.0..=REAL_TIME.1).contains(&number).then_some(number)
     };
     if let Some(rest) = name.strip_prefix("RTMIN") {

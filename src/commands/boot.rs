@@ -23,6 +23,7 @@ use crate::sys::fd::Closing;
 use crate::sys::ns::{Side, Wish};
 use crate::sys::process::Who;
 use crate::sys::signal::Set;
+use crate::text::Show;
 
 /// Where options may be that do not fit the kernel's command line.
 const FILE: &str = "/etc/launcher.conf";
@@ -285,7 +286,7 @@ fn become_other(program: &OsStr) {
     let pointers = (sys::process::Pointers::new(&words), sys::process::Pointers::new(&env));
     let errno = sys::process::execve(path, &pointers.0, &pointers.1);
     tolerate(sys::signal::set_mask(Set::ALL_BUT_FAULTS), "never refused");
-    say(format_args!("execute {}: {}", program.to_string_lossy(), crate::error::describe(errno)));
+    say(format_args!("execute {}: {}", program.shown(), crate::error::describe(errno)));
 }
 
 /// What is done about a crash of ours: what is wanted on failure, with as little as possible.

@@ -13,6 +13,7 @@ use crate::error::{Doing, Error, Result, tolerate};
 use crate::packed::packed;
 use crate::primitives::cpio::Archive;
 use crate::sys;
+use crate::text::Show;
 
 /// Writes the archive beside its place and renames it, or straight to what is no regular file.
 ///
@@ -21,7 +22,7 @@ use crate::sys;
 pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
     let mut known = [(0, 0); 2];
     let (out, place) = open(command.output, &mut known)
-        .doing(format_args!("build-initramfs: {}", command.output.display()))?;
+        .doing(format_args!("build-initramfs: {}", command.output.shown()))?;
     let mut archive = Archive::new(out.as_fd(), known);
     let result = write(command, &mut archive).and_then(|()| {
         archive.is_broken = true; // what fails now is not what was read
@@ -34,7 +35,7 @@ pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
     }
     let subject =
         if archive.is_broken { command.output } else { Path::new(OsStr::from_bytes(&archive.subject)) };
-    let error = Error::os(format_args!("build-initramfs: {}", subject.display()), errno);
+    let error = Error::os(format_args!("build-initramfs: {}", subject.shown()), errno);
     Err(match errno {
         Errno::EBUSY if !archive.is_broken => {
             error.hint(packed!("its size is not what it was, or it is no file"))

@@ -18,6 +18,7 @@ use crate::spec::namespaces::{Kind, TimeOffsets};
 use crate::spec::sysctl::Sysctl;
 use crate::spec::user::{Identity, Principal, User};
 use crate::sys;
+use crate::text::Show;
 
 /// One step. Each is a line of `--dry-run`, and the line that an error names.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -154,7 +155,7 @@ impl Display for ChildStep {
             Self::OpenSource(Mount {
                 source: Source::Host(path) | Source::Device(path, _), target, ..
             }) => {
-                write!(f, "open {} to mount it on {target}", path.display())
+                write!(f, "open {} to mount it on {target}", path.shown())
             }
             Self::OpenSource(Mount { source: Source::Overlay(layers), target, .. }) => {
                 write!(f, "open {layers} to mount them on {target}")
@@ -322,7 +323,7 @@ fn perform(mount: &Mount, context: &mut ChildContext<'_>) -> Result<()> {
 /// A folder and names in it.
 fn names(f: &mut fmt::Formatter<'_>, folder: &KernelFolder) -> fmt::Result {
     write!(f, " in {}:", folder.path)?;
-    folder.names.iter().try_for_each(|name| write!(f, " {}", name.to_string_lossy()))
+    folder.names.iter().try_for_each(|name| write!(f, " {}", name.shown()))
 }
 
 /// Opens the terminal and hands its other end to the parent.

@@ -20,6 +20,7 @@ use crate::spec::namespaces::Kind;
 use crate::spec::process::Rlimit;
 use crate::sys::signal::Disposition;
 use crate::sys::{self, self_exe};
+use crate::text::Show;
 
 /// One step. Each is a line of `--dry-run`, and the line that an error names.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,33 +97,28 @@ impl Display for ParentStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SealSelf => f.write_str("run a sealed copy of launcher"),
-            Self::MakeParentFolders { parent, .. } => write!(f, "make the folders of {}", parent.display()),
+            Self::MakeParentFolders { parent, .. } => write!(f, "make the folders of {}", parent.shown()),
             Self::EnableControllers { parent, controllers: [], .. } => {
-                write!(f, "make the folders of {}", parent.display())
+                write!(f, "make the folders of {}", parent.shown())
             }
             Self::EnableControllers { parent, controllers, .. } => {
-                write!(f, "enable {} below {}", controllers.join(" "), parent.display())
+                write!(f, "enable {} below {}", controllers.join(" "), parent.shown())
             }
-            Self::MakeCgroup(cgroup) => write!(f, "make cgroup {}", cgroup.folder().display()),
+            Self::MakeCgroup(cgroup) => write!(f, "make cgroup {}", cgroup.folder().shown()),
             Self::SetLimit(cgroup, limit) => {
                 let condition = if limit.is_default { ", if it exists" } else { "" };
-                write!(
-                    f,
-                    "write {} to {}{condition}",
-                    limit.value,
-                    cgroup.folder().join(limit.file).display()
-                )
+                write!(f, "write {} to {}{condition}", limit.value, cgroup.folder().join(limit.file).shown())
             }
             Self::AllowDevices(cgroup, rules) => {
-                let folder = cgroup.folder().display();
+                let folder = cgroup.folder().shown();
                 write!(f, "allow in {folder} of all devices the usual ones and those given")?;
                 rules.iter().try_for_each(|rule| write!(f, ", {rule}"))
             }
             Self::OpenNamespace(kind, path) => {
-                write!(f, "open the {} namespace {}", kind.file(), path.display())
+                write!(f, "open the {} namespace {}", kind.file(), path.shown())
             }
-            Self::EnterRootfs(path) => write!(f, "enter the rootfs {}", path.display()),
-            Self::OpenImage(path) => write!(f, "open the image {}", path.display()),
+            Self::EnterRootfs(path) => write!(f, "enter the rootfs {}", path.shown()),
+            Self::OpenImage(path) => write!(f, "open the image {}", path.shown()),
             Self::RaiseLimit(limit) => write!(f, "raise the hard limit of {} if it is lower", limit.name),
             Self::SetOomScore(score) => write!(f, "write {score} to oom_score_adj"),
             Self::DenySetgroups => f.write_str("write deny to setgroups"),
@@ -133,7 +129,7 @@ impl Display for ParentStep {
             }
             Self::OpenSource(mount) => write!(f, "open for: {mount}"),
             Self::MapIds(mount) => write!(f, "map the ids for: {mount}"),
-            Self::Attach(cgroup) => write!(f, "attach to {}", cgroup.folder().display()),
+            Self::Attach(cgroup) => write!(f, "attach to {}", cgroup.folder().shown()),
         }
     }
 }
@@ -223,7 +219,7 @@ fn make_folders(top: &Path, parent: &'static Path, undo: &mut Stack) -> Result<(
         match Cgroup::V1(folder).make() {
             Ok(()) => undo.push(Undo::RevertCgroups(v2::Change::Made(folder))),
             Err(error) if error.errno == Some(Errno::EEXIST) => {}
-            Err(error) => return Err(error.within(format_args!("make {}", folder.display()))),
+            Err(error) => return Err(error.within(format_args!("make {}", folder.shown()))),
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use crate::host::{Hierarchy, Host, Version};
 use crate::packed::packed;
 use crate::primitives::cgroup::{Cgroup, ONLY_ROOT, v1, v2};
 use crate::spec::Spec;
+use crate::text::Show;
 
 /// The controller of what devices may be opened.
 pub(super) const DEVICES: &str = "devices";
@@ -123,7 +124,7 @@ fn parent(spec: &Spec, host: &Host, hierarchy: &Hierarchy, controllers: &[&str])
         Version::V1 => Ok(hierarchy.own),
         Version::V2 if host.uid == 0 => Ok(hierarchy.mountpoint),
         Version::V2 => hierarchy.delegated.ok_or_else(|| {
-            let (own, names) = (hierarchy.own.display(), controllers.join(", "));
+            let (own, names) = (hierarchy.own.shown(), controllers.join(", "));
             Error::new(format_args!("limit {names}: the cgroup {own} is not delegated to you"))
                 .hint(v2::DELEGATION)
         }),

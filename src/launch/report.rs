@@ -12,6 +12,7 @@ use crate::error::{Doing, Error, Result};
 use crate::log::{Line, warning};
 use crate::sys;
 use crate::sys::process::{Change, Usage};
+use crate::text::Show;
 
 /// The open file, and when the program was started.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Report {
         // Not where our caller has closed a standard stream: warnings would go there.
         let file =
             sys::fd::open_at(AT_FDCWD, path, flags).and_then(|file| sys::fd::above_standard(file.as_fd()));
-        let file = file.doing(format_args!("--report {}", path.to_string_lossy()))?;
+        let file = file.doing(format_args!("--report {}", path.shown()))?;
         Ok(Self { file, since: sys::clock::milliseconds() })
     }
 

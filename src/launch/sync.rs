@@ -160,7 +160,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Message> {
         [b'f', s0, s1, e0, e1, e2, e3, status, text @ ..] => {
             let step = Some(u16::from_ne_bytes([*s0, *s1])).filter(|step| *step != u16::MAX);
             let errno = i32::from_ne_bytes([*e0, *e1, *e2, *e3]);
-            let text = String::from_utf8_lossy(text).into_owned();
+            let text = crate::text::from_bytes(text.to_vec());
             let (doing, hint) = text.split_once('\0')?;
             let error = Fault {
                 doing: doing.to_owned(),

@@ -1,7 +1,7 @@
 //! An archive that the kernel unpacks as its first root: `newc` of cpio(5), as Documentation/driver-api/early-userspace/
 //! buffer-format.rst has it. The same files make the same bytes: names are sorted, inode numbers counted, times 0.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -174,7 +174,7 @@ impl<'a> Archive<'a> {
         if is_other || kind == libc::S_IFSOCK {
             if !self.is_counting {
                 let what = if is_other { "what is mounted there" } else { "a socket" };
-                warning!("{}: {what} is left out", OsStr::from_bytes(&self.subject).display());
+                warning!("{}: {what} is left out", crate::text::Shown(&self.subject));
             }
             if !is_other {
                 return Ok(());

@@ -20,7 +20,7 @@ pub(crate) fn are_visible() -> bool {
     let Ok(stat) = sys::fd::open_at(AT_FDCWD, c"/proc/self/stat", OFlag::O_RDONLY) else { return false };
     let length = nix::unistd::read(&stat, &mut head).unwrap_or(0);
     let own = head.get(..length).and_then(|head| head.split(|byte| *byte == b' ').next());
-    let own = own.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    let own = own.and_then(crate::text::number);
     own == Some(nix::unistd::getpid().as_raw()) && sys::process::exists(c"/proc/thread-self/children")
 }
 

@@ -11,6 +11,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
 use super::rootfs::{bind_to, c_path, ensure_folder};
 use crate::error::{Doing, Error, Result};
 use crate::sys;
+use crate::text::Show;
 
 /// The devices of every container: name, major, minor; Documentation/admin-guide/devices.txt.
 const DEVICES: [(&CStr, u64, u64); 6] = [
@@ -42,7 +43,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
 pub(crate) fn populate(root: BorrowedFd<'_>, is_fresh: bool) -> Result<OwnedFd> {
     let done = |made, name: &CStr| match made {
         Err(Errno::EEXIST) if !is_fresh => Ok(()),
-        made => made.doing(format_args!("make /dev/{}", name.to_string_lossy())),
+        made => made.doing(format_args!("make /dev/{}", name.shown())),
     };
     let dev = ensure_folder(root, Path::new("/dev"))?;
     for (name, major, minor) in DEVICES {
@@ -66,7 +67,7 @@ pub(crate) fn populate(root: BorrowedFd<'_>, is_fresh: bool) -> Result<OwnedFd> 
 
 /// Binds the host's device of that name into ours, having made sure that it is the right one.
 fn show_hosts(dev: BorrowedFd<'_>, name: &CStr, number: libc::dev_t) -> Result<()> {
-    let text = name.to_string_lossy();
+    let text = name.shown();
     let host = sys::fd::open_path(&c_path(format!("/dev/{text}"))?)
         .doing(format_args!("open the host's /dev/{text}"))?;
     let found = sys::fd::stat(host.as_fd()).doing(format_args!("look at the host's /dev/{text}"))?;

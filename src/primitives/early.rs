@@ -65,7 +65,7 @@ fn mount_rows(rows: &'static str, say: &mut dyn FnMut(Error)) {
 /// A row of the tables.
 fn row(line: &'static str) -> Option<Mount> {
     let mut words = line.split(' ');
-    let (kind, target, flags) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
+    let (kind, target, flags) = (words.next()?, words.next()?, crate::text::number(words.next()?)?);
     Some(Mount { source: Source::New { kind, data: words.next()? }, target, flags: Flags(flags) })
 }
 

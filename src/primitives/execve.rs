@@ -19,6 +19,7 @@ use crate::sys;
 use crate::sys::process::{PathBuffer, Pointers};
 use crate::sys::signal::{Disposition, Set};
 use crate::sys::terminal::Terminal;
+use crate::text::{self, Show};
 
 /// Where a program is looked for when the environment has no such variable; docker's.
 pub(crate) const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -61,9 +62,7 @@ impl Program {
     /// Hands on sockets that were meant for us: LISTEN_PID will name the program, if it names `own`.
     pub(crate) fn hand_on_sockets(&mut self, own: Pid) {
         let names_us = |entry: &CString| {
-            let digits =
-                entry.as_bytes().strip_prefix(LISTEN_PID).and_then(|rest| std::str::from_utf8(rest).ok());
-            digits.and_then(|digits| digits.parse().ok()) == Some(own.as_raw())
+            entry.as_bytes().strip_prefix(LISTEN_PID).and_then(text::number) == Some(own.as_raw())
         };
         self.listen_pid = self.envp.iter().position(names_us);
         // The newer word for the same, which cannot be made for a process that is not there yet.
@@ -84,12 +83,12 @@ impl Program {
 
     /// The program's name as it was given.
     pub(crate) fn name(&self) -> String {
-        self.argv.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        self.argv.first().map_or_else(String::new, |name| name.shown().to_string())
     }
 
     /// Why `errno` came of executing `path`: 127 with the name of what is missing, 126 with what is wrong.
     pub(crate) fn explain(&self, errno: Errno, path: &CStr) -> Error {
-        let path = path.to_string_lossy();
+        let path = path.shown().to_string();
         if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) {
             return match interpreter_of(&path).filter(|_| errno == Errno::ENOENT) {
                 None => Error::os(format_args!("execute {}", self.name()), errno),
@@ -134,8 +133,7 @@ fn c_strings(words: &[&OsStr]) -> Result<Vec<CString>> {
 /// # Errors
 /// There is a NUL byte in it.
 pub(crate) fn c_string(word: &OsStr) -> Result<CString> {
-    CString::new(word.as_bytes())
-        .map_err(|_| Error::new(format_args!("a NUL byte in {}", word.to_string_lossy())))
+    CString::new(word.as_bytes()).map_err(|_| Error::new(format_args!("a NUL byte in {}", word.shown())))
 }
 
 /// A word for a step of the last mile, which owns nothing.

@@ -11,6 +11,7 @@ use super::mounts::{Opened, explain};
 use crate::error::{Doing, Error, Result};
 use crate::packed::{Packed, packed};
 use crate::sys;
+use crate::text::Show;
 
 /// Where the mark of a file system is, and what it is; linux/magic.h. And what the kernel calls it.
 const KINDS: [(usize, &[u8], &CStr); 3] = [
@@ -54,7 +55,7 @@ pub(super) fn attach(file: BorrowedFd<'_>, writable: bool) -> Result<(OwnedFd, C
 
 /// Says why what is on a device cannot be mounted.
 pub(super) fn refused(kind: &CStr, errno: Errno) -> Error {
-    let kind = kind.to_string_lossy();
+    let kind = kind.shown().to_string();
     explain(&kind, errno).within(format_args!("mount it as {kind}"))
 }
 

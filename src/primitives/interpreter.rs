@@ -3,6 +3,7 @@
 use std::ffi::CString;
 
 use crate::sys;
+use crate::text::Shown;
 
 /// What a script or a dynamic program asks the kernel to run it with; `None` if the file asks for nothing.
 pub(super) fn interpreter_of(path: &str) -> Option<String> {
@@ -20,7 +21,7 @@ pub(crate) fn asked_by(head: &[u8]) -> Option<String> {
         let words = line.split(|byte| *byte == b' ' || *byte == b'\t');
         let first = words.into_iter().find(|word| !word.is_empty())?;
         let (first, end) = first.strip_suffix(b"\r").map_or((first, ""), |first| (first, "\\r"));
-        return Some(format!("{}{end}", String::from_utf8_lossy(first)));
+        return Some(format!("{}{end}", Shown(first)));
     }
     elf_interpreter(head)
 }
@@ -50,7 +51,7 @@ fn elf_interpreter(head: &[u8]) -> Option<String> {
         if is_64 { (wide(entry + 8)?, wide(entry + 32)?) } else { (wide(entry + 4)?, wide(entry + 16)?) };
     let text = head.get(offset..offset + length)?;
     let text = text.split(|byte| *byte == 0).next()?;
-    Some(String::from_utf8_lossy(text).into_owned())
+    Some(Shown(text).to_string())
 }
 
 #[cfg(test)]

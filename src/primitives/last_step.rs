@@ -12,6 +12,7 @@ use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
 use crate::spec::user::{Identity, Principal};
 use crate::sys;
+use crate::text::Show;
 
 /// What the entrypoint does to itself before it becomes the program. All of it allocated beforehand.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,13 +66,13 @@ impl Display for LastStep {
                 write!(f, "limit {} to {}:{}", limit.name, number(limit.soft), number(limit.hard))
             }
             Self::SetUmask(mask) => write!(f, "set the umask to {mask:03o}"),
-            Self::ChangeDir(path) => write!(f, "enter {}", path.to_string_lossy()),
+            Self::ChangeDir(path) => write!(f, "enter {}", path.shown()),
             Self::SetGroups { .. } => packed!("set the groups of the user").fmt(f),
             Self::SetGid(None) => packed!("become the group of the user").fmt(f),
             Self::SetGid(Some(group)) => write!(f, "become group {group}"),
             Self::SetUid(uid) => write!(f, "become user {uid}"),
             Self::ConfirmDir(path) => {
-                write!(f, "make sure that {} was entered and is inside", path.to_string_lossy())
+                write!(f, "make sure that {} was entered and is inside", path.shown())
             }
             Self::KeepCaps => packed!("keep capabilities as another user").fmt(f),
             Self::SetCaps(caps, CapSet::NONE) => write!(f, "keep of the capabilities {caps}"),
@@ -79,12 +80,12 @@ impl Display for LastStep {
             Self::DieWithInit => packed!("set the death signal").fmt(f),
             Self::NoNewPrivs => f.write_str("set no_new_privs"),
             Self::Filter(filter) => filter.fmt(f),
-            Self::SetLabel(label, _) => write!(f, "be labelled {}", label.to_string_lossy()),
+            Self::SetLabel(label, _) => write!(f, "be labelled {}", label.shown()),
             Self::ForbidFiles => packed!("begin a Landlock ruleset").fmt(f),
             Self::AllowFile(path, access) => {
                 let how = ["read", "read and execute", "read and write"];
                 let how = how.get(usize::from(*access == 13) + 2 * usize::from(*access > 13)).unwrap_or(&"");
-                write!(f, "allow to {how} {}", path.to_string_lossy())
+                write!(f, "allow to {how} {}", path.shown())
             }
             Self::RestrictFiles => packed!("put the Landlock ruleset in force").fmt(f),
         }

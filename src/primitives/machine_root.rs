@@ -22,6 +22,7 @@ use crate::packed::packed;
 use crate::spec::board::{Root, Upper};
 use crate::sys;
 use crate::sys::dir::Kind;
+use crate::text::Show;
 
 /// What goes along into the new root, where it is a mount.
 const MOVED: [&str; 5] = ["/dev", "/proc", "/sys", "/run", "/tmp"];
@@ -83,7 +84,7 @@ pub(crate) fn switch(root: &Root, say: &mut dyn FnMut(Error)) -> Result<()> {
 impl Cover {
     /// Mounts everything, and returns a handle of what is on top.
     fn pile_up(&mut self, root: &Root) -> Result<OwnedFd> {
-        let within = |path: &Path| format!("mount the root {}", path.display());
+        let within = |path: &Path| format!("mount the root {}", path.shown());
         let writable = root.writable && root.overlay.is_none();
         let lower = self
             .add(root.source, root.kind, writable, root.patience)
@@ -229,7 +230,7 @@ fn wait_for(path: &Path, writable: bool, patience: u64) -> Result<OwnedFd> {
 fn devices() -> Option<String> {
     let mut names = String::new();
     for entry in sys::dir::list(Path::new("/sys/class/block")).unwrap_or_default() {
-        let name = entry.name.to_string_lossy();
+        let name = entry.name.shown().to_string();
         if !name.starts_with("loop") && !name.starts_with("ram") && names.len() < 200 {
             names.push(' ');
             names.push_str(&name);

@@ -10,6 +10,7 @@ use nix::fcntl::OFlag;
 use crate::error::{Error, Result};
 use crate::packed::packed;
 use crate::sys;
+use crate::text::Show;
 
 /// Loads one. That it is loaded already, or built in, is well.
 ///
@@ -23,7 +24,7 @@ pub(crate) fn load(path: &Path) -> Result<()> {
         Ok(()) | Err(Errno::EEXIST) => return Ok(()),
         Err(errno) => errno,
     };
-    let error = Error::os(format_args!("load the module {}", path.display()), errno);
+    let error = Error::os(format_args!("load the module {}", path.shown()), errno);
     Err(match errno {
         Errno::ENOSYS => error.hint(packed!("the kernel takes no modules (CONFIG_MODULES)")),
         Errno::EINVAL | Errno::EOPNOTSUPP if is_compressed => error.hint(packed!(

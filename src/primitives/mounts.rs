@@ -19,6 +19,7 @@ use crate::spec::devices::Rule;
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::spec::sysctl::Sysctl;
 use crate::sys;
+use crate::text::Show;
 
 /// What of the host's is to be shown, opened.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
                 return Ok(None);
             }
             Err(error) if mount.host_paths().len() == 1 => return Err(error),
-            Err(error) => return Err(error.within(path.display())),
+            Err(error) => return Err(error.within(path.shown())),
         }
     }
     let (Source::Host(_) | Source::Device(..), Some(handle)) = (&mount.source, handles.first()) else {
@@ -249,7 +250,7 @@ fn ms_flags(flags: Flags) -> MsFlags {
 /// Shows the host's `source`, and all that is mounted below it, at `target`.
 fn bind(target: BorrowedFd<'_>, source: &Path, flags: Flags) -> Result<()> {
     let name = c_path(source)?;
-    let source = sys::fd::open_path(&name).doing(format_args!("open {}", source.display()))?;
+    let source = sys::fd::open_path(&name).doing(format_args!("open {}", source.shown()))?;
     let tree = bind_to(source.as_fd(), target)?;
     add_flags_to_tree(tree.as_fd(), ms_flags(flags))
 }
@@ -338,11 +339,11 @@ pub(crate) fn make_names_read_only(root: BorrowedFd<'_>, folder: &KernelFolder) 
             Err(Errno::ENOENT) => {}
             // Mounts below, locked in a user namespace, must come along and be changed too.
             Err(Errno::EINVAL) => {
-                make_read_only(root, &format!("{}/{}", folder.path, name.to_string_lossy()))?;
+                make_read_only(root, &format!("{}/{}", folder.path, name.shown()))?;
                 sys::fd::enter(place.as_fd()).doing("come back")?;
             }
             result => {
-                result.and_then(|()| sys::mount::remount_bind(name, flags)).doing(name.to_string_lossy())?;
+                result.and_then(|()| sys::mount::remount_bind(name, flags)).doing(name.shown())?;
             }
         }
     }
@@ -366,7 +367,7 @@ pub(crate) fn mask(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, folders: &[KernelF
     for folder in folders {
         let place = enter_kernel_filesystem(root, folder)?;
         for name in folder.names {
-            hide(place.as_fd(), name, empty.as_fd()).map_err(|error| error.within(name.to_string_lossy()))?;
+            hide(place.as_fd(), name, empty.as_fd()).map_err(|error| error.within(name.shown()))?;
         }
     }
     nix::unistd::unlinkat(dev, c"masked", nix::unistd::UnlinkatFlags::RemoveDir).doing("remove its name")

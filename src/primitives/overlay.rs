@@ -16,6 +16,7 @@ use crate::packed::packed;
 use crate::spec::mount::Layers;
 use crate::sys;
 use crate::sys::dir::Kind;
+use crate::text::Show;
 
 /// How deep [`compose`] descends before it shows a folder as it is, read-only.
 const DEPTH: usize = 8;
@@ -31,7 +32,7 @@ pub(crate) fn mount_root(top: BorrowedFd<'_>, layers: &Layers, in_memory: bool) 
     // Both taken before the tmpfs covers them. In a user namespace the mounts below cannot be left out: they are locked.
     let mut handles = Vec::new();
     for path in layers.paths {
-        handles.push(super::mounts::open_host(path).map_err(|error| error.within(path.display()))?);
+        handles.push(super::mounts::open_host(path).map_err(|error| error.within(path.shown()))?);
     }
     let tree = sys::mount::clone_tree(top, c"", in_userns);
     let layer = mount_tmpfs(top)?;
@@ -97,7 +98,7 @@ pub(super) fn mount(
 ) -> Result<()> {
     let mut options = String::new();
     for (index, handle) in handles.iter().enumerate() {
-        add(&mut options, &handle_path(handle.as_fd()).to_string_lossy(), index, layers);
+        add(&mut options, &handle_path(handle.as_fd()).shown().to_string(), index, layers);
     }
     sys::fd::enter(target).doing("enter the mount point")?;
     finish(options, layers.in_userns)
@@ -193,7 +194,7 @@ fn compose(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
         Ok(entries) => entries,
         // Unreadable for us outside as well.
         Err(Errno::EACCES) => return show_read_only(&folder, &Path::new("merged").join(path)),
-        Err(errno) => return Err(errno).doing(format_args!("read {}", folder.display())),
+        Err(errno) => return Err(errno).doing(format_args!("read {}", folder.shown())),
     };
     for entry in entries {
         let below = path.join(&entry.name);
@@ -201,18 +202,18 @@ fn compose(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
         match entry.kind {
             Kind::Link => {
                 let target =
-                    sys::path::target_of(&from).doing(format_args!("read the link {}", below.display()))?;
+                    sys::path::target_of(&from).doing(format_args!("read the link {}", below.shown()))?;
                 sys::path::make_link(Path::new(&target), &to)
-                    .doing(format_args!("make the link {}", below.display()))?;
+                    .doing(format_args!("make the link {}", below.shown()))?;
             }
             Kind::Folder => {
-                sys::path::make_folder(&to).doing(format_args!("make the folder {}", below.display()))?;
+                sys::path::make_folder(&to).doing(format_args!("make the folder {}", below.shown()))?;
                 copy_owner(&from, &to);
                 compose_folder(&below, number, depth)?;
             }
             Kind::File => {
                 sys::path::open(&to, OFlag::O_WRONLY | OFlag::O_CREAT)
-                    .doing(format_args!("make the file {}", below.display()))?;
+                    .doing(format_args!("make the file {}", below.shown()))?;
                 show_read_only(&from, &to)?;
             }
             Kind::Other => {}
@@ -240,11 +241,11 @@ fn compose_folder(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
 fn show_read_only(from: &Path, to: &Path) -> Result<()> {
     let open = |path: &Path| {
         sys::fd::open_at(nix::fcntl::AT_FDCWD, &c_path(path)?, OFlag::O_PATH | OFlag::O_NOFOLLOW)
-            .doing(format_args!("open {}", path.display()))
+            .doing(format_args!("open {}", path.shown()))
     };
     let tree = bind_to(open(from)?.as_fd(), open(to)?.as_fd())?;
     add_flags_to_tree(tree.as_fd(), MsFlags::MS_RDONLY)
-        .map_err(|error| error.within(format_args!("make {} read-only", to.display())))
+        .map_err(|error| error.within(format_args!("make {} read-only", to.shown())))
 }
 
 /// Makes a folder of that name in another.

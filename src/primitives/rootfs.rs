@@ -13,6 +13,7 @@ use nix::sys::stat::Mode;
 use crate::error::{Doing, Error, Result};
 use crate::packed::packed;
 use crate::sys;
+use crate::text::Show;
 
 /// A path as the kernel wants it.
 ///
@@ -85,14 +86,14 @@ pub(crate) fn ensure_folder(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd
     let name = c_path(name)?;
     match nix::sys::stat::mkdirat(&parent, &*name, Mode::from_bits_truncate(0o755)) {
         Ok(()) | Err(Errno::EEXIST) => open().map_err(|errno| refused(path, errno)),
-        Err(errno) => Err(Error::os(format_args!("make the mount point {}", path.display()), errno)
+        Err(errno) => Err(Error::os(format_args!("make the mount point {}", path.shown()), errno)
             .hint(packed!("the rootfs lacks this folder, and launcher cannot make it there"))),
     }
 }
 
 /// Says why a mount point cannot be used.
 fn refused(path: &Path, errno: Errno) -> Error {
-    let error = Error::os(format_args!("open the mount point {}", path.display()), errno);
+    let error = Error::os(format_args!("open the mount point {}", path.shown()), errno);
     match errno {
         Errno::ELOOP => error.hint(packed!("a symbolic link stands where the rootfs should have a folder")),
         _ => error,
@@ -164,7 +165,7 @@ pub(crate) fn make_root_pivotable() -> Result<()> {
     let cwd = sys::process::current_dir().doing("find the rootfs")?;
     sys::fd::enter(copy.as_fd()).doing("enter the copy")?;
     enter_as_root()?;
-    sys::path::enter(&cwd).doing(format_args!("enter {} in the copy", cwd.display()))
+    sys::path::enter(&cwd).doing(format_args!("enter {} in the copy", cwd.shown()))
 }
 
 /// Makes `root` our `/` and throws the old one away. pivot_root(2): with "." for both, the old root ends up on top
@@ -287,8 +288,8 @@ fn remount_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
     for below in sys::mount::points_below(Path::new(&base)).doing("read /proc/self/mountinfo")? {
         let place =
             sys::fd::open_at(nix::fcntl::AT_FDCWD, &c_path(&below)?, OFlag::O_PATH | OFlag::O_NOFOLLOW);
-        let place = place.doing(format_args!("open {}", below.display()))?;
-        remount(place.as_fd(), flags).map_err(|error| error.within(below.display()))?;
+        let place = place.doing(format_args!("open {}", below.shown()))?;
+        remount(place.as_fd(), flags).map_err(|error| error.within(below.shown()))?;
     }
     Ok(())
 }

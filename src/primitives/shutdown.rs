@@ -4,6 +4,7 @@
 //! signal that we look at must be blocked.
 
 use std::ffi::CString;
+use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -21,6 +22,7 @@ use crate::spec::board::Action;
 use crate::sys;
 use crate::sys::ns::{Side, Wish};
 use crate::sys::process::{Change, Who};
+use crate::text::Show;
 
 /// How many milliseconds pass at most between two calls of who wants to be called.
 const TICK: u64 = 1000;
@@ -166,17 +168,17 @@ fn release() -> u8 {
     // What was unmounted may have held what was mounted before it, as the device of a loop does.
     while unmount_all() {}
     for point in points().iter().chain([&c"/".to_owned()]) {
-        let work = &mut || tell(sys::mount::remount_read_only(point), &point.to_string_lossy());
+        let work = &mut || tell(sys::mount::remount_read_only(point), &point.shown());
         apart(work, UNMOUNT, &mut || {});
     }
-    apart(&mut || tell(machine_root::close_upper(), "the device of the overlay"), UNMOUNT, &mut || {});
+    apart(&mut || tell(machine_root::close_upper(), &"the device of the overlay"), UNMOUNT, &mut || {});
     // Those that still go on; who waits for us has the clock.
     reap_until(u64::MAX, None, &mut || {});
     sync()
 }
 
 /// Says what could not be made read-only; the exit status of who tried.
-fn tell(tried: Result<(), Errno>, what: &str) -> u8 {
+fn tell(tried: Result<(), Errno>, what: &dyn Display) -> u8 {
     let Err(errno) = tried else { return 0 };
     warning!("{what} stays writable: {}", describe(errno));
     1

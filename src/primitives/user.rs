@@ -15,6 +15,7 @@ use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
 use crate::spec::user::{Identity, Principal, User, identify};
 use crate::sys;
+use crate::text::Show;
 
 /// Becomes root of the user namespace, so that what we make belongs to an id that exists there.
 ///
@@ -58,7 +59,7 @@ pub(crate) fn find(user: &User, added: &[Principal], wants_home: bool) -> Result
 
 /// Reads a table in /etc; empty if there is none.
 fn read_table(etc: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
-    let what = format!("read /etc/{}", name.to_string_lossy());
+    let what = format!("read /etc/{}", name.shown());
     // Nonblocking: opening a pipe would wait for a writer, for ever.
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = match sys::fd::open_at(etc, name, flags) {

@@ -14,6 +14,7 @@ use crate::log::{Line, warning};
 use crate::packed::packed;
 use crate::spec::board;
 use crate::sys;
+use crate::text::Show;
 
 /// A watchdog that runs.
 ///
@@ -33,7 +34,7 @@ impl Watchdog {
     /// It is not there, or somebody else's.
     pub(crate) fn open(wanted: &board::Watchdog) -> Result<Self> {
         let device = sys::path::open(wanted.device, OFlag::O_WRONLY).map_err(|errno| {
-            let error = Error::os(format_args!("open the watchdog {}", wanted.device.display()), errno);
+            let error = Error::os(format_args!("open the watchdog {}", wanted.device.shown()), errno);
             match errno {
                 Errno::ENOENT | Errno::ENODEV | Errno::ENXIO => error.hint(packed!(
                     "no driver: --modules with the board's, or softdog, and their dependency watchdog (CONFIG_WATCHDOG)"

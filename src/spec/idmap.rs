@@ -1,5 +1,6 @@
 //! How ids inside a user namespace relate to ids outside.
 
+use crate::text;
 use std::fmt::{self, Display};
 
 /// One line of uid_map or gid_map: `size` ids from `container_id` on stand for those from `host_id` on.
@@ -42,16 +43,16 @@ pub(crate) enum Mapping {
 /// Parses `CONTAINER:HOST:SIZE`; three decimal numbers, size at least 1. The last id is at most 4294967294: -1 is
 /// "no id" to the kernel, and a map with it EINVAL.
 pub(crate) fn parse(text: &str) -> Result<IdMap, &'static str> {
-    let mut numbers = text.split(':').map(str::parse::<u32>);
-    let (Some(Ok(container_id)), Some(Ok(host_id)), Some(Ok(size)), None) =
+    let mut numbers = text.split(':').map(text::number);
+    let (Some(Some(container_id)), Some(Some(host_id)), Some(Some(size)), None) =
         (numbers.next(), numbers.next(), numbers.next(), numbers.next())
     else {
         return Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296");
     };
-    if size == 0 {
+    if size == 0u32 {
         return Err("a map of no ids");
     }
-    if container_id.checked_add(size).is_none() || host_id.checked_add(size).is_none() {
+    if u32::checked_add(container_id, size).is_none() || u32::checked_add(host_id, size).is_none() {
         return Err("the range ends above 4294967294");
     }
     Ok(IdMap { container_id, host_id, size })

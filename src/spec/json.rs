@@ -6,6 +6,7 @@
 use std::fmt::Display;
 
 use crate::error::{Error, Result};
+use crate::text;
 
 /// The text, and how far it was read.
 #[derive(Debug)]
@@ -184,7 +185,7 @@ impl<'a> Reader<'a> {
         let length = rest.bytes().position(|byte| !b"0123456789.eE+-".contains(&byte)).unwrap_or(rest.len());
         let digits = rest.get(..length).unwrap_or_default();
         let has_zeros = length > 1 && digits.starts_with(['0', '+']);
-        let number = digits.parse().ok().filter(|_| !has_zeros);
+        let number = text::number(digits).filter(|_| !has_zeros);
         let number = number.ok_or_else(|| self.fail(&"wanted is a whole number below 2^64"));
         self.at += length;
         number

@@ -1,5 +1,6 @@
 //! Mounts of a container.
 
+use crate::text::Show;
 use std::fmt::{self, Display};
 use std::path::Path;
 
@@ -79,7 +80,7 @@ impl Display for Layers {
             }
             separator = ":";
             if index < 9 || index >= self.lower_count() {
-                write!(f, "{}", path.display())?;
+                write!(f, "{}", path.shown())?;
             }
         }
         Ok(())
@@ -191,10 +192,10 @@ impl Display for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             Source::New { kind, .. } => write!(f, "mount {kind} on {}", self.target)?,
-            Source::Host(path) => write!(f, "mount {} on {}", path.display(), self.target)?,
+            Source::Host(path) => write!(f, "mount {} on {}", path.shown(), self.target)?,
             Source::Device(path, access) => {
                 let modes = super::devices::modes(*access);
-                write!(f, "mount the device {} ({modes}) on {}", path.display(), self.target)?;
+                write!(f, "mount the device {} ({modes}) on {}", path.shown(), self.target)?;
             }
             Source::Text(text) => write!(f, "mount a file of {} bytes on {}", text.len(), self.target)?,
             Source::Link(to) => return write!(f, "make the link {} to {to}", self.target),

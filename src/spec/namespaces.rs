@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 use super::keep;
+use crate::text;
 
 /// A kind of namespace; namespaces(7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +97,7 @@ pub(crate) fn parse_placement(kind: Kind, text: &str) -> Result<Placement, Strin
         None if text == "none" && kind == Kind::Network => Ok(Placement::New),
         None if text == "host" => Ok(Placement::Host),
         Some(("ns", path)) if path.starts_with('/') => Ok(Placement::Join(Path::new(keep(path)))),
-        Some(("container", pid)) if pid.parse::<u32>().is_ok_and(|pid| pid > 0) => {
+        Some(("container", pid)) if text::number(pid).is_some_and(|pid: u32| pid > 0) => {
             // An init may live outside the time namespace that it made for its program.
             let suffix = if kind == Kind::Time { "_for_children" } else { "" };
             Ok(Placement::Join(Path::new(format!("/proc/{pid}/ns/{}{suffix}", kind.file()).leak())))
@@ -151,7 +152,7 @@ fn parse_seconds(text: &str) -> Option<i64> {
     let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
     let cut = |(letter, unit)| Some((text.strip_suffix(letter)?, unit));
     let (number, unit) = units.into_iter().find_map(cut).unwrap_or((text, 1));
-    number.parse::<i64>().ok()?.checked_mul(unit)
+    text::signed(number)?.checked_mul(unit)
 }
 
 #[cfg(test)]

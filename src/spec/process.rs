@@ -8,6 +8,7 @@ use super::caps::CapSet;
 use super::keep;
 use super::seccomp::Seccomp;
 use super::user::{Groups, User};
+use crate::text;
 
 /// The entrypoint and its surroundings.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,7 +164,7 @@ pub(crate) fn name_of(entry: &OsStr) -> Option<&[u8]> {
 
 /// Parses a mask of permissions in octal digits, 0 to 777; umask(2).
 pub(crate) fn parse_umask(text: &str) -> Result<u32, String> {
-    let mask = u32::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777 && !text.starts_with('+'));
+    let mask = text::number_of(8, text).filter(|mask| *mask <= 0o777 && !text.starts_with('+'));
     mask.ok_or_else(|| "wanted is an octal number from 0 to 777".to_owned())
 }
 
@@ -209,7 +210,7 @@ pub(crate) fn parse_rlimit(text: &str) -> Result<Rlimit, String> {
         .ok_or_else(|| format!("no resource limit of that name: {name}"))?;
     let number = |word: &str| match word {
         "unlimited" | "-1" => Ok(u64::MAX),
-        _ => word.parse::<u64>().map_err(|_| format!("not a limit: {word}")),
+        _ => text::number(word).ok_or_else(|| format!("not a limit: {word}")),
     };
     let (soft, hard) = values.split_once(':').unwrap_or((values, values));
     let (soft, hard) = (number(soft)?, number(hard)?);

@@ -10,7 +10,7 @@ pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+    crate::text::number::<u64>(number)?.checked_mul(1 << shift)
 }
 
 /// A decimal fraction in thousandths: `0.5` is 500. At most three places count, more are refused.

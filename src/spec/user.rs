@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fmt::{self, Display};
 
 use super::keep;
+use crate::text;
 
 /// A user or a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,8 +54,7 @@ impl Principal {
 
 /// Digits and nothing else: no sign.
 fn parse_id(digits: &[u8]) -> Option<u32> {
-    let digits = std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?;
-    digits.parse().ok().filter(|id| *id < u32::MAX)
+    text::number(digits).filter(|id| *id < u32::MAX && !digits.starts_with(b"+"))
 }
 
 impl Display for User {

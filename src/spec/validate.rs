@@ -5,6 +5,7 @@ use super::caps::CapSet;
 use super::idmap::Mapping;
 use super::namespaces::{Kind, Placement};
 use crate::packed::packed;
+use crate::text::Show;
 
 /// One check: `Some` is the fault, in the words of the options.
 type Check = fn(&Spec) -> Option<String>;
@@ -188,7 +189,7 @@ fn cgroup_parent_is_absolute(spec: &Spec) -> Option<String> {
     use std::path::Component::{Normal, RootDir};
     let parent = spec.resources.parent?;
     let plain = parent.components().all(|part| matches!(part, Normal(_) | RootDir)) && parent.is_absolute();
-    (!plain).then(|| format!("--cgroup-parent takes an absolute path without .., not {}", parent.display()))
+    (!plain).then(|| format!("--cgroup-parent takes an absolute path without .., not {}", parent.shown()))
 }
 
 /// Without a limit there is no cgroup to make there.
@@ -200,7 +201,7 @@ fn cgroup_parent_needs_a_limit(spec: &Spec) -> Option<String> {
 /// As docker: a relative one would depend on where launcher was started.
 fn workdir_is_absolute(spec: &Spec) -> Option<String> {
     let cwd = spec.process.cwd?;
-    (!cwd.is_absolute()).then(|| format!("--workdir takes an absolute path, not {}", cwd.display()))
+    (!cwd.is_absolute()).then(|| format!("--workdir takes an absolute path, not {}", cwd.shown()))
 }
 
 /// In there /dev/ptmx is what others have made it.

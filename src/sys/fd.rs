@@ -222,7 +222,7 @@ pub(super) fn own(fd: RawFd) -> OwnedFd {
 /// The id of the mount that a handle is on, from /proc/self/fdinfo (Linux 3.15).
 pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Option<u64> {
     let text = super::file::read(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()).as_ref()).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim_ascii().parse().ok())
+    text.lines().find_map(|line| crate::text::number(line.strip_prefix("mnt_id:")?.trim_ascii()))
 }
 
 /// `readlink("/proc/self/fd/N")`: the path of a descriptor as the kernel sees it now.

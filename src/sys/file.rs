@@ -21,7 +21,7 @@ pub(crate) fn read_from(file: BorrowedFd<'_>) -> Result<String, Errno> {
     let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
     loop {
         match nix::unistd::read(file, &mut part) {
-            Ok(0) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Ok(0) => return Ok(crate::text::from_bytes(bytes)),
             Ok(_) if bytes.len() > MOST => return Err(Errno::EFBIG),
             Ok(length) => bytes.extend_from_slice(part.get(..length).unwrap_or_default()),
             Err(Errno::EINTR) => {}

@@ -14,6 +14,7 @@ mod floors {
     pub(crate) mod primitives;
     pub(crate) mod spec;
     pub(crate) mod sys;
+    pub(crate) mod text;
 }
 
 mod checks;

@@ -18,6 +18,7 @@ use crate::spec::resources::{Resources, controller_of};
 use crate::sys;
 use crate::sys::dir::Kind;
 use crate::sys::file::write;
+use crate::text::{self, Show};
 
 /// Who may say which devices there are.
 pub(crate) const ONLY_ROOT: Packed = packed!(
@@ -210,7 +211,7 @@ impl Cgroup {
             }
             sys::clock::pass(PAUSE);
         }
-        Err(Error::os(format_args!("remove cgroup {}", self.folder().display()), last))
+        Err(Error::os(format_args!("remove cgroup {}", self.folder().shown()), last))
     }
 
     /// Whether any process is in it, or in a cgroup below.
@@ -276,7 +277,7 @@ fn processes(folder: &Path) -> Vec<i32> {
 pub(crate) fn parse_processes(text: &str) -> Vec<i32> {
     let mut found = Vec::new();
     for line in text.lines() {
-        if let Ok(pid @ 1..) = line.parse() {
+        if let Some(pid @ 1..) = text::number(line) {
             found.push(pid);
         }
     }
@@ -285,7 +286,7 @@ pub(crate) fn parse_processes(text: &str) -> Vec<i32> {
 
 /// The count in memory.events, or memory.oom_control of v1 (Linux 4.13).
 pub(crate) fn parse_oom_kills(text: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+    text.lines().find_map(|line| text::number(line.strip_prefix("oom_kill ")?))
 }
 
 /// Removes a folder of cgroupfs: its sub-cgroups first, the files in it go by themselves.

@@ -10,6 +10,7 @@ use crate::packed::packed;
 use crate::spec::devices::{DEFAULT, Rule};
 use crate::spec::resources::Resources;
 use crate::sys::file::{read, write};
+use crate::text::Show;
 
 /// What to write for the limits that one hierarchy with these controllers can enforce.
 pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
@@ -37,8 +38,8 @@ pub(super) fn inherit_cpuset(folder: &Path) -> Result<()> {
         let (own, above) = (folder.join(file), folder.join("..").join(file));
         let Ok(text) = read(&own) else { return Ok(()) };
         if text.trim_ascii().is_empty() {
-            let value = read(&above).doing(format_args!("read {}", above.display()))?;
-            write(&own, value.trim_ascii()).doing(format_args!("write {}", own.display()))?;
+            let value = read(&above).doing(format_args!("read {}", above.shown()))?;
+            write(&own, value.trim_ascii()).doing(format_args!("write {}", own.shown()))?;
         }
     }
     Ok(())

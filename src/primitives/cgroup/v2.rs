@@ -9,6 +9,7 @@ use crate::error::{Doing, Error, Result};
 use crate::packed::{Packed, packed};
 use crate::spec::resources::Resources;
 use crate::sys::file::{read, write};
+use crate::text::Show;
 
 /// What an ordinary user can do about a cgroup that is not its own.
 pub(crate) const DELEGATION: Packed = packed!(
@@ -67,7 +68,7 @@ pub(crate) fn prepare_parent(
             Err(Errno::EEXIST) => {}
             // Somebody else's, and there: what we may do in it will show.
             Err(_) if crate::sys::dir::is_folder(folder) => {}
-            Err(errno) => return Err(errno).doing(format_args!("make {}", folder.display())),
+            Err(errno) => return Err(errno).doing(format_args!("make {}", folder.shown())),
         }
         enable(folder, controllers, folder == parent, changed)?;
     }
@@ -82,7 +83,7 @@ fn enable(
     changed: &mut dyn FnMut(Change),
 ) -> Result<()> {
     let file = folder.join("cgroup.subtree_control");
-    let enabled = read(&file).doing(format_args!("read {}", file.display()))?;
+    let enabled = read(&file).doing(format_args!("read {}", file.shown()))?;
     let has = |text: &str, name: &str| text.split_ascii_whitespace().any(|one| one == name);
     // What is written to enable what is missing, and to disable it again.
     let (mut enabling, mut disabling) = (String::new(), String::new());
@@ -99,9 +100,9 @@ fn enable(
         let above = folder.parent().unwrap_or(folder).join("cgroup.subtree_control");
         return Err(Error::new(format_args!(
             "the {name} controller is not handed down to {}",
-            folder.display()
+            folder.shown()
         ))
-        .hint(format_args!("enable it above: echo +{name} > {}", above.display())));
+        .hint(format_args!("enable it above: echo +{name} > {}", above.shown())));
     }
     if enabling.is_empty() {
         return Ok(());
@@ -111,9 +112,9 @@ fn enable(
         // Processes in it, perhaps just ourselves.
         Err(Errno::EBUSY) if is_parent => {
             let leaf = &*folder.join(format!("launcher-self-{}", std::process::id())).leak();
-            crate::sys::path::make_folder(leaf).doing(format_args!("make {}", leaf.display()))?;
+            crate::sys::path::make_folder(leaf).doing(format_args!("make {}", leaf.shown()))?;
             changed(Change::Moved { leaf, parent: folder, disable: disabling.leak() });
-            write(&leaf.join("cgroup.procs"), "0").doing(format_args!("move to {}", leaf.display()))?;
+            write(&leaf.join("cgroup.procs"), "0").doing(format_args!("move to {}", leaf.shown()))?;
             write(&file, &enabling).map_err(|errno| refused(&file, &enabling, errno))
         }
         Err(errno) => Err(refused(&file, &enabling, errno)),
@@ -122,7 +123,7 @@ fn enable(
 
 /// Says why controllers cannot be enabled.
 fn refused(file: &Path, words: &str, errno: Errno) -> Error {
-    let error = Error::os(format_args!("write {words} to {}", file.display()), errno);
+    let error = Error::os(format_args!("write {words} to {}", file.shown()), errno);
     match errno {
         Errno::EBUSY => error.hint(format_args!(
             "other processes share our cgroup, and the kernel wants them in leaves; {DELEGATION}"
@@ -139,7 +140,7 @@ fn refused(file: &Path, words: &str, errno: Errno) -> Error {
 pub(crate) fn revert(change: &Change) -> Result<()> {
     let remove = |folder: &Path| match crate::sys::path::remove_folder(folder) {
         Ok(()) | Err(Errno::EBUSY | Errno::ENOTEMPTY | Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(errno).doing(format_args!("remove {}", folder.display())),
+        Err(errno) => Err(errno).doing(format_args!("remove {}", folder.shown())),
     };
     match change {
         Change::Made(folder) => remove(folder),

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::spec::caps::CapSet;
 use crate::spec::json::Reader;
 use crate::sys::seccomp::SPEC_ALLOW;
+use crate::text::number;
 
 /// This machine's name in `arches`, Go's.
 const ARCH: &str = if cfg!(target_arch = "x86_64") {
@@ -185,7 +186,7 @@ impl Profile {
                 _ => {
                     let text = reader.string()?;
                     let (major, minor) = text.split_once('.').unwrap_or_default();
-                    let (Ok(major), Ok(minor)) = (major.parse::<u64>(), minor.parse::<u64>()) else {
+                    let (Some(major), Some(minor)) = (number(major), number(minor)) else {
                         return Err(reader.fail(&"wanted is a version such as 4.8"));
                     };
                     let is_there =

@@ -15,6 +15,7 @@ use nix::errno::Errno;
 
 use crate::error::{Error, Result};
 use crate::sys;
+use crate::text::Show;
 use docker::Facts;
 use generated::{DEFAULT, MACHINE, MAP, OPENED};
 
@@ -60,7 +61,7 @@ impl Filter {
     /// # Errors
     /// It is no profile, or one that the kernel has no room for.
     pub(crate) fn of_file(file: &std::path::Path, text: &str, facts: Facts) -> Result<Self> {
-        let within = |error: Error| error.within(format_args!("seccomp profile {}", file.display()));
+        let within = |error: Error| error.within(format_args!("seccomp profile {}", file.shown()));
         let (program, flags) = docker::read(text, facts).map_err(within)?;
         if program.len() > compile::LONGEST {
             let length = program.len();
@@ -68,7 +69,7 @@ impl Filter {
                 "{length} instructions, of which the kernel takes 4096"
             ))));
         }
-        Ok(Self { name: format!("{} as", file.display()).leak(), program: program.leak(), flags })
+        Ok(Self { name: format!("{} as", file.shown()).leak(), program: program.leak(), flags })
     }
 
     /// Puts it in force for the calling process and all that it makes; for good. System calls only.

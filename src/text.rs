@@ -1,0 +1,156 @@
+//! Words and numbers in texts, and names of files as texts, byte by byte. std does the same by letters of Unicode, with a
+//! copy for each kind of number, pattern and string: 4 KB for what is 1 KB here.
+
+use std::ffi::{CStr, OsStr};
+use std::fmt::{self, Display, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A number without sign, as `parse` of std reads it: a `+` may stand before it. `None`: it is none, or too large.
+pub(crate) fn number<T: TryFrom<u64>>(digits: impl AsRef<[u8]>) -> Option<T> {
+    number_of(10, digits)
+}
+
+/// The same in digits of another base.
+pub(crate) fn number_of<T: TryFrom<u64>>(base: u32, digits: impl AsRef<[u8]>) -> Option<T> {
+    T::try_from(read(base, digits.as_ref())?).ok()
+}
+
+/// The same of 64 bits; not generic, since every type would bring a copy.
+#[inline(never)]
+fn read(base: u32, digits: &[u8]) -> Option<u64> {
+    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+    let add = |value: u64, digit: &u8| {
+        let digit = char::from(*digit).to_digit(base)?;
+        value.checked_mul(base.into())?.checked_add(digit.into())
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
+}
+
+/// The same with a sign, or without.
+pub(crate) fn signed(text: &str) -> Option<i64> {
+    match text.strip_prefix('-') {
+        Some(digits) if !digits.starts_with('+') => number::<i64>(digits).map(|number| -number),
+        _ => number(text),
+    }
+}
+
+/// Bytes of others as text: what is not UTF-8 becomes `U+FFFD`, as in `String::from_utf8_lossy`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = self.0;
+        loop {
+            match std::str::from_utf8(left) {
+                Ok(text) => return f.write_str(text),
+                Err(error) => {
+                    let (good, bad) = left.split_at_checked(error.valid_up_to()).unwrap_or_default();
+                    f.write_str(std::str::from_utf8(good).unwrap_or_default())?;
+                    f.write_char(char::REPLACEMENT_CHARACTER)?;
+                    left = error.error_len().and_then(|length| bad.get(length..)).unwrap_or_default();
+                }
+            }
+        }
+    }
+}
+
+/// What has a name that is bytes.
+pub(crate) trait Show {
+    /// The bytes, to be printed.
+    fn shown(&self) -> Shown<'_>;
+}
+
+impl Show for OsStr {
+    fn shown(&self) -> Shown<'_> {
+        Shown(self.as_bytes())
+    }
+}
+
+impl Show for Path {
+    fn shown(&self) -> Shown<'_> {
+        self.as_os_str().shown()
+    }
+}
+
+impl Show for CStr {
+    fn shown(&self) -> Shown<'_> {
+        Shown(self.to_bytes())
+    }
+}
+
+/// Such bytes for good.
+pub(crate) fn from_bytes(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| Shown(error.as_bytes()).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_that_std_knows() {
+        for text in [
+            "",
+            "+",
+            "-",
+            "0",
+            "+0",
+            "7",
+            "007",
+            "+12",
+            "-1",
+            "--1",
+            "-+1",
+            "++1",
+            " 1",
+            "1 ",
+            "1_0",
+            "0x1",
+            "a",
+            "255",
+            "256",
+            "4294967295",
+            "4294967296",
+            "18446744073709551615",
+            "18446744073709551616",
+            "9223372036854775807",
+            "9223372036854775808",
+            "-9223372036854775807",
+            "99999999999999999999999",
+            "1\u{e9}",
+            "\u{661}",
+        ] {
+            assert_eq!(number::<u8>(text), text.parse().ok(), "{text}");
+            assert_eq!(number::<u32>(text), text.parse().ok(), "{text}");
+            assert_eq!(number::<u64>(text), text.parse().ok(), "{text}");
+            assert_eq!(signed(text), text.parse().ok(), "{text}");
+            for base in [8, 16] {
+                assert_eq!(number_of(base, text), u64::from_str_radix(text, base).ok(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced_as_std_does_it() {
+        for bytes in [
+            &b""[..],
+            b"plain",
+            b"\xc3\xa4",
+            b"\xff",
+            b"a\xffb",
+            b"a\xc3",
+            b"\xc3(",
+            b"\xe2\x82",
+            b"\xe2\x82(\xf0\x9f\x98b",
+            b"\xed\xa0\x80",
+            b"\xf4\x90\x80\x80",
+            b"\xc0\x80x\xff\xffy",
+        ] {
+            let want = String::from_utf8_lossy(bytes);
+            assert_eq!(Shown(bytes).to_string(), want, "{bytes:?}");
+            assert_eq!(from_bytes(bytes.to_vec()), want, "{bytes:?}");
+        }
+    }
+}
