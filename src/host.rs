@@ -136,7 +136,7 @@ impl Host {
         if uid != 0 || spec.process.required != CapSet::NONE || spec.best_effort {
             host.permitted = sys::caps::permitted().doing("look at our capabilities")?;
         }
-        if spec.process.seccomp != Seccomp::Unconfined {
+        if !matches!(spec.process.seccomp, Seccomp::Unconfined) {
             host.kernel = sys::process::kernel_version();
         }
         if let Seccomp::File(path) = &spec.process.seccomp {
@@ -206,7 +206,9 @@ fn delegated(hierarchy: &Hierarchy, wanted: &[&str]) -> Option<&'static Path> {
         let offered = words(&folder.join("cgroup.controllers"));
         wanted.iter().all(|name| offered.iter().any(|other| other == name))
     };
-    let beside = hierarchy.own.parent().filter(|_| hierarchy.own != hierarchy.mountpoint);
+    let beside = text::folder_and_name(hierarchy.own)
+        .filter(|_| !text::is_same_path(hierarchy.own, hierarchy.mountpoint))
+        .map(|(folder, _)| folder);
     let beside = beside.filter(|folder| may_write(folder) && reached(folder));
     beside.or(Some(hierarchy.own).filter(|folder| may_write(folder)))
 }

@@ -1,10 +1,12 @@
 //! Words and numbers in texts, and names of files as texts, byte by byte. std does the same by letters of Unicode, with a
 //! copy for each kind of number, pattern and string: 4 KB for what is 1 KB here.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fmt::{self, Display, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use nix::errno::Errno;
 
 /// A number without sign, as `parse` of std reads it: a `+` may stand before it. `None`: it is none, or too large.
 pub(crate) fn number<T: TryFrom<u64>>(digits: impl AsRef<[u8]>) -> Option<T> {
@@ -80,6 +82,53 @@ impl Show for CStr {
     }
 }
 
+/// The folder of a path and the name in it, as dirname(1) and basename(1) tell them: slashes at the end do not count.
+/// `None`: it is `/`, or a name without a folder.
+pub(crate) fn folder_and_name(path: &Path) -> Option<(&Path, &OsStr)> {
+    let path = without_slashes(path.as_os_str().as_bytes());
+    let (folder, name) = path.split_at_checked(path.iter().rposition(|byte| *byte == b'/')?)?;
+    let folder = match without_slashes(folder) {
+        b"" => b"/",
+        folder => folder,
+    };
+    Some((Path::new(OsStr::from_bytes(folder)), OsStr::from_bytes(name.get(1..)?)))
+}
+
+/// Whether two paths say the same, but for slashes at the end.
+pub(crate) fn is_same_path(path: &Path, other: &Path) -> bool {
+    let [path, other] = [path, other].map(|path| without_slashes(path.as_os_str().as_bytes()));
+    path == other
+}
+
+/// What stands before the slashes at the end.
+fn without_slashes(mut path: &[u8]) -> &[u8] {
+    while let [before @ .., b'/'] = path {
+        path = before;
+    }
+    path
+}
+
+/// Texts in one, with something between them.
+pub(crate) fn join(texts: &[impl AsRef<str>], between: &str) -> String {
+    let mut joined = String::new();
+    for (index, text) in texts.iter().enumerate() {
+        joined.push_str(if index == 0 { "" } else { between });
+        joined.push_str(text.as_ref());
+    }
+    joined
+}
+
+/// Bytes as the kernel wants them. EINVAL: there is a NUL among them.
+pub(crate) fn c_string(bytes: impl AsRef<[u8]>) -> Result<CString, Errno> {
+    make_c_string(bytes.as_ref())
+}
+
+/// Not generic, since every type would bring a copy.
+#[inline(never)]
+fn make_c_string(bytes: &[u8]) -> Result<CString, Errno> {
+    CString::new(bytes).map_err(|_| Errno::EINVAL)
+}
+
 /// Such bytes for good.
 pub(crate) fn from_bytes(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| Shown(error.as_bytes()).to_string())
@@ -130,6 +179,26 @@ mod tests {
                 assert_eq!(number_of(base, text), u64::from_str_radix(text, base).ok(), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn paths_are_split_as_std_splits_them() {
+        for path in ["/", "//", "/a", "/a/", "/a/b", "/a/b//", "//a//b", "/a b/c", "/a/b/c", "a/b"] {
+            let path = Path::new(path);
+            let want = path.parent().and_then(|folder| Some((folder, path.file_name()?)));
+            assert_eq!(folder_and_name(path), want, "{}", path.display());
+            assert!(is_same_path(path, &path.join("")), "{}", path.display());
+            assert!(!is_same_path(path, &path.join("x")), "{}", path.display());
+        }
+        assert_eq!(folder_and_name(Path::new("a")), None);
+    }
+
+    #[test]
+    fn texts_are_joined() {
+        assert_eq!(join(&["a", "b", "c"], ", "), "a, b, c");
+        assert_eq!(join(&["a".to_owned()], ", "), "a");
+        assert_eq!(join(&["", "b"], ", "), ", b");
+        assert_eq!(join(&[""; 0], ", "), "");
     }
 
     #[test]

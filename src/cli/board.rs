@@ -181,7 +181,8 @@ pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec
         }
     };
     let has_root = root != no_root();
-    if (has_root && root.source == Path::new("")) || (health.command.is_empty() && health != NO_HEALTH) {
+    if (has_root && root.source.as_os_str().is_empty()) || (health.command.is_empty() && health != NO_HEALTH)
+    {
         return Err(Error::new(packed!("options of --root and --health-cmd need these")));
     }
     board.health = Some(health).filter(|health| health != &NO_HEALTH);

@@ -84,13 +84,14 @@ pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
         return Err(Error::new(why));
     }
     let process = &mut command.spec.process;
-    process.guards_nodes = process.seccomp == Seccomp::Standard && !caps.added.contains(CapSet::MKNOD);
+    process.guards_nodes =
+        matches!(process.seccomp, Seccomp::Standard) && !caps.added.contains(CapSet::MKNOD);
     process.bounding = caps.of_container(process.guards_nodes);
     if caps.added != CapSet::ALL {
         command.spec.process.required = caps.added;
     }
     let faults = validate::validate(&command.spec);
-    if faults.is_empty() { Ok(Command::Run(command)) } else { Err(Error::new(faults.join("; "))) }
+    if faults.is_empty() { Ok(Command::Run(command)) } else { Err(Error::new(text::join(&faults, "; "))) }
 }
 
 /// Puts the layers of the root into the spec: the topmost is its rootfs.

@@ -55,7 +55,7 @@ fn open(
 ) -> std::result::Result<(OwnedFd, Option<(PathBuf, PathBuf)>), Errno> {
     let mut place = path.to_path_buf();
     let mut is_new = true;
-    let there = if path == Path::new("-") {
+    let there = if path.as_os_str() == "-" {
         sys::fd::above_standard(sys::fd::standard(1)).map(Some)
     } else {
         sys::path::open(path, OFlag::O_PATH)
@@ -65,7 +65,7 @@ fn open(
     if let Some(there) = there {
         let found = sys::fd::stat(there.as_fd())?;
         known[0] = (found.st_dev, found.st_ino);
-        if path == Path::new("-") {
+        if path.as_os_str() == "-" {
             return Ok((there, None));
         }
         is_new = found.st_mode & libc::S_IFMT == libc::S_IFREG;

@@ -17,6 +17,7 @@ use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
 use crate::spec::namespaces::{Kind, Placement, TimeOffsets};
 use crate::spec::seccomp::Seccomp;
+use crate::text::folder_and_name;
 
 /// What may be refused.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -143,8 +144,10 @@ impl Adapter<'_> {
         let fault = match plan_cgroup::plan(self.spec, self.host, "") {
             Err(error) => error.doing.clone(),
             Ok(plan) => {
-                let parents =
-                    plan.cgroups.iter().filter_map(|cgroup| Some((cgroup.folder().parent()?, cgroup)));
+                let parents = plan
+                    .cgroups
+                    .iter()
+                    .filter_map(|cgroup| Some((folder_and_name(cgroup.folder())?.0, cgroup)));
                 let refused = |(parent, _): (&Path, _)| (self.attempt)(Thing::Cgroup(parent)).err();
                 let Some(errno) = parents.into_iter().find_map(refused) else { return };
                 describe(errno).to_string()
@@ -170,7 +173,7 @@ impl Adapter<'_> {
             process.guards_nodes = false; // with all of them there are other ways to a device: its list is what counts
             self.losses.push("a smaller bounding set: launcher lacks the capability setpcap".to_owned());
         }
-        if process.seccomp != Seccomp::Unconfined
+        if !matches!(process.seccomp, Seccomp::Unconfined)
             && let Err(errno) = (self.attempt)(Thing::Filter)
         {
             process.seccomp = Seccomp::Unconfined;

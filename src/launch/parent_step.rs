@@ -20,7 +20,7 @@ use crate::spec::namespaces::Kind;
 use crate::spec::process::Rlimit;
 use crate::sys::signal::Disposition;
 use crate::sys::{self, self_exe};
-use crate::text::Show;
+use crate::text::{Show, join};
 
 /// One step. Each is a line of `--dry-run`, and the line that an error names.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,7 +102,7 @@ impl Display for ParentStep {
                 write!(f, "make the folders of {}", parent.shown())
             }
             Self::EnableControllers { parent, controllers, .. } => {
-                write!(f, "enable {} below {}", controllers.join(" "), parent.shown())
+                write!(f, "enable {} below {}", join(controllers, " "), parent.shown())
             }
             Self::MakeCgroup(cgroup) => write!(f, "make cgroup {}", cgroup.folder().shown()),
             Self::SetLimit(cgroup, limit) => {
@@ -125,7 +125,7 @@ impl Display for ParentStep {
             Self::WriteMap { ids, maps, by_helper } => {
                 let maps: Vec<_> = maps.iter().map(ToString::to_string).collect();
                 let helper = if *by_helper { " by its helper" } else { "" };
-                write!(f, "write {} {}{helper}", ids.file(), maps.join(", "))
+                write!(f, "write {} {}{helper}", ids.file(), join(&maps, ", "))
             }
             Self::OpenSource(mount) => write!(f, "open for: {mount}"),
             Self::MapIds(mount) => write!(f, "map the ids for: {mount}"),

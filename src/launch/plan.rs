@@ -27,6 +27,7 @@ use crate::spec::process::{Console, EnvChange, change_env, name_of};
 use crate::spec::seccomp::Seccomp;
 use crate::spec::sysctl::Sysctl;
 use crate::spec::user::Principal;
+use crate::text;
 
 /// The launch as data.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,7 +116,7 @@ impl Plan {
         for kind in &self.courier {
             words.push(format!("inside the joined {} namespace", kind.file()));
         }
-        words.join(" ")
+        text::join(&words, " ")
     }
 
     /// Every line of the plan in order, with who does it.
@@ -285,7 +286,7 @@ impl<'a> Planner<'a> {
             steps.push(ChildStep::UnshareTime { offsets, is_wanted }); // while the host's /proc is there
         }
         steps.push(ChildStep::HideFromPtrace); // before the first join: those inside could look into us (CVE-2016-9962)
-        if self.spec.privileged || self.spec.process.seccomp != Seccomp::Standard {
+        if self.spec.privileged || !matches!(self.spec.process.seccomp, Seccomp::Standard) {
             steps.push(ChildStep::LeaveKeyring); // the default filter lets nobody at the keys, and a user may have 200
         }
         if self.is_new(Kind::Network) {

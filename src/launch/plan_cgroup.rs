@@ -11,7 +11,7 @@ use crate::host::{Hierarchy, Host, Version};
 use crate::packed::packed;
 use crate::primitives::cgroup::{Cgroup, ONLY_ROOT, v1, v2};
 use crate::spec::Spec;
-use crate::text::Show;
+use crate::text::{self, Show};
 
 /// The controller of what devices may be opened.
 pub(super) const DEVICES: &str = "devices";
@@ -84,7 +84,7 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
             plan.steps.push(ParentStep::AllowDevices(cgroup, spec.devices.clone().leak()));
         }
         if hierarchy.version == Version::V1 {
-            plan.v1_controllers.push(hierarchy.controllers.join(",").leak());
+            plan.v1_controllers.push(text::join(&hierarchy.controllers, ",").leak());
         }
         plan.cgroups.push(cgroup);
     }
@@ -124,7 +124,7 @@ fn parent(spec: &Spec, host: &Host, hierarchy: &Hierarchy, controllers: &[&str])
         Version::V1 => Ok(hierarchy.own),
         Version::V2 if host.uid == 0 => Ok(hierarchy.mountpoint),
         Version::V2 => hierarchy.delegated.ok_or_else(|| {
-            let (own, names) = (hierarchy.own.shown(), controllers.join(", "));
+            let (own, names) = (hierarchy.own.shown(), text::join(controllers, ", "));
             Error::new(format_args!("limit {names}: the cgroup {own} is not delegated to you"))
                 .hint(v2::DELEGATION)
         }),
@@ -133,7 +133,11 @@ fn parent(spec: &Spec, host: &Host, hierarchy: &Hierarchy, controllers: &[&str])
 
 /// From where on controllers are ours to enable.
 fn delegated_top(hierarchy: &Hierarchy, parent: &'static Path) -> &'static Path {
-    if hierarchy.delegated == Some(parent) { parent } else { hierarchy.mountpoint }
+    if hierarchy.delegated.is_some_and(|folder| text::is_same_path(folder, parent)) {
+        parent
+    } else {
+        hierarchy.mountpoint
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! An archive that the kernel unpacks as its first root: `newc` of cpio(5), as Documentation/driver-api/early-userspace/
 //! buffer-format.rst has it. The same files make the same bytes: names are sorted, inode numbers counted, times 0.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
@@ -11,6 +11,7 @@ use nix::sys::stat::FileStat;
 
 use crate::log::warning;
 use crate::sys;
+use crate::text::{self, Shown};
 
 /// Bytes that are read at once.
 const PART: usize = 64 * 1024;
@@ -174,7 +175,7 @@ impl<'a> Archive<'a> {
         if is_other || kind == libc::S_IFSOCK {
             if !self.is_counting {
                 let what = if is_other { "what is mounted there" } else { "a socket" };
-                warning!("{}: {what} is left out", crate::text::Shown(&self.subject));
+                warning!("{}: {what} is left out", Shown(&self.subject));
             }
             if !is_other {
                 return Ok(());
@@ -190,7 +191,7 @@ impl<'a> Archive<'a> {
         };
         let mut names = Vec::new();
         for entry in sys::dir::list_open(folder.as_fd())? {
-            let name = CString::new(entry.name.into_vec()).unwrap_or_default();
+            let name = text::c_string(entry.name.as_bytes()).unwrap_or_default();
             let at = names.partition_point(|other| *other < name);
             names.insert(at, name);
         }

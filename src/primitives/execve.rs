@@ -133,7 +133,7 @@ fn c_strings(words: &[&OsStr]) -> Result<Vec<CString>> {
 /// # Errors
 /// There is a NUL byte in it.
 pub(crate) fn c_string(word: &OsStr) -> Result<CString> {
-    CString::new(word.as_bytes()).map_err(|_| Error::new(format_args!("a NUL byte in {}", word.shown())))
+    text::c_string(word.as_bytes()).map_err(|_| Error::new(format_args!("a NUL byte in {}", word.shown())))
 }
 
 /// A word for a step of the last mile, which owns nothing.

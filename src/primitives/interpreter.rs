@@ -1,14 +1,13 @@
 //! Who runs a program: what its first bytes say, for the words of an error.
 
-use std::ffi::CString;
-
 use crate::sys;
-use crate::text::Shown;
+use crate::text::{self, Shown};
 
 /// What a script or a dynamic program asks the kernel to run it with; `None` if the file asks for nothing.
 pub(super) fn interpreter_of(path: &str) -> Option<String> {
-    let file = sys::fd::open_at(nix::fcntl::AT_FDCWD, &CString::new(path).ok()?, nix::fcntl::OFlag::O_RDONLY)
-        .ok()?;
+    let file =
+        sys::fd::open_at(nix::fcntl::AT_FDCWD, &text::c_string(path).ok()?, nix::fcntl::OFlag::O_RDONLY)
+            .ok()?;
     let mut head = [0; 4096];
     let length = nix::unistd::read(&file, &mut head).ok()?;
     asked_by(head.get(..length)?)

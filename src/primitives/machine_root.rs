@@ -5,7 +5,7 @@
 //! root may not have; nobody notices, since we stay in the mount beneath until all is ready; and it is where the new
 //! root has to be in the end, on every kernel. `/..` is the way up to what was mounted last.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::packed::packed;
 use crate::spec::board::{Root, Upper};
 use crate::sys;
 use crate::sys::dir::Kind;
-use crate::text::Show;
+use crate::text::{self, Show};
 
 /// What goes along into the new root, where it is a mount.
 const MOVED: [&str; 5] = ["/dev", "/proc", "/sys", "/run", "/tmp"];
@@ -157,7 +157,7 @@ impl Cover {
         options.extend_from_slice(lower.to_bytes());
         options.extend_from_slice(b",upperdir=upper,workdir=work");
         let mut mount = |options: &[u8]| {
-            let options = CString::new(options).map_err(|_| Errno::EINVAL)?;
+            let options = text::c_string(options)?;
             self.mount(c"overlay", c"overlay", MsFlags::empty(), &options)
         };
         let mounted = match mount(&options) {

@@ -16,7 +16,7 @@ use crate::packed::packed;
 use crate::spec::mount::Layers;
 use crate::sys;
 use crate::sys::dir::Kind;
-use crate::text::Show;
+use crate::text::{self, Show};
 
 /// How deep [`compose`] descends before it shows a folder as it is, read-only.
 const DEPTH: usize = 8;
@@ -74,7 +74,7 @@ fn overlay_of(handles: &[OwnedFd], layers: &Layers, in_memory: bool) -> std::res
     let mut options = "lowerdir=lower".to_owned();
     for (index, handle) in handles.iter().enumerate() {
         let name = index.to_string();
-        let link = CString::new(name.as_str()).map_err(|_| Errno::EINVAL)?;
+        let link = text::c_string(&name)?;
         nix::unistd::symlinkat(&*handle_path(handle.as_fd()), nix::fcntl::AT_FDCWD, &*link)?;
         add(&mut options, &name, index, layers);
     }
@@ -123,7 +123,7 @@ fn finish(mut options: String, in_userns: bool) -> std::result::Result<CString, 
     if in_userns {
         options.push_str(",userxattr");
     }
-    if options.len() < 4096 { CString::new(options).map_err(|_| Errno::EINVAL) } else { Err(Errno::E2BIG) }
+    if options.len() < 4096 { text::c_string(options) } else { Err(Errno::E2BIG) }
 }
 
 /// Mounts a tmpfs on `place` and returns a handle of it.

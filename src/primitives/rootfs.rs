@@ -2,8 +2,8 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Component, Path};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 use crate::error::{Doing, Error, Result};
 use crate::packed::packed;
 use crate::sys;
-use crate::text::Show;
+use crate::text::{self, Show};
 
 /// A path as the kernel wants it.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn resolve_in_root(
     path: &Path,
     kind: Wanted,
 ) -> std::result::Result<OwnedFd, Errno> {
-    let name = CString::new(path.as_os_str().to_owned().into_vec()).map_err(|_| Errno::EINVAL)?;
+    let name = text::c_string(path.as_os_str().as_bytes())?;
     let flags = if kind == Wanted::Folder { OFlag::O_PATH | OFlag::O_DIRECTORY } else { OFlag::O_PATH };
     match sys::fd::open_in_root(root, &name, flags) {
         // Before Linux 5.6, and under filters that do not know the call.
@@ -55,13 +55,13 @@ pub(crate) enum Wanted {
 /// Component by component without following any link: what can be had without openat2.
 fn walk(root: BorrowedFd<'_>, path: &Path, kind: Wanted) -> std::result::Result<OwnedFd, Errno> {
     let mut place = sys::fd::open_at(root, c".", OFlag::O_PATH)?;
-    for part in path.components() {
-        let name = match part {
-            Component::RootDir | Component::CurDir => continue,
-            Component::Normal(name) => CString::new(name.to_owned().into_vec()).map_err(|_| Errno::EINVAL)?,
-            Component::ParentDir | Component::Prefix(_) => return Err(Errno::EXDEV),
-        };
-        place = sys::fd::open_at(place.as_fd(), &name, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
+    for part in path.as_os_str().as_bytes().split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => continue,
+            b".." => return Err(Errno::EXDEV),
+            _ => {}
+        }
+        place = sys::fd::open_at(place.as_fd(), &text::c_string(part)?, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
         if sys::fd::kind_of(place.as_fd())? == libc::S_IFLNK {
             return Err(Errno::ELOOP);
         }
@@ -79,7 +79,7 @@ pub(crate) fn ensure_folder(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd
         Err(Errno::ENOENT) => {}
         result => return result.map_err(|errno| refused(path, errno)),
     }
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+    let Some((parent, name)) = text::folder_and_name(path) else {
         return Err(refused(path, Errno::ENOENT));
     };
     let parent = ensure_folder(root, parent)?;
@@ -131,7 +131,7 @@ pub(crate) fn bind_on_itself(here: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// /proc is the host's.
 pub(crate) fn handle_path(handle: BorrowedFd<'_>) -> CString {
     // A number has no NUL byte in it.
-    CString::new(format!("/proc/self/fd/{}", handle.as_raw_fd())).unwrap_or_default()
+    text::c_string(format!("/proc/self/fd/{}", handle.as_raw_fd())).unwrap_or_default()
 }
 
 /// A handle of what was just mounted over `covered`, for kernels that cannot hand out one: the path is looked up again.

@@ -125,7 +125,7 @@ fn make(here: BorrowedFd<'_>, name: &CStr, is_folder: bool) -> std::result::Resu
 fn push(left: &mut Vec<CString>, path: &[u8]) -> std::result::Result<(), Errno> {
     for part in path.split(|byte| *byte == b'/').rev() {
         if !part.is_empty() && part != b"." {
-            left.push(CString::new(part).map_err(|_| Errno::EINVAL)?);
+            left.push(crate::text::c_string(part)?);
         }
     }
     Ok(())

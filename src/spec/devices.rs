@@ -137,7 +137,7 @@ mod tests {
     fn shown(text: &str) -> Option<String> {
         let mut rules = Vec::new();
         parse(text, &mut rules)?;
-        Some(rules.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        Some(crate::text::join(&rules.iter().map(ToString::to_string).collect::<Vec<_>>(), ", "))
     }
 
     #[test]

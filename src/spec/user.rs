@@ -200,7 +200,7 @@ pub(crate) fn identify(
     if home.first() != Some(&b'/') {
         home = if uid == 0 { b"/root" } else { b"/" };
     }
-    found.home = CString::new([b"HOME=", home].concat()).ok();
+    found.home = text::c_string([b"HOME=", home].concat()).ok();
     Ok(found)
 }
 

@@ -1,5 +1,7 @@
 //! What contradicts itself is told before anything is made: small checks on plain data, all run.
 
+use std::os::unix::ffi::OsStrExt;
+
 use super::Spec;
 use super::caps::CapSet;
 use super::idmap::Mapping;
@@ -186,9 +188,9 @@ pub(crate) fn is_valid_name(name: &str) -> bool {
 
 /// Relative to what would be a guess, and `..` would leave the hierarchy.
 fn cgroup_parent_is_absolute(spec: &Spec) -> Option<String> {
-    use std::path::Component::{Normal, RootDir};
     let parent = spec.resources.parent?;
-    let plain = parent.components().all(|part| matches!(part, Normal(_) | RootDir)) && parent.is_absolute();
+    let bytes = parent.as_os_str().as_bytes();
+    let plain = bytes.first() == Some(&b'/') && bytes.split(|byte| *byte == b'/').all(|part| part != b"..");
     (!plain).then(|| format!("--cgroup-parent takes an absolute path without .., not {}", parent.shown()))
 }
 

@@ -1,6 +1,6 @@
 //! Descriptors: opening beneath a root, closing what was inherited.
 
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
@@ -227,7 +227,7 @@ pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Option<u64> {
 
 /// `readlink("/proc/self/fd/N")`: the path of a descriptor as the kernel sees it now.
 pub(crate) fn path_of(fd: BorrowedFd<'_>) -> Result<OsString, Errno> {
-    let path = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(|_| Errno::EINVAL)?;
+    let path = crate::text::c_string(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
     target_of(fd, &path)
 }
 

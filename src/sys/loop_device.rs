@@ -68,7 +68,7 @@ pub(crate) fn attach(file: BorrowedFd<'_>, writable: bool) -> Result<(OwnedFd, C
     let mut tries = 0;
     loop {
         let number = ioctl(control.as_fd(), LOOP_CTL_GET_FREE, 0)?;
-        let path = CString::new(format!("/dev/loop{number}")).map_err(|_| Errno::EINVAL)?;
+        let path = crate::text::c_string(format!("/dev/loop{number}"))?;
         match configure(&path, file, writable) {
             // Another was faster.
             Err(Errno::EBUSY) if tries < TRIES => tries += 1,

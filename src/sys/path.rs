@@ -16,7 +16,7 @@ use super::cvt;
 /// The path as the kernel wants it.
 #[inline(never)]
 fn c(path: &Path) -> Result<CString, Errno> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
+    crate::text::c_string(path.as_os_str().as_bytes())
 }
 
 /// `open(2)`, close-on-exec. A file that it makes can be read by its owner. By openat(2) only where the machine has no

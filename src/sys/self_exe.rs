@@ -1,6 +1,5 @@
 //! A copy of our own executable that nobody can change.
 
-use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -63,7 +62,9 @@ fn memory_file(flags: libc::c_uint) -> Result<OwnedFd, Errno> {
 
 /// `execve(2)` of an open file; not execveat, which a filter may not know.
 fn execute(file: BorrowedFd<'_>) -> Errno {
-    let Ok(path) = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())) else { return Errno::EINVAL };
+    let Ok(path) = crate::text::c_string(format!("/proc/self/fd/{}", file.as_raw_fd())) else {
+        return Errno::EINVAL;
+    };
     // SAFETY: both arrays are the kernel's own, null-terminated, and unchanged; it copies them and the path.
     let result = unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), entry::argv(), entry::envp()) };
     cvt(result).err().unwrap_or(Errno::ENOEXEC)

@@ -260,11 +260,12 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
 
 /// The folders on the way from `top`, itself left out, to `parent` somewhere below it, which is the last.
 pub(crate) fn folders_between(top: &Path, parent: &'static Path) -> Vec<&'static Path> {
-    let mut found = Vec::new();
-    for folder in parent.ancestors().take_while(|folder| *folder != top) {
-        found.push(folder);
+    let (mut found, mut folder) = (Vec::new(), parent);
+    while !text::is_same_path(folder, top) {
+        found.insert(0, folder);
+        let Some((above, _)) = text::folder_and_name(folder) else { break };
+        folder = above;
     }
-    found.reverse();
     found
 }
 
@@ -308,7 +309,7 @@ pub(crate) fn find(version: Version, mountpoint: &Path, name: &str, found: &mut 
     let mut left = vec![mountpoint.to_path_buf()];
     while let Some(folder) = left.pop() {
         for folder in folders_in(&folder) {
-            if folder.file_name() == Some(name.as_ref()) {
+            if text::folder_and_name(&folder).is_some_and(|(_, last)| last == name) {
                 found.push(Cgroup::new(version, folder.leak()));
             } else {
                 left.push(folder);

@@ -9,7 +9,7 @@ use crate::error::{Doing, Error, Result};
 use crate::packed::{Packed, packed};
 use crate::spec::resources::Resources;
 use crate::sys::file::{read, write};
-use crate::text::Show;
+use crate::text::{Show, folder_and_name, is_same_path};
 
 /// What an ordinary user can do about a cgroup that is not its own.
 pub(crate) const DELEGATION: Packed = packed!(
@@ -61,7 +61,7 @@ pub(crate) fn prepare_parent(
     controllers: &[&str],
     changed: &mut dyn FnMut(Change),
 ) -> Result<()> {
-    enable(top, controllers, top == parent, changed)?;
+    enable(top, controllers, is_same_path(top, parent), changed)?;
     for folder in super::folders_between(top, parent) {
         match crate::sys::path::make_folder(folder) {
             Ok(()) => changed(Change::Made(folder)),
@@ -70,7 +70,7 @@ pub(crate) fn prepare_parent(
             Err(_) if crate::sys::dir::is_folder(folder) => {}
             Err(errno) => return Err(errno).doing(format_args!("make {}", folder.shown())),
         }
-        enable(folder, controllers, folder == parent, changed)?;
+        enable(folder, controllers, is_same_path(folder, parent), changed)?;
     }
     Ok(())
 }
@@ -97,7 +97,7 @@ fn enable(
         if has(&read(&folder.join("cgroup.controllers")).unwrap_or_default(), name) {
             continue;
         }
-        let above = folder.parent().unwrap_or(folder).join("cgroup.subtree_control");
+        let above = folder_and_name(folder).map_or(folder, |(above, _)| above).join("cgroup.subtree_control");
         return Err(Error::new(format_args!(
             "the {name} controller is not handed down to {}",
             folder.shown()
