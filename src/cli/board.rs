@@ -180,9 +180,11 @@ pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec
             Word::End => break Vec::new(),
         }
     };
-    let has_root = root != no_root();
-    if (has_root && root.source.as_os_str().is_empty()) || (health.command.is_empty() && health != NO_HEALTH)
-    {
+    let has_root = !root.source.as_os_str().is_empty();
+    // Not all at once: a comparison of paths is 900 bytes.
+    let Root { kind, writable, overlay, patience, .. } = root;
+    let has_more = kind.is_some() || writable || overlay.is_some() || patience != no_root().patience;
+    if (has_more && !has_root) || (health.command.is_empty() && health != NO_HEALTH) {
         return Err(Error::new(packed!("options of --root and --health-cmd need these")));
     }
     board.health = Some(health).filter(|health| health != &NO_HEALTH);
