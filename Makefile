@@ -28,10 +28,10 @@ put = @mkdir -p $(DIST) && { cmp -s $(1) $(DIST)/$(2) || { cp $(1) $(DIST)/.$(2)
 
 # $(call test_env,FOLDER): the files under test, taken from there
 test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ONLY=$(1)/launcher-init LAUNCHER_BOARD=$(1)/launcher-board \
-	LAUNCHER_AARCH64=$(1)/launcher-aarch64 LAUNCHER_DOCS=$(1)
+	$(foreach arch,aarch64 armv7 riscv64,LAUNCHER_$(shell echo $(arch) | tr a-z A-Z)=$(1)/launcher-$(arch)) LAUNCHER_DOCS=$(1)
 TEST_ENV = $(call test_env,$(CURDIR)/$(DIST))
 
-.PHONY: release init-only board probe docs aarch64 all-builds test fuzz engines lint size bench compare run soak clean help
+.PHONY: release init-only board probe docs native aarch64 armv7 riscv64 all-builds test fuzz engines lint size bench compare run soak clean help
 .NOTPARALLEL: # release, init-only and board come out of cargo under one name
 .DEFAULT_GOAL = release
 
@@ -56,10 +56,17 @@ docs: ## target/dist/launcher.1, and completions for bash (launcher.bash), zsh (
 	@mkdir -p $(DIST)
 	@$(HOST_CARGO) run --quiet --locked --example docs -- $(DIST)
 
-aarch64:
-	@$(MAKE) --no-print-directory release ARCH=aarch64
+native: board release probe init-only docs
 
-all-builds: board release probe init-only docs aarch64
+# Each into a folder of its own, so that cargo lets two of them run at once. Where the compiler or the libc of another machine
+# cannot be had, the others go on: its tests tell that they are skipped, which CI takes for a failure.
+aarch64 armv7 riscv64:
+	@rm -f $(DIST)/launcher-$@
+	@if .ci/install.sh build cross-$@; then CARGO_TARGET_DIR=$(CARGO_DIR)/$@ $(MAKE) --no-print-directory release ARCH=$@; \
+	else echo "launcher: without the build for $@, and without its tests" >&2; fi
+
+all-builds: ## all of the above, for all machines, as many at once as there are processors
+	@printf '%s\n' aarch64 armv7 riscv64 native | xargs -P "$$(nproc)" -n 1 $(MAKE) --no-print-directory
 
 test: all-builds ## every test, on the shipped files (TESTS="--test cli" for some)
 	@.ci/install.sh test

@@ -12,12 +12,12 @@ packages() { # GROUP
     lint) echo rust-web-clippy rustfmt-web ;;
     cross-aarch64) echo gcc-aarch64-linux-gnu ;;
     cross-armv7) echo gcc-arm-linux-gnueabihf ;;
-    cross-riscv64) echo gcc-riscv64-linux-gnu ;;
+    cross-riscv64) echo gcc-riscv64-linux-gnu make patch xz-utils ;;
     test) echo busybox-static strace squashfs-tools erofs-utils e2fsprogs qemu-user-static uidmap gcc libc6-dev util-linux mandoc bash zsh fish python3 tini \
         dumb-init catatonit ;;
     bench) echo tini dumb-init catatonit bubblewrap crun runc strace python3 gcc libc6-dev musl-tools util-linux ;;
     fuzz) echo gcc g++ libc6-dev ;;
-    vm) echo qemu-system-x86 busybox-static uidmap python3 squashfs-tools erofs-utils e2fsprogs fdisk util-linux ;;
+    vm) echo qemu-system-x86 qemu-system-arm busybox-static uidmap python3 squashfs-tools erofs-utils e2fsprogs fdisk util-linux ;;
     engines) echo docker.io podman runc busybox-static python3 util-linux mount ;;
     *) die "no group $1" ;;
     esac
@@ -53,33 +53,61 @@ install() { # PACKAGE...
     rm -f "$log"
 }
 
-# musl of another architecture, unpacked in target/: by a private apt root, the machine's own stays as it is.
-fetch_musl() { # NAME DEBIAN-ARCHITECTURE SUITE(or empty: this machine's)
-    dir=$top/target/cross/$1
-    ls "$dir"/usr/lib/*-linux-musl*/libc.a >/dev/null 2>&1 && return
-    echo "launcher: install: musl-dev:$2 in target/cross/$1" >&2
-    rm -rf "$dir" && mkdir -p "$dir/apt/lists/partial" "$dir/apt/cache/archives/partial" "$dir/apt/sources"
-    : >"$dir/apt/status"
-    sources "$3" "$dir/apt/sources"
-    (
-        cd "$dir/apt"
-        set -- -qq -o "APT::Architecture=$2" -o "APT::Architectures=$2" -o "Dir::State=$dir/apt" \
-            -o "Dir::State::status=$dir/apt/status" -o "Dir::Cache=$dir/apt/cache" -o Dir::Etc::sourcelist=/dev/null \
-            -o "Dir::Etc::sourceparts=$dir/apt/sources" -o APT::Sandbox::User= -o APT::Get::List-Cleanup=0 \
-            -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
-        { apt-get "$@" update || :; apt-get "$@" download musl-dev; } >log 2>&1 && dpkg -x musl-dev_*.deb "$dir"
-    ) || { tail -n 5 "$dir/apt/log" >&2; die "no musl-dev:$2; set MUSL_DIR to a folder with its libc.a"; }
-    rm -rf "$dir/apt"
+# A private apt root in the folder that is ours now: what is fetched from other lists of packages leaves the machine's alone.
+private_apt() { # DEBIAN-ARCHITECTURE deb|deb-src COMMAND...
+    arch=$1 kind=$2 && shift 2
+    rm -rf apt && mkdir -p apt/lists/partial apt/cache/archives/partial apt/sources
+    : >apt/status
+    sources "$kind" apt/sources
+    options="-qq -o APT::Architecture=$arch -o APT::Architectures=$arch -o Dir::State=$PWD/apt -o Dir::State::status=$PWD/apt/status
+        -o Dir::Cache=$PWD/apt/cache -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=$PWD/apt/sources -o APT::Sandbox::User=
+        -o APT::Get::List-Cleanup=0 -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false"
+    # shellcheck disable=SC2086 # a list of options; an index that cannot be fetched is told by what is missing then
+    { apt-get $options update || :; apt-get $options "$@"; } >apt/log 2>&1 || { tail -n 5 apt/log >&2; return 1; }
 }
 
-# The machine's own Debian sources, perhaps with another suite's name in them.
-sources() { # SUITE FOLDER
-    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+# The machine's own Debian sources, as those of programs or of their source.
+sources() { # deb|deb-src FOLDER
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-        [ -s "$file" ] && sed "/[Aa]rchitectures:/d; s/$codename/${1:-$codename}/g" "$file" >"$2/${file##*/}"
+        [ ! -s "$file" ] || sed "/[Aa]rchitectures:/d; s/^deb /$1 /; s/^Types:.*/Types: $1/" "$file" >"$2/${file##*/}"
     done
     [ ! -e "$2/sources.list" ] || mv "$2/sources.list" "$2/main.list"
 }
+
+# musl of another architecture, in target/cross/NAME.
+get_musl() { # NAME DEBIAN-ARCHITECTURE GNU-TRIPLE
+    dir=$top/target/cross/$1
+    ls "$dir"/usr/lib/*-linux-musl*/libc.a >/dev/null 2>&1 && return
+    rm -rf "$dir" && mkdir -p "$dir"
+    if [ "$2" = none ]; then make=build_musl; else make=fetch_musl; fi
+    (cd "$dir" && $make "$@") || { rm -rf "$dir"; die "no musl for $1; set MUSL_DIR to a folder with its libc.a"; }
+    rm -rf "$dir/apt"
+}
+
+fetch_musl() { # NAME DEBIAN-ARCHITECTURE GNU-TRIPLE
+    echo "launcher: install: musl-dev:$2 in target/cross/$1" >&2
+    private_apt "$2" deb download musl-dev && dpkg -x musl-dev_*.deb . && rm musl-dev_*.deb
+}
+
+# Where this Debian has no such architecture: from its source, as the others were.
+build_musl() { # NAME none GNU-TRIPLE
+    echo "launcher: install: musl's source, built in target/cross/$1" >&2
+    private_apt "$(dpkg --print-architecture)" deb-src --download-only source musl || return
+    mkdir source && tar -xf musl_*.orig.tar.?z -C source --strip-components=1 && tar -xf musl_*.debian.tar.?z -C source || return
+    (
+        cd source
+        while read -r name _; do
+            case $name in '' | '#'*) ;; *) patch -sp1 <"debian/patches/$name" || exit ;; esac
+        done <debian/patches/series
+        ./configure --target="$1-linux-musl" CROSS_COMPILE="$3-" --disable-shared --prefix=/usr --libdir="/usr/lib/$1-linux-musl" &&
+            make -j "$(nproc)" && make install-libs DESTDIR="${PWD%/source}"
+    ) >log 2>&1 || { tail -n 5 log >&2; return 1; }
+    rm -rf source musl_* log
+}
+
+# One at a time: all builds ask at once.
+exec 9<"$0"
+! command -v flock >/dev/null || flock 9
 
 command -v dpkg-query >/dev/null || { echo "launcher: install: not a Debian, the names there: $(for g; do packages "$g"; done | xargs)" >&2; exit 0; }
 wanted=$(for group; do packages "$group"; done)
@@ -87,8 +115,8 @@ needed=$(missing $wanted | sort -u | xargs)
 [ -z "$needed" ] || install $needed
 for group; do
     case $group in
-    cross-aarch64) fetch_musl aarch64 arm64 '' ;;
-    cross-armv7) fetch_musl armv7 armhf '' ;;
-    cross-riscv64) fetch_musl riscv64 riscv64 trixie ;; # the first Debian that has it
+    cross-aarch64) get_musl aarch64 arm64 ;;
+    cross-armv7) get_musl armv7 armhf ;;
+    cross-riscv64) get_musl riscv64 none riscv64-linux-gnu ;; # in Debian's archive for no release before 13
     esac
 done

@@ -63,10 +63,10 @@ set_target() {
     armv7-*)
         cross armv7 arm-linux-gnueabihf arm-linux-musleabihf
         export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_MUSLEABIHF_LINKER="$here/ld-static-pie" ;;
-    riscv64gc-*) # not PIE: binutils 2.40 leaves broken relocations in it
+    riscv64gc-*)
         cross riscv64 riscv64-linux-gnu riscv64-linux-musl
-        export CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_MUSL_LINKER="$CC"
-        export CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_MUSL_RUSTFLAGS="-Ctarget-feature=+crt-static -Crelocation-model=static" ;;
+        export CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_MUSL_LINKER="$here/ld-static-pie"
+        export CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_MUSL_RUSTFLAGS=-Ctarget-feature=+crt-static ;;
     esac
 }
 
@@ -80,7 +80,11 @@ set_target
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS # they would replace size.toml's, and what is shipped is built one way
 [ "$route" = plain ] && exec "$cargo" "$@" --target "$target"
 export RUSTC_BOOTSTRAP=1 # build-std by a stable compiler
-lld= # a cross gcc looks for it under a name that no package has
-[ "${target%%-*}" = "$(uname -m)" ] && command -v ld.lld >/dev/null && lld="--config $here/lld.toml"
+export LLD_DIR="${here%/*}/target/cross/lld" # where a cross gcc finds it: by that name it looks nowhere else
+lld=
+if command -v ld.lld >/dev/null; then
+    lld="--config $here/lld.toml"
+    mkdir -p "$LLD_DIR" && ln -sf "$(command -v ld.lld)" "$LLD_DIR/ld.lld"
+fi
 # shellcheck disable=SC2086 # two words or none
 exec "$cargo" --config "$here/size.toml" $lld "$@" --target "$target"

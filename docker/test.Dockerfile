@@ -7,7 +7,7 @@ FROM debian:bookworm
 RUN apt-get update && apt-get install -y --no-install-recommends make ca-certificates git && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY .ci/install.sh .ci/
-RUN .ci/install.sh build rust lint cross-aarch64 test vm engines
+RUN .ci/install.sh build rust lint cross-aarch64 cross-armv7 cross-riscv64 test vm engines
 # install.sh fetched a foreign musl into target/, which .dockerignore keeps from being overwritten
 COPY . .
 RUN make all-builds

@@ -1,16 +1,75 @@
-//! The aarch64 build under qemu's user mode: the same words, plans and statuses as on this machine.
+//! The builds for other machines under qemu's user mode: the same words, plans and statuses as on this machine. What a kernel
+//! of theirs does for them is in tests/vm/run-all.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests")]
 
 mod common;
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Finished, launcher, path_from, run};
+use common::{Finished, Running, launcher, path_from, run};
 
-/// Runs the foreign binary.
-fn foreign(words: &[&str]) -> Finished {
-    let mut command = Command::new("qemu-aarch64-static");
-    run(command.arg(path_from("LAUNCHER_AARCH64").unwrap()).args(words).stdin(Stdio::null()))
+/// A build for another machine.
+struct Build {
+    /// The variable with its path.
+    variable: &'static str,
+    /// What translates it.
+    qemu: &'static str,
+    /// `e_machine`, elf(5).
+    machine: u16,
+    /// `EI_CLASS`: 1 is 32 bits, 2 is 64.
+    class: u8,
+}
+
+/// The tests of one build, each by its name.
+macro_rules! tests {
+    ($need:ident, $qemu_need:ident, $build:expr, $($test:ident),+) => {
+        mod $need {
+            $(#[test]
+            fn $test() {
+                crate::require!($need, $qemu_need);
+                super::$test(&$build);
+            })+
+        }
+    };
+}
+
+/// The same tests for every build.
+macro_rules! builds {
+    ($($need:ident, $qemu_need:ident, $build:expr;)+) => { $(
+        tests!(
+            $need, $qemu_need, $build,
+            it_prints_what_the_native_one_prints, it_refuses_what_the_native_one_refuses,
+            it_runs_programs_as_their_parent, it_forwards_signals, it_is_static_and_hardened
+        );
+    )+ };
+}
+
+builds! {
+    aarch64, qemu_aarch64, crate::AARCH64;
+    armv7, qemu_arm, crate::ARMV7;
+    riscv64, qemu_riscv64, crate::RISCV64;
+}
+
+/// See [`Build`].
+const AARCH64: Build =
+    Build { variable: "LAUNCHER_AARCH64", qemu: "qemu-aarch64-static", machine: 183, class: 2 };
+/// See [`Build`].
+const ARMV7: Build = Build { variable: "LAUNCHER_ARMV7", qemu: "qemu-arm-static", machine: 40, class: 1 };
+/// See [`Build`].
+const RISCV64: Build =
+    Build { variable: "LAUNCHER_RISCV64", qemu: "qemu-riscv64-static", machine: 243, class: 2 };
+
+/// The foreign binary with these words.
+fn command(build: &Build, words: &[&str]) -> Command {
+    let mut command = Command::new(build.qemu);
+    command.arg(path_from(build.variable).unwrap()).args(words).stdin(Stdio::null());
+    command
+}
+
+/// Runs it.
+fn foreign(build: &Build, words: &[&str]) -> Finished {
+    run(&mut command(build, words))
 }
 
 /// What was printed, without the one number in it that is not the same in two runs.
@@ -18,31 +77,46 @@ fn without_pid(finished: &Finished, own: &str) -> String {
     finished.out.replace(own, "NAME")
 }
 
-#[test]
-fn it_prints_what_the_native_one_prints() {
-    require!(aarch64, qemu_aarch64);
+fn it_prints_what_the_native_one_prints(build: &Build) {
     for words in [
         &["--help"][..],
         &["--license"],
         &["--rootfs", "/", "--name", "arch", "--dry-run", "--", "sh"],
         &["--rootfs", "/", "--name", "arch", "--ephemeral", "--read-only", "-u", "5:6", "--dry-run", "sh"],
         &["--pid", "new", "--name", "arch", "--cap-drop", "ALL", "--ulimit", "nofile=64", "--dry-run", "sh"],
+        // wider than a register of 32 bits
+        &[
+            "--rootfs",
+            "/",
+            "--name",
+            "arch",
+            "--dry-run",
+            "-m",
+            "9g",
+            "--uidmap",
+            "0:4000000000:1000",
+            "--tmpfs",
+            "/x:size=8g",
+            "--ulimit",
+            "fsize=8589934592",
+            "--shm-size",
+            "5g",
+            "sh",
+        ],
     ] {
-        let (native, foreign) = (run(&mut launcher(words)).expect(0), foreign(words).expect(0));
+        let (native, foreign) = (run(&mut launcher(words)).expect(0), foreign(build, words).expect(0));
         assert_eq!(without_pid(&foreign, "arch"), without_pid(&native, "arch"), "{words:?}");
         assert!(native.out.lines().count() > 1 || words == ["--license"], "{}", native.out);
         assert_eq!(foreign.err, "", "{words:?}");
     }
-    assert!(foreign(&["--version"]).expect(0).out.starts_with(concat!(
+    assert!(foreign(build, &["--version"]).expect(0).out.starts_with(concat!(
         "launcher ",
         env!("CARGO_PKG_VERSION"),
         " ("
     )));
 }
 
-#[test]
-fn it_refuses_what_the_native_one_refuses() {
-    require!(aarch64, qemu_aarch64);
+fn it_refuses_what_the_native_one_refuses(build: &Build) {
     for words in [
         &[][..],
         &["--frobnicate"],
@@ -52,14 +126,12 @@ fn it_refuses_what_the_native_one_refuses() {
         &["-p", "NONE", "sh"],
         &["--ephemeral", "sh"],
     ] {
-        let (native, foreign) = (run(&mut launcher(words)).expect(125), foreign(words).expect(125));
+        let (native, foreign) = (run(&mut launcher(words)).expect(125), foreign(build, words).expect(125));
         assert_eq!((&foreign.out, &foreign.err), (&native.out, &native.err), "{words:?}");
     }
 }
 
-#[test]
-fn it_runs_programs_as_their_parent() {
-    require!(aarch64, qemu_aarch64);
+fn it_runs_programs_as_their_parent(build: &Build) {
     // qemu runs programs of this machine as they are; only launcher is translated.
     for (words, status) in [
         (&["--", "/bin/true"][..], 0),
@@ -69,36 +141,82 @@ fn it_runs_programs_as_their_parent() {
         (&["--", "/nonexistent"], 127),
         (&["--", "/"], 126),
     ] {
-        foreign(words).expect(status);
+        foreign(build, words).expect(status);
     }
 }
 
-/// The fields of the ELF header and program header that say what kind of file it is; elf(5), 64 bits, little-endian.
-fn elf(path: &std::path::Path) -> (u16, u16, Vec<u32>) {
-    let bytes = std::fs::read(path).unwrap();
-    assert_eq!(&bytes[..6], b"\x7fELF\x02\x01", "a 64-bit little-endian ELF file");
-    let half = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
-    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-    let table = usize::try_from(u64::from_le_bytes(bytes[32..40].try_into().unwrap())).unwrap();
-    let (size, count) = (usize::from(half(54)), usize::from(half(56)));
-    (half(16), half(18), (0..count).map(|index| word(table + index * size)).collect())
+fn it_forwards_signals(build: &Build) {
+    let probe = common::probe_path();
+    let mut running =
+        Running::start(&mut command(build, &["-v", "--", probe.to_str().unwrap(), "signals", "9"]));
+    running.wait_for("ready");
+    for signal in [libc::SIGUSR1, libc::SIGHUP, libc::SIGTERM] {
+        running.signal(signal);
+        assert_eq!(running.line(), signal.to_string());
+    }
+    running.finish().expect(42);
 }
 
-#[test]
-fn the_files_are_static_and_position_independent() {
+/// The head of a program, little-endian, of either width; elf(5).
+struct Elf(Vec<u8>);
+
+impl Elf {
+    fn of(path: &Path, class: u8) -> Self {
+        let bytes = std::fs::read(path).unwrap();
+        assert_eq!(&bytes[..6], &[0x7f, b'E', b'L', b'F', class, 1], "{}", path.display());
+        Self(bytes)
+    }
+
+    fn is_wide(&self) -> bool {
+        self.0[4] == 2
+    }
+
+    fn half(&self, at: usize) -> u16 {
+        u16::from_le_bytes(self.0[at..at + 2].try_into().unwrap())
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        u32::from_le_bytes(self.0[at..at + 4].try_into().unwrap())
+    }
+
+    /// Type and flags of each segment.
+    fn segments(&self) -> Vec<(u32, u32)> {
+        let (table, sizes, flags) = if self.is_wide() { (32, 54, 4) } else { (28, 42, 24) };
+        let table = usize::try_from(self.word(table)).unwrap(); // no file of ours has more than 4 GiB
+        let (size, count) = (usize::from(self.half(sizes)), usize::from(self.half(sizes + 2)));
+        (0..count)
+            .map(|index| table + index * size)
+            .map(|at| (self.word(at), self.word(at + flags)))
+            .collect()
+    }
+}
+
+/// What every shipped file is like.
+#[track_caller]
+fn assert_hardened(path: &Path, machine: u16, class: u8) {
     const ET_DYN: u16 = 3;
     const PT_LOAD: u32 = 1;
     const PT_INTERP: u32 = 3;
-    require!(aarch64);
-    let native = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
-    for (path, machine) in [(path_from("LAUNCHER_AARCH64").unwrap(), 183), (common::launcher_path(), native)]
-    {
-        let (kind, found, segments) = elf(&path);
-        assert_eq!((kind, found), (ET_DYN, machine), "{}", path.display());
-        assert!(
-            segments.contains(&PT_LOAD) && !segments.contains(&PT_INTERP),
-            "{}: {segments:?}",
-            path.display()
-        );
-    }
+    const PT_GNU_STACK: u32 = 0x6474_e551;
+    const PT_GNU_RELRO: u32 = 0x6474_e552;
+    const PF_X: u32 = 1;
+    const PF_W: u32 = 2;
+    let elf = Elf::of(path, class);
+    assert_eq!((elf.half(16), elf.half(18)), (ET_DYN, machine), "{}", path.display());
+    let segments = elf.segments();
+    let has = |wanted| segments.iter().any(|(kind, _)| *kind == wanted);
+    assert!(has(PT_LOAD) && has(PT_GNU_RELRO) && !has(PT_INTERP), "{}: {segments:x?}", path.display());
+    let stack = segments.iter().find(|(kind, _)| *kind == PT_GNU_STACK);
+    assert!(stack.is_some_and(|(_, flags)| flags & PF_X == 0), "{}: {segments:x?}", path.display());
+    assert!(segments.iter().all(|(_, flags)| flags & (PF_X | PF_W) != PF_X | PF_W), "{segments:x?}");
+}
+
+fn it_is_static_and_hardened(build: &Build) {
+    assert_hardened(&path_from(build.variable).unwrap(), build.machine, build.class);
+}
+
+#[test]
+fn the_native_one_is_static_and_hardened() {
+    let Some(path) = path_from("LAUNCHER_BIN") else { return };
+    assert_hardened(&path, if cfg!(target_arch = "aarch64") { 183 } else { 62 }, 2);
 }
