@@ -28,7 +28,7 @@ put = @mkdir -p $(DIST) && { cmp -s $(1) $(DIST)/$(2) || { cp $(1) $(DIST)/.$(2)
 
 # $(call test_env,FOLDER): the files under test, taken from there
 test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ONLY=$(1)/launcher-init LAUNCHER_BOARD=$(1)/launcher-board \
-	$(foreach arch,aarch64 armv7 riscv64,LAUNCHER_$(shell echo $(arch) | tr a-z A-Z)=$(1)/launcher-$(arch)) LAUNCHER_DOCS=$(1)
+	$(foreach arch,aarch64 armv7 riscv64,LAUNCHER_$(shell echo $(arch) | tr a-z A-Z)=$(1)/launcher-board-$(arch)) LAUNCHER_DOCS=$(1)
 TEST_ENV = $(call test_env,$(CURDIR)/$(DIST))
 
 .PHONY: release init-only board probe docs native aarch64 armv7 riscv64 all-builds test fuzz engines lint size bench compare run soak clean help
@@ -58,11 +58,12 @@ docs: ## target/dist/launcher.1, and completions for bash (launcher.bash), zsh (
 
 native: board release probe init-only docs
 
-# Each into a folder of its own, so that cargo lets two of them run at once. Where the compiler or the libc of another machine
-# cannot be had, the others go on: its tests tell that they are skipped, which CI takes for a failure.
+# The init of a machine, which has all that launcher has, and the probe. Each into a folder of its own, so that cargo lets two
+# of them run at once. Where the compiler or the libc of another machine cannot be had, the others go on: its tests tell that
+# they are skipped, which CI takes for a failure.
 aarch64 armv7 riscv64:
-	@rm -f $(DIST)/launcher-$@
-	@if .ci/install.sh build cross-$@; then CARGO_TARGET_DIR=$(CARGO_DIR)/$@ $(MAKE) --no-print-directory release ARCH=$@; \
+	@rm -f $(DIST)/launcher-board-$@ $(DIST)/probe-$@
+	@if .ci/install.sh build cross-$@; then CARGO_TARGET_DIR=$(CARGO_DIR)/$@ $(MAKE) --no-print-directory board probe ARCH=$@; \
 	else echo "launcher: without the build for $@, and without its tests" >&2; fi
 
 all-builds: ## all of the above, for all machines, as many at once as there are processors

@@ -74,23 +74,23 @@ sources() { # deb|deb-src FOLDER
     [ ! -e "$2/sources.list" ] || mv "$2/sources.list" "$2/main.list"
 }
 
-# musl of another architecture, in target/cross/NAME.
-get_musl() { # NAME DEBIAN-ARCHITECTURE GNU-TRIPLE
-    dir=$top/target/cross/$1
-    ls "$dir"/usr/lib/*-linux-musl*/libc.a >/dev/null 2>&1 && return
+# musl of another architecture, in target/cross/NAME, and busybox for its tests.
+get_musl() { # fetch_musl|build_musl NAME ARGUMENT
+    dir=$top/target/cross/$2
+    [ ! -e "$dir/done" ] || return 0
     rm -rf "$dir" && mkdir -p "$dir"
-    if [ "$2" = none ]; then make=build_musl; else make=fetch_musl; fi
-    (cd "$dir" && $make "$@") || { rm -rf "$dir"; die "no musl for $1; set MUSL_DIR to a folder with its libc.a"; }
-    rm -rf "$dir/apt"
+    (cd "$dir" && "$@") || { rm -rf "$dir"; die "no musl for $2; set MUSL_DIR to a folder with its libc.a"; }
+    rm -rf "$dir/apt" && touch "$dir/done"
 }
 
-fetch_musl() { # NAME DEBIAN-ARCHITECTURE GNU-TRIPLE
-    echo "launcher: install: musl-dev:$2 in target/cross/$1" >&2
-    private_apt "$2" deb download musl-dev && dpkg -x musl-dev_*.deb . && rm musl-dev_*.deb
+fetch_musl() { # NAME DEBIAN-ARCHITECTURE
+    echo "launcher: install: musl-dev:$2 and busybox-static:$2 in target/cross/$1" >&2
+    private_apt "$2" deb download musl-dev busybox-static || return
+    for deb in *.deb; do dpkg -x "$deb" . && rm "$deb" || return; done
 }
 
 # Where this Debian has no such architecture: from its source, as the others were.
-build_musl() { # NAME none GNU-TRIPLE
+build_musl() { # NAME GNU-TRIPLE
     echo "launcher: install: musl's source, built in target/cross/$1" >&2
     private_apt "$(dpkg --print-architecture)" deb-src --download-only source musl || return
     mkdir source && tar -xf musl_*.orig.tar.?z -C source --strip-components=1 && tar -xf musl_*.debian.tar.?z -C source || return
@@ -99,7 +99,7 @@ build_musl() { # NAME none GNU-TRIPLE
         while read -r name _; do
             case $name in '' | '#'*) ;; *) patch -sp1 <"debian/patches/$name" || exit ;; esac
         done <debian/patches/series
-        ./configure --target="$1-linux-musl" CROSS_COMPILE="$3-" --disable-shared --prefix=/usr --libdir="/usr/lib/$1-linux-musl" &&
+        ./configure --target="$1-linux-musl" CROSS_COMPILE="$2-" --disable-shared --prefix=/usr --libdir="/usr/lib/$1-linux-musl" &&
             make -j "$(nproc)" && make install-libs DESTDIR="${PWD%/source}"
     ) >log 2>&1 || { tail -n 5 log >&2; return 1; }
     rm -rf source musl_* log
@@ -115,8 +115,8 @@ needed=$(missing $wanted | sort -u | xargs)
 [ -z "$needed" ] || install $needed
 for group; do
     case $group in
-    cross-aarch64) get_musl aarch64 arm64 ;;
-    cross-armv7) get_musl armv7 armhf ;;
-    cross-riscv64) get_musl riscv64 none riscv64-linux-gnu ;; # in Debian's archive for no release before 13
+    cross-aarch64) get_musl fetch_musl aarch64 arm64 ;;
+    cross-armv7) get_musl fetch_musl armv7 armhf ;;
+    cross-riscv64) get_musl build_musl riscv64 riscv64-linux-gnu ;; # in Debian's archive for no release before 13
     esac
 done

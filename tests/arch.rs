@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Finished, Running, launcher, path_from, run};
+use common::{Finished, Running, path_from, run};
 
 /// A build for another machine.
 struct Build {
@@ -27,7 +27,7 @@ macro_rules! tests {
         mod $need {
             $(#[test]
             fn $test() {
-                crate::require!($need, $qemu_need);
+                crate::require!(board, $need, $qemu_need);
                 super::$test(&$build);
             })+
         }
@@ -67,6 +67,11 @@ fn command(build: &Build, words: &[&str]) -> Command {
     command
 }
 
+/// The same build for this machine, with the same words.
+fn native(words: &[&str]) -> Finished {
+    run(Command::new(path_from("LAUNCHER_BOARD").unwrap()).args(words).stdin(Stdio::null()))
+}
+
 /// Runs it.
 fn foreign(build: &Build, words: &[&str]) -> Finished {
     run(&mut command(build, words))
@@ -104,7 +109,7 @@ fn it_prints_what_the_native_one_prints(build: &Build) {
             "sh",
         ],
     ] {
-        let (native, foreign) = (run(&mut launcher(words)).expect(0), foreign(build, words).expect(0));
+        let (native, foreign) = (native(words).expect(0), foreign(build, words).expect(0));
         assert_eq!(without_pid(&foreign, "arch"), without_pid(&native, "arch"), "{words:?}");
         assert!(native.out.lines().count() > 1 || words == ["--license"], "{}", native.out);
         assert_eq!(foreign.err, "", "{words:?}");
@@ -125,8 +130,9 @@ fn it_refuses_what_the_native_one_refuses(build: &Build) {
         &["--rootfs", "/nowhere", "sh"],
         &["-p", "NONE", "sh"],
         &["--ephemeral", "sh"],
+        &["--boot", "--root", "UUID=1", "--", "sh"],
     ] {
-        let (native, foreign) = (run(&mut launcher(words)).expect(125), foreign(build, words).expect(125));
+        let (native, foreign) = (native(words).expect(125), foreign(build, words).expect(125));
         assert_eq!((&foreign.out, &foreign.err), (&native.out, &native.err), "{words:?}");
     }
 }

@@ -5,10 +5,21 @@ Used by tests/vm/run (scripts on a machine), tests/vm/boot (launcher as its init
 import ctypes, glob, json, lzma, os, re, shutil, signal, socket, stat, subprocess, sys, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-KERNEL = os.path.join(HERE, "../../target/vm/amd64")
+TARGET = os.path.join(HERE, "../../target")
+# VM_ARCH, of which kind the programs are: which kernel of tests/vm/kernel, which QEMU, what it is told, the console, the
+# second serial port as the machine knows it, words for its kernel (what no kernel knows comes to launcher), that port as
+# QEMU is told of it, and busybox. 32-bit programs run on a kernel of 64.
+ARM = ("arm64", "aarch64", "-M virt -cpu cortex-a76", "ttyAMA0", "ttyS0", "", "-chardev file,id=second,path={} -device pci-serial,chardev=second")
+ARCH = os.environ.get("VM_ARCH", "x86_64")
+DEBIAN, QEMU, BOARD, CONSOLE, PORT, WORDS, SECOND, BUSYBOX = {
+    "x86_64": ("amd64", "x86_64", "-M q35 -cpu max", "ttyS0", "ttyS1", "tsc=reliable no_timer_check", "-serial file:{}", shutil.which("busybox")),
+    "aarch64": (*ARM, f"{TARGET}/cross/aarch64/bin/busybox"),
+    "armv7": (*ARM, f"{TARGET}/cross/armv7/bin/busybox"),
+}[ARCH]
+KERNEL = f"{TARGET}/vm/{DEBIAN}"
 
 # loglevel=1 keeps all but panics out of the tests' output; panic=-1 with -no-reboot makes a panic an end.
-APPEND = "console=ttyS0 quiet loglevel=1 panic=-1 oops=panic random.trust_cpu=on mitigations=off tsc=reliable no_timer_check"
+APPEND = f"console={CONSOLE} quiet loglevel=1 panic=-1 oops=panic random.trust_cpu=on mitigations=off {WORDS}"
 
 
 def die(message, status=125):
@@ -62,9 +73,9 @@ class Cpio:
 
     def busybox(self):
         """All of busybox below bin."""
-        path = shutil.which("busybox") or die("busybox is not installed (Debian: busybox-static)")
-        self.file("bin/busybox", read(path))
-        for applet in subprocess.run([path, "--list"], capture_output=True, text=True).stdout.split():
+        own = shutil.which("busybox") or die("busybox is not installed (Debian: busybox-static)")
+        self.file("bin/busybox", read(BUSYBOX))
+        for applet in subprocess.run([own, "--list"], capture_output=True, text=True).stdout.split():
             self.link(f"bin/{applet}", "busybox")
 
     def done(self):
@@ -98,7 +109,7 @@ def modules(wanted):
 def qemu(initrd, append, mem=512, cpus=2):
     """The command that every machine has; its console is the standard input and output."""
     kernel = glob.glob(f"{KERNEL}/boot/vmlinuz-*") or die("no kernel: run tests/vm/kernel first")
-    command = f"""qemu-system-x86_64 -M q35 -cpu max -accel tcg,thread=multi -m {mem} -smp {cpus}
+    command = f"""qemu-system-{QEMU} {BOARD} -accel tcg,thread=multi -m {mem} -smp {cpus}
         -nodefaults -no-user-config -display none -no-reboot -chardev stdio,id=console,signal=off -serial chardev:console""".split()
     return [*command, "-kernel", kernel[0], "-initrd", initrd, "-append", append]
 
@@ -110,7 +121,7 @@ def start(command, **options):
     try:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent, **options)
     except FileNotFoundError:
-        die("qemu-system-x86_64 is not installed (Debian: qemu-system-x86)")
+        die(f"qemu-system-{QEMU} is not installed (Debian: qemu-system-x86, qemu-system-arm)")
 
 
 class Late(Exception):
