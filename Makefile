@@ -99,8 +99,8 @@ size: release init-only board ## fails when a shipped file is too large or not a
 	@.ci/check-file $(DIST)/launcher-init $(MAX_INIT)
 	@.ci/check-file $(DIST)/launcher-board $(MAX_BOARD)
 
-bench: release init-only probe ## times and memory beside tini, bubblewrap, crun, runc
-	@.ci/install.sh bench
+bench: release init-only board probe ## times and memory beside tini, bubblewrap, crun, runc; the boot beside busybox
+	@.ci/install.sh bench vm
 	@$(TEST_ENV) python3 tests/bench/bench.py
 
 compare: release probe ## what launcher does beside tini, dumb-init, catatonit: the README's table

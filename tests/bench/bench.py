@@ -2,7 +2,7 @@
 """Sizes, start times, idle memory, system calls, signals, orphans and filters of launcher, its peers and a C floor.
 
     tests/bench/bench.py [--quick] [--rounds N] [size] [init] [container] [protected] [idle] [memory] [syscalls]
-        [latency] [orphans] [calls]
+        [latency] [orphans] [calls] [boot]
 
 All sections without a name; `make bench` does that. Tables go to stdout, the same numbers to target/bench.json.
 LAUNCHER_BIN and LAUNCHER_INIT_ONLY measure other binaries. All but `size` and `init` need root.
@@ -27,6 +27,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # no __pycache__ in the source tree
 
 import peers
+from boot import boot
 from calls import calls, made_profile, runtimes_profile
 from peers import (ENV, NAME, PAUSE, TARGET, TRUE, WORK, build, command_path, containers, inits, program, views,
                    write_config)
@@ -231,12 +232,12 @@ def total(log):
 
 
 def main():
-    sections = {f.__name__: f for f in (size, init, container, protected, idle, memory, syscalls, latency, orphans, calls)}
+    sections = {f.__name__: f for f in (size, init, container, protected, idle, memory, syscalls, latency, orphans, calls, boot)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=" ".join(sections))
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a measurement")
     parser.add_argument("--rounds", type=int,
-                        help="instead of 200 (init), 60 (container, protected), 20000 (latency), 30 (orphans), 9 (calls)")
+                        help="instead of 200 (init), 60 (container, protected), 20000 (latency), 30 (orphans), 9 (calls), 7 (boot)")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(sections):
         parser.error(f"no such section: {' '.join(sorted(unknown))}")

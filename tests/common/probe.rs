@@ -252,12 +252,12 @@ fn keyring() -> i32 {
     0
 }
 
-/// A line in the kernel's log, which has the kernel's time beside it.
+/// A line in the kernel's log, which has the kernel's time beside it; one without an end waits for more.
 fn stamp() -> i32 {
     // SAFETY: the path is a C string.
     let log = unsafe { libc::open(c"/dev/kmsg".as_ptr(), libc::O_WRONLY) };
     // SAFETY: the kernel reads as many bytes as the text has.
-    unsafe { libc::write(log, c"<4>probe: here".as_ptr().cast(), 14) };
+    unsafe { libc::write(log, c"<4>probe: here\n".as_ptr().cast(), 15) };
     pause()
 }
 
