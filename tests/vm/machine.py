@@ -106,11 +106,15 @@ def modules(wanted):
     return loaded.items()
 
 
-def qemu(initrd, append, mem=512, cpus=2):
-    """The command that every machine has; its console is the standard input and output."""
+def qemu(initrd, append, mem=512, cpus=2, counted=False):
+    """The command that every machine has; its console is the standard input and output. With `counted` the machine's time
+    is its instructions, a nanosecond each, and goes on at once where it would sleep: how busy this machine is does not count."""
     kernel = glob.glob(f"{KERNEL}/boot/vmlinuz-*") or die("no kernel: run tests/vm/kernel first")
     command = f"""qemu-system-{QEMU} {BOARD} -accel tcg,thread=multi -m {mem} -smp {cpus}
         -nodefaults -no-user-config -display none -no-reboot -chardev stdio,id=console,signal=off -serial chardev:console""".split()
+    if counted:
+        command[command.index("tcg,thread=multi")] = "tcg,thread=single"
+        command += ["-icount", "shift=0,sleep=off"]
     return [*command, "-kernel", kernel[0], "-initrd", initrd, "-append", append]
 
 
