@@ -228,7 +228,7 @@ impl ChildStep {
             Self::Join(kind) => join(*kind, &mut context.namespaces),
             Self::MakeSlave => make_slave(),
             Self::MakeRootPivotable => rootfs::make_root_pivotable(),
-            Self::RaiseLoopback => namespaces::raise_loopback(),
+            Self::RaiseLoopback => namespaces::raise_loopback().map(|()| namespaces::allow_ping()),
             Self::SetHostname(name) => nix::unistd::sethostname(name).doing(""),
             Self::SetDomainname(name) => sys::ns::set_domainname(name.as_bytes()).doing(""),
             Self::SetSysctls(sysctls) => mounts::set_sysctls(context.root.as_ref().map(AsFd::as_fd), sysctls),

@@ -5,15 +5,15 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::mount::MsFlags;
 use nix::sys::stat::{Mode, SFlag, makedev, mknodat, umask};
 
-use super::mounts::perform;
+use super::mounts::explain;
 use super::{machine_root, modules};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, tolerate};
 use crate::spec::board::Board;
-use crate::spec::keep;
-use crate::spec::mount::{Flags, Mount, Source};
 use crate::sys;
+use crate::text::c_string;
 
 /// The mounts that the change of root needs: kind, place, flags of mount(2) (2 nosuid, 4 nodev, 8 noexec), options.
 const FIRST: &str = "proc /proc 14 \nsysfs /sys 14 \ndevtmpfs /dev 2 mode=755";
@@ -55,18 +55,31 @@ fn mounts(say: &mut dyn FnMut(Error)) {
 
 /// Mounts each row on whose place nothing is mounted.
 fn mount_rows(rows: &'static str, say: &mut dyn FnMut(Error)) {
-    for mount in rows.split('\n').filter_map(row) {
-        if !is_mounted(mount.target) {
-            mount_one(mount).unwrap_or_else(&mut *say);
+    for row in rows.split('\n').filter_map(row) {
+        if !is_mounted(row.target) {
+            row.mount().unwrap_or_else(&mut *say);
         }
     }
 }
 
+/// A new file system.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Row<'a> {
+    /// Of which kind.
+    kind: &'a str,
+    /// Where.
+    target: &'a str,
+    /// Flags of mount(2).
+    flags: libc::c_ulong,
+    /// Its options.
+    data: &'a str,
+}
+
 /// A row of the tables.
-fn row(line: &'static str) -> Option<Mount> {
+fn row(line: &str) -> Option<Row<'_>> {
     let mut words = line.split(' ');
     let (kind, target, flags) = (words.next()?, words.next()?, crate::text::number(words.next()?)?);
-    Some(Mount { source: Source::New { kind, data: words.next()? }, target, flags: Flags(flags) })
+    Some(Row { kind, target, flags, data: words.next()? })
 }
 
 /// Whether a file system begins at this folder.
@@ -76,18 +89,35 @@ pub(super) fn is_mounted(folder: &str) -> bool {
     matches!((device(path), device(&path.join(".."))), (Ok(own), Ok(above)) if own != above)
 }
 
-/// Mounts one, or what comes instead of it.
-fn mount_one(mount: Mount) -> Result<()> {
-    let Source::New { kind, .. } = mount.source else { return Ok(()) };
-    let root = sys::fd::open_path(c"/").doing("open /")?;
-    let mounted = match perform(root.as_fd(), &mount) {
-        Err(error) if error.errno == Some(Errno::ENODEV) && matches!(kind, "devtmpfs" | "cgroup2") => {
-            perform(root.as_fd(), &Mount { source: Source::New { kind: "tmpfs", data: "mode=755" }, ..mount })
-                .and_then(|()| if kind == "cgroup2" { mount_v1() } else { Ok(()) })
-        }
-        mounted => mounted,
-    };
-    mounted.map_err(|error| error.within(format_args!("mount {kind} on {}", mount.target)))
+impl Row<'_> {
+    /// Mounts it, or what comes instead of it.
+    fn mount(self) -> Result<()> {
+        let mounted = match self.try_mount() {
+            Err(Errno::ENODEV) if matches!(self.kind, "devtmpfs" | "cgroup2") => {
+                let mounted = Row { kind: "tmpfs", data: "mode=755", ..self }.try_mount();
+                if mounted.is_ok() && self.kind == "cgroup2" {
+                    return mount_v1();
+                }
+                mounted
+            }
+            mounted => mounted,
+        };
+        mounted.map_err(|errno| {
+            explain(self.kind, errno).within(format_args!("mount {} on {}", self.kind, self.target))
+        })
+    }
+
+    /// By its path, which is the machine's own: nobody else is there yet.
+    fn try_mount(self) -> std::result::Result<(), Errno> {
+        tolerate(sys::path::make_folder(Path::new(self.target)), "EEXIST; mount(2) tells all else");
+        let flags = MsFlags::from_bits_truncate(self.flags);
+        sys::mount::new_filesystem(
+            &*c_string(self.kind)?,
+            &*c_string(self.target)?,
+            flags,
+            &*c_string(self.data)?,
+        )
+    }
 }
 
 /// One folder for each controller of version 1.
@@ -95,9 +125,8 @@ fn mount_v1() -> Result<()> {
     let text = sys::file::read(Path::new("/proc/cgroups")).doing("read /proc/cgroups")?;
     let mut all = Ok(());
     for name in controllers(&text) {
-        let source = Source::New { kind: "cgroup", data: keep(name) };
-        let target = keep(&["/sys/fs/cgroup/", name].concat());
-        all = mount_one(Mount { source, target, flags: Flags::INERT }).and(all);
+        let target = ["/sys/fs/cgroup/", name].concat();
+        all = Row { kind: "cgroup", target: &target, flags: 14, data: name }.mount().and(all);
     }
     all
 }
@@ -164,8 +193,8 @@ mod tests {
         assert_eq!(targets(FIRST), ["/proc", "/sys", "/dev"]);
         assert_eq!(targets(REST), ["/dev/pts", "/dev/shm", "/run", "/tmp", "/sys/fs/cgroup"]);
         let pts = row(REST.lines().next().unwrap()).unwrap();
-        assert!(pts.flags.has(Flags::NOSUID) && pts.flags.has(Flags::NOEXEC) && !pts.flags.has(Flags::NODEV));
-        assert_eq!(pts.source, Source::New { kind: "devpts", data: "gid=5,mode=620,ptmxmode=666" });
+        let data = "gid=5,mode=620,ptmxmode=666";
+        assert_eq!(pts, Row { kind: "devpts", target: "/dev/pts", flags: 2 | 8, data });
     }
 
     #[test]

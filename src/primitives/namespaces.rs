@@ -31,8 +31,7 @@ pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
     })
 }
 
-/// Brings the loopback device up; the kernel adds 127.0.0.1 and ::1 by itself. And lets every group use ping without
-/// CAP_NET_RAW, which under no_new_privs its file cannot give; icmp(7), Linux 3.0.
+/// Brings the loopback device up; the kernel adds 127.0.0.1 and ::1 by itself.
 ///
 /// # Errors
 /// No socket, or no such device.
@@ -47,13 +46,16 @@ pub(crate) fn raise_loopback() -> Result<()> {
             )),
             _ => error,
         }
-    })?;
+    })
+}
+
+/// Lets every group use ping without CAP_NET_RAW, which under no_new_privs its file cannot give; icmp(7), Linux 3.0.
+pub(crate) fn allow_ping() {
     let groups = Path::new("/proc/sys/net/ipv4/ping_group_range");
     // Where not all ids exist the kernel takes the range of those that do: one at least.
     if sys::file::write(groups, "0 2147483647").is_err() {
         tolerate(sys::file::write(groups, "0 0"), "a kernel without IPv4, or a /proc that is covered");
     }
-    Ok(())
 }
 
 /// Linux 6.2, as [`sys::process::kernel_version`] says it: since then execve(2) enters the time namespace of the children.
