@@ -112,10 +112,10 @@ impl Row<'_> {
         tolerate(sys::path::make_folder(Path::new(self.target)), "EEXIST; mount(2) tells all else");
         let flags = MsFlags::from_bits_truncate(self.flags);
         sys::mount::new_filesystem(
-            &*c_string(self.kind)?,
-            &*c_string(self.target)?,
+            &c_string(self.kind)?,
+            &c_string(self.target)?,
             flags,
-            &*c_string(self.data)?,
+            &c_string(self.data)?,
         )
     }
 }
