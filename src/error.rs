@@ -1,10 +1,13 @@
 //! The one error type: what was being done, on what, the kernel's answer, and the cure if it is known.
 
+#![allow(clippy::inline_always, reason = "what only hands words on, taken apart into registers: 3 KB less")]
+
 use std::fmt::{self, Display};
 
 use nix::errno::Errno;
 
-use crate::packed::Packed;
+use crate::packed::{Fill, Filled, Named, Names, One, Packed, filled};
+use crate::text::Shown;
 
 mod names;
 
@@ -42,13 +45,15 @@ pub(crate) struct Fault {
 
 impl Error {
     /// A fault that no system call reported.
-    pub(crate) fn new(doing: impl Display) -> Self {
-        Self::make(&doing, None)
+    #[inline(always)]
+    pub(crate) fn new(doing: impl Words) -> Self {
+        doing.error(None)
     }
 
     /// A fault that the kernel reported.
-    pub(crate) fn os(doing: impl Display, errno: Errno) -> Self {
-        Self::make(&doing, Some(errno))
+    #[inline(always)]
+    pub(crate) fn os(doing: impl Words, errno: Errno) -> Self {
+        doing.error(Some(errno))
     }
 
     /// The one place where errors are put together; not generic, since every caller would carry a copy.
@@ -65,16 +70,17 @@ impl Error {
     }
 
     /// The same error with a sentence that says what to do.
-    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
-        self.set_hint(&hint);
-        self
+    #[inline(always)]
+    pub(crate) fn hint(self, hint: impl Words) -> Self {
+        hint.hint_of(self)
     }
 
     /// See [`Self::make`].
     #[cold]
     #[inline(never)]
-    fn set_hint(&mut self, hint: &dyn Display) {
-        self.0.hint = Some(hint.to_string());
+    fn with_hint(mut self, hint: String) -> Self {
+        self.0.hint = Some(hint);
+        self
     }
 
     /// The same error with another exit status.
@@ -90,17 +96,30 @@ impl Error {
     }
 
     /// The same error as a part of something larger: its name comes first, then what the error says by itself.
-    pub(crate) fn within(mut self, whole: impl Display) -> Self {
-        self.put_within(&whole);
-        self
+    #[inline(always)]
+    pub(crate) fn within(self, whole: impl Words) -> Self {
+        whole.around(self)
     }
 
     /// See [`Self::make`].
     #[cold]
     #[inline(never)]
-    fn put_within(&mut self, whole: &dyn Display) {
-        let detail = std::mem::take(&mut self.0.doing);
-        self.0.doing = if detail.is_empty() { whole.to_string() } else { format!("{whole}: {detail}") };
+    fn put_within(mut self, mut whole: String) -> Self {
+        if !self.0.doing.is_empty() {
+            whole.push_str(": ");
+            whole.push_str(&self.0.doing);
+        }
+        self.0.doing = whole;
+        self
+    }
+}
+
+/// Where the step says what was being done.
+impl From<Errno> for Error {
+    #[cold]
+    #[inline(never)]
+    fn from(errno: Errno) -> Self {
+        Self::make(&"", Some(errno))
     }
 }
 
@@ -121,29 +140,119 @@ impl std::ops::Deref for Error {
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.doing.get(..self.doing.floor_char_boundary(LONGEST)) {
-            Some(begin) if f.alternate() && begin.len() < self.doing.len() => write!(f, "{begin}...")?,
+            Some(begin) if f.alternate() && begin.len() < self.doing.len() => {
+                filled!("{}...", begin).put(f)?;
+            }
             _ => f.write_str(&self.doing)?,
         }
         if let Some(errno) = self.errno {
             let (name, text) = names::describe(errno);
-            write!(f, ": {text} ({name})")?;
+            filled!(": {} ({})", [&text, &name]).put(f)?;
         }
         match &self.hint {
-            Some(hint) => write!(f, "\n  hint: {hint}"),
+            Some(hint) => filled!("\n  hint: {}", hint).put(f),
             None => Ok(()),
         }
     }
 }
 
+/// What an error can be told in.
+pub(crate) trait Words: Sized {
+    /// See [`Error::new`] and [`Error::os`].
+    fn error(self, errno: Option<Errno>) -> Error;
+    /// As a text of its own.
+    fn say(self) -> String;
+    /// See [`Error::hint`].
+    #[inline(always)]
+    fn hint_of(self, error: Error) -> Error {
+        error.with_hint(self.say())
+    }
+    /// See [`Error::within`].
+    #[inline(always)]
+    fn around(self, error: Error) -> Error {
+        error.put_within(self.say())
+    }
+    /// See [`Doing`].
+    fn fault_of<T>(self, result: std::result::Result<T, Errno>) -> Result<T> {
+        result.map_err(|errno| self.error(Some(errno)))
+    }
+}
+
+/// What is one thing that can be printed.
+macro_rules! plain_words {
+    ($($kind:ty),*) => {$(
+        impl Words for $kind {
+            fn error(self, errno: Option<Errno>) -> Error {
+                Error::make(&self, errno)
+            }
+
+            fn say(self) -> String {
+                self.to_string()
+            }
+
+            fn hint_of(self, error: Error) -> Error {
+                error.with_hint(self.to_string())
+            }
+
+            fn around(self, error: Error) -> Error {
+                error.put_within(self.to_string())
+            }
+        }
+    )*};
+}
+plain_words!(Packed, Shown<'_>, fmt::Arguments<'_>, &str, String, &String);
+
+/// A text with values, which the functions take one by one, see [`Fill`].
+macro_rules! filled_words {
+    ($kind:ident($($value:ident: $of:ty),*), $make:ident, $fault:ident) => {
+        impl Words for $kind<'_> {
+            #[inline(always)]
+            fn error(self, errno: Option<Errno>) -> Error {
+                let $kind(text, $($value),*) = self;
+                $make(errno, text, $($value),*)
+            }
+
+            #[inline(always)]
+            fn say(self) -> String {
+                self.text()
+            }
+
+            #[inline(always)]
+            fn fault_of<T>(self, result: std::result::Result<T, Errno>) -> Result<T> {
+                let $kind(text, $($value),*) = self;
+                $fault(result, text, $($value),*)
+            }
+        }
+
+        /// See [`Words::error`].
+        #[cold]
+        #[inline(never)]
+        fn $make(errno: Option<Errno>, text: Packed, $($value: $of),*) -> Error {
+            Error::make(&$kind(text, $($value),*), errno)
+        }
+
+        /// See [`Words::fault_of`].
+        #[inline(never)]
+        fn $fault<T>(result: std::result::Result<T, Errno>, text: Packed, $($value: $of),*) -> Result<T> {
+            result.map_err(|errno| $make(Some(errno), text, $($value),*))
+        }
+    };
+}
+filled_words!(Named(name: &[u8]), make_named, fault_named);
+filled_words!(Names(first: &[u8], second: &[u8]), make_names, fault_names);
+filled_words!(One(value: &dyn Display), make_one, fault_one);
+filled_words!(Filled(values: &[&dyn Display]), make_all, fault_all);
+
 /// Adds to a bare errno what was being done.
 pub(crate) trait Doing<T> {
-    /// `what` is formatted only on failure, so `format_args!` costs nothing on the good path.
-    fn doing(self, what: impl Display) -> Result<T>;
+    /// `what` is formatted only on failure.
+    fn doing(self, what: impl Words) -> Result<T>;
 }
 
 impl<T> Doing<T> for std::result::Result<T, Errno> {
-    fn doing(self, what: impl Display) -> Result<T> {
-        self.map_err(|errno| Error::os(what, errno))
+    #[inline(always)]
+    fn doing(self, what: impl Words) -> Result<T> {
+        what.fault_of(self)
     }
 }
 

@@ -7,6 +7,7 @@ use nix::sys::stat::FileStat;
 use nix::unistd::AccessFlags;
 
 use crate::error::{Doing, Result};
+use crate::packed::{filled, packed};
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::Mapping;
 use crate::spec::mount::Mount;
@@ -118,7 +119,7 @@ impl Host {
         }
         let mut paths = spec.mounts.iter().flat_map(Mount::host_paths).chain(spec.layers.paths);
         if paths.any(|path| path.is_relative()) {
-            host.cwd = sys::process::current_dir().doing("find the current directory")?;
+            host.cwd = sys::process::current_dir().doing(packed!("find the current directory"))?;
         }
         let (marker, file) = match &spec.label {
             Some(Label::AppArmor(_)) => (c"/sys/module/apparmor", c"/proc/self/attr/apparmor/exec"),
@@ -134,13 +135,13 @@ impl Host {
             host.hierarchies = probe_hierarchies(uid, &spec.resources.controllers())?;
         }
         if uid != 0 || spec.process.required != CapSet::NONE || spec.best_effort {
-            host.permitted = sys::caps::permitted().doing("look at our capabilities")?;
+            host.permitted = sys::caps::permitted().doing(packed!("look at our capabilities"))?;
         }
         if !matches!(spec.process.seccomp, Seccomp::Unconfined) {
             host.kernel = sys::process::kernel_version();
         }
         if let Seccomp::File(path) = &spec.process.seccomp {
-            host.profile = sys::file::read(path).doing(format_args!("seccomp profile {}", path.shown()))?;
+            host.profile = sys::file::read(path).doing(filled!("seccomp profile {}", path.shown()))?;
         }
         if matches!(spec.mapping, Mapping::Subordinate | Mapping::KeepId) {
             (host.user, host.subuids, host.subgids) = subordinate_ids(uid);
@@ -168,7 +169,7 @@ fn magic(path: &Path) -> i64 {
 /// # Errors
 /// It cannot be read.
 pub(crate) fn read(path: &str) -> Result<String> {
-    sys::file::read(Path::new(path)).doing(format_args!("read {path}"))
+    sys::file::read(Path::new(path)).doing(filled!("read {}", path))
 }
 
 /// The same for files whose absence means the same as no content.

@@ -1,36 +1,54 @@
 //! Texts at about 60 % of their length. The compiler packs them, so they stand in the source as they are read: help,
 //! hints, errors. It is for sentences: a word of a few letters gains nothing, and what is compared is never packed.
 //!
-//! A byte below 128 is a letter; another is a code, for two letters or codes. Newlines and tabs are part of no code, so
-//! a table of lines can be taken apart as it is.
+//! A byte is a letter or a code, for two letters or codes. Newlines and tabs are part of no code, so a table of lines can be
+//! taken apart as it is.
+//!
+//! A `{}` is the place of a value, as in std's texts with values, which stand in the file as they are and whose values have
+//! to be laid out in memory: one or two travel here in registers.
+
+#![allow(clippy::inline_always, reason = "what only hands a text on, taken apart into registers: 3 KB less")]
 
 use std::fmt::{self, Display, Write};
 
-/// What the codes from 128 on stand for: in the texts of launcher, the two letters, or words before, that stand together
-/// most often in what the words before have left. Any other list would do, only less well.
+use crate::text::Shown;
+
+/// What the codes stand for: in the texts of launcher, the two letters, or words before, that stand together most often in
+/// what the words before have left. Any other list would do, only less well. Two are empty: their codes are newline and tab.
 #[rustfmt::skip]
-const WORDS: [&str; 128] = [
-    "e ", "er", "s ", "t ", "th", "or", "in", "ed", "on", "an", "es", "ro", ", ", " n", "un", "il", "the ",
-    " s", "--", "am", "er ", " a", "ch", "o ", "re", "d ", "ta", "y ", "us", "pa", "  ", "EN", "ot ", "le",
-    "la", "is ", "it", "or ", "ma", "al", "ti", "de", "ne", "; ", "se", "em", "of", "st", "ted", "up", " f",
-    "ce", "ENO", "ou", "co", "con", "l ", "not ", "ble", "en", ": ", "pro", "pace", "ames", "ha", "tion",
-    "ow", "amespace", "li", "ck", "laun", "launch", "of ", "ON", "ot", "not", "ri", "to", "user", "ile ",
-    "ith", "gro", "group", "ad", "in ", "a ", "with", "RE", "it ", "sy", "launcher ", "    ", "not ", "AD",
-    "root", "ho", "pe", "su", "to ", "si", "ock", " namespace", "id", "com", "No ", "conta", "contain", "um",
-    "oun", " re", "res", "ra", "and ", "RO", "out ", "ng", " is ", "es ", "ex", "able", "ata", "moun", "ED",
-    "be", "r ", "sec", "host", "vi",
+const WORDS: [&str; 160] = [
+    "e ", "s ", "er", "th", "t ", "in", "or", "d ", "the ", "on", ", ", "ro", "an", "es", "un", "er ", "--", "o ",
+    "am", "a ", "il", "it", ": ", "en", "ch", "or ", "is ", "pa", "ne", "re", "se", "st", "y ", "ma", "it ", "no",
+    "of", "la", "ed", "al", "nam", "use", "of ", "mo", "ta", "de", "op", "not ", "user", "es ", "le", "pro", "  ",
+    "; ", "pac", "to ", "up", "{} ", "in ", "on ", "ed ", "ti", "l ", "ho", "ot", "names", "namespac", "co", "root",
+    "at ", "moun", "con", "fil", "and ", "lo", "li", "si", "laun", "launch", "as ", "en ", "gro", "group", "no ",
+    "wit", "p ", "ar", "namespace", "ble", "k ", "com", "EN", "ad", "sy", "ker", "ou", "dev", "mak", "an ", "iv",
+    "w ", "for ", "ON", "ol", "ic", "h ", "launcher ", "mount ", " namespace", "em", "be", "r ", "proc", ", or ",
+    "id", "do", "file ", "make ", "ram", "rootf", "wh", "su", "kerne", "open ", "ted ", "um", "pe", "sec", "that ",
+    "need", "rit", "with ", "ch ", "its ", "host", "ex", "lim", "", "", "needs ", "conta", "contain", "FI", "    ",
+    "ut ", "tion ", "ENO", "ter ", "ver", "prog", "to", "to ", "read", " {}", "ata", "CON", "program", "olde",
+    "cgroup", "/{}",
 ];
+
+/// The code of a word: from 128 on, and when these are used up from 0 on, where no letters are.
+#[allow(clippy::cast_possible_truncation, reason = "it is meant to begin anew")]
+const fn code_of(word: usize) -> u8 {
+    (word as u8).wrapping_add(128)
+}
 
 /// The words as codes.
 struct Dictionary {
-    /// By code, from 128 on: the two that it stands for.
+    /// By word: the two that its code stands for; newlines if there is none.
     pairs: [[u8; 2]; WORDS.len()],
-    /// By the two: the code; 0 if there is none.
-    codes: [[u8; 256]; 256],
+    /// By the two: the code.
+    codes: [[Option<u8>; 256]; 256],
 }
 
 /// Only for the compiler: it is large.
 static DICTIONARY: Dictionary = Dictionary::new();
+
+/// The letter that a `{}` becomes.
+const PLACE: u8 = 127;
 
 /// What is left of it in launcher.
 static PAIRS: [[u8; 2]; WORDS.len()] = DICTIONARY.pairs;
@@ -40,16 +58,19 @@ impl Dictionary {
     /// Learns the words one after the other.
     #[allow(clippy::large_stack_arrays, reason = "it is made by the compiler, for a static")]
     const fn new() -> Self {
-        let mut known = Self { pairs: [[0; 2]; WORDS.len()], codes: [[0; 256]; 256] };
-        let mut code = 128;
-        while code < 256 {
-            let (word, length) = known.pack::<16>(WORDS[code - 128]);
-            assert!(length == 2, "a word is two letters or words before it");
-            known.pairs[code - 128] = [word[0], word[1]];
-            #[allow(clippy::cast_possible_truncation, reason = "it is below 256")]
-            let short = code as u8;
-            known.codes[word[0] as usize][word[1] as usize] = short;
-            code += 1;
+        let mut known = Self { pairs: [[b'\n'; 2]; WORDS.len()], codes: [[None; 256]; 256] };
+        let mut number = 0;
+        while number < WORDS.len() {
+            let (word, length) = known.pack::<16>(WORDS[number]);
+            assert!(
+                length == 2 || matches!(code_of(number), b'\n' | b'\t'),
+                "two letters or words before it"
+            );
+            if length == 2 {
+                known.pairs[number] = [word[0], word[1]];
+                known.codes[word[0] as usize][word[1] as usize] = Some(code_of(number));
+            }
+            number += 1;
         }
         known
     }
@@ -59,10 +80,16 @@ impl Dictionary {
         let (mut packed, mut length, mut at) = ([0; LENGTH], 0, 0);
         while at < text.len() {
             let mut code = text.as_bytes()[at];
-            assert!(code < 128, "only ASCII has room beside the codes");
-            while length > 0 && self.codes[packed[length - 1] as usize][code as usize] != 0 {
+            assert!(matches!(code, b'\n' | b'\t' | b' '..=b'~'), "others have no room beside the codes");
+            if code == b'{' && at + 1 < text.len() && text.as_bytes()[at + 1] == b'}' {
+                at += 1;
+                code = PLACE;
+            }
+            while length > 0
+                && let Some(both) = self.codes[packed[length - 1] as usize][code as usize]
+            {
                 length -= 1;
-                code = self.codes[packed[length] as usize][code as usize];
+                code = both;
             }
             packed[length] = code;
             length += 1;
@@ -75,6 +102,17 @@ impl Dictionary {
 /// For [`packed!`]: packs.
 pub(crate) const fn pack<const LENGTH: usize>(text: &str) -> ([u8; LENGTH], usize) {
     DICTIONARY.pack(text)
+}
+
+/// For [`filled!`]: how many places a text has.
+#[allow(clippy::indexing_slicing, reason = "at compile time, where a slip is an error")]
+pub(crate) const fn places(text: &str) -> usize {
+    let (mut count, mut at) = (0, 1);
+    while at < text.len() {
+        count += (text.as_bytes()[at - 1] == b'{' && text.as_bytes()[at] == b'}') as usize;
+        at += 1;
+    }
+    count
 }
 
 /// For [`packed!`]: the first of them.
@@ -99,6 +137,24 @@ macro_rules! packed {
 }
 pub(crate) use packed;
 
+/// `filled!("text {} text", value)`: a packed text with a value in each place. A name (a text, or bytes as [`Shown`]), or two of
+/// them; or a reference to what can be printed; or in brackets references to any number of such things.
+macro_rules! filled {
+    (@checked $text:expr, $count:expr) => {{
+        const { assert!($crate::packed::places($text) == $count, "a value for each place") };
+        $crate::packed::packed!($text)
+    }};
+    ($text:expr, [$($value:expr),+]) => {
+        $crate::packed::Filled(filled!(@checked $text, [$(stringify!($value)),+].len()), &[$($value),+])
+    };
+    ($text:expr, $value:expr) => { $crate::packed::Value::fill($value, filled!(@checked $text, 1)) };
+    ($text:expr, $first:expr, $second:expr) => {
+        $crate::packed::Names(
+            filled!(@checked $text, 2), $crate::packed::Name::bytes($first), $crate::packed::Name::bytes($second))
+    };
+}
+pub(crate) use filled;
+
 /// A packed text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Packed(&'static [u8]);
@@ -122,7 +178,7 @@ impl Packed {
 
 impl Display for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|code| unpack(f, *code))
+        unpack(f, *self, &[])
     }
 }
 
@@ -132,14 +188,137 @@ impl From<Packed> for String {
     }
 }
 
-/// A letter as it is, a code as the two that it stands for.
-fn unpack(f: &mut fmt::Formatter<'_>, code: u8) -> fmt::Result {
-    match PAIRS.get(usize::from(code).wrapping_sub(128)) {
-        Some([first, second]) => {
-            unpack(f, *first)?;
-            unpack(f, *second)
+/// A text with a name.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<'a>(pub(crate) Packed, pub(crate) &'a [u8]);
+
+/// A text with two names.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a>(pub(crate) Packed, pub(crate) &'a [u8], pub(crate) &'a [u8]);
+
+/// A text with one value.
+#[derive(Clone, Copy)]
+pub(crate) struct One<'a>(pub(crate) Packed, pub(crate) &'a dyn Display);
+
+/// A text with any number.
+#[derive(Clone, Copy)]
+pub(crate) struct Filled<'a>(pub(crate) Packed, pub(crate) &'a [&'a dyn Display]);
+
+/// What is a name.
+pub(crate) trait Name<'a> {
+    /// As bytes.
+    fn bytes(self) -> &'a [u8];
+}
+
+impl<'a> Name<'a> for &'a str {
+    fn bytes(self) -> &'a [u8] {
+        self.as_bytes()
+    }
+}
+
+impl<'a> Name<'a> for Shown<'a> {
+    fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// What can be the one value of a text.
+pub(crate) trait Value {
+    /// The text with it.
+    type Text;
+    /// Puts it in its place.
+    fn fill(self, text: Packed) -> Self::Text;
+}
+
+impl<'a> Value for &'a str {
+    type Text = Named<'a>;
+    fn fill(self, text: Packed) -> Named<'a> {
+        Named(text, self.as_bytes())
+    }
+}
+
+impl<'a> Value for Shown<'a> {
+    type Text = Named<'a>;
+    fn fill(self, text: Packed) -> Named<'a> {
+        Named(text, self.0)
+    }
+}
+
+impl<'a, T: Display> Value for &'a T {
+    type Text = One<'a>;
+    fn fill(self, text: Packed) -> One<'a> {
+        One(text, self)
+    }
+}
+
+/// What can be done with all of them. The functions take names and values one by one, in registers: where they are called
+/// nothing has to be laid out in memory.
+pub(crate) trait Fill: Sized {
+    /// Calls it with the text and its values.
+    fn put(self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+    /// Makes it a text of its own.
+    fn text(self) -> String;
+}
+
+/// The functions of a kind of text, and how its values are printed.
+macro_rules! fill {
+    ($kind:ident($($value:ident: $of:ty),*): $values:expr, $put:ident, $text:ident) => {
+        impl Fill for $kind<'_> {
+            #[inline(always)]
+            fn put(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let $kind(text, $($value),*) = self;
+                $put(f, text, $($value),*)
+            }
+
+            #[inline(always)]
+            fn text(self) -> String {
+                let $kind(text, $($value),*) = self;
+                $text(text, $($value),*)
+            }
         }
-        None => f.write_char(code.into()),
+
+        impl Display for $kind<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.put(f)
+            }
+        }
+
+        /// See [`Fill::put`].
+        #[inline(never)]
+        fn $put(f: &mut fmt::Formatter<'_>, text: Packed, $($value: $of),*) -> fmt::Result {
+            unpack(f, text, $values)
+        }
+
+        /// See [`Fill::text`].
+        #[inline(never)]
+        fn $text(text: Packed, $($value: $of),*) -> String {
+            $kind(text, $($value),*).to_string()
+        }
+    };
+}
+fill!(Named(name: &[u8]): &[&Shown(name)], put_named, text_named);
+fill!(Names(first: &[u8], second: &[u8]): &[&Shown(first), &Shown(second)], put_names, text_names);
+fill!(One(value: &dyn Display): &[value], put_one, text_one);
+fill!(Filled(values: &[&dyn Display]): values, put_all, text_all);
+
+/// Writes a text with its values.
+fn unpack(f: &mut fmt::Formatter<'_>, text: Packed, mut values: &[&dyn Display]) -> fmt::Result {
+    text.0.iter().try_for_each(|code| unpack_code(f, *code, &mut values))
+}
+
+/// A letter as it is, a code as the two that it stands for, a place as the value that comes next.
+fn unpack_code(f: &mut fmt::Formatter<'_>, code: u8, values: &mut &[&dyn Display]) -> fmt::Result {
+    let pair = PAIRS.get(usize::from(code.wrapping_sub(code_of(0))));
+    if let Some([first, second]) = pair.filter(|[first, _]| *first != b'\n') {
+        unpack_code(f, *first, values)?;
+        return unpack_code(f, *second, values);
+    }
+    match (code, *values) {
+        (PLACE, [value, rest @ ..]) => {
+            *values = rest;
+            value.fmt(f)
+        }
+        _ => f.write_char(code.into()),
     }
 }
 
@@ -159,10 +338,21 @@ mod tests {
 
     #[test]
     fn every_word_has_its_code() {
-        for (code, word) in (128..=255).zip(WORDS) {
-            assert_eq!(Packed::new(Box::leak(Box::new([code]))).to_string(), word);
+        for (code, word) in (0..).map(code_of).zip(WORDS).filter(|(_, word)| !word.is_empty()) {
+            let text = Packed::new(Box::leak(Box::new([code])));
+            let text = Filled(text, &[&"{}", &"{}"]).to_string();
+            assert_eq!(text, word);
             assert!(!word.contains(['\n', '\t']), "lines and columns are taken apart packed");
         }
+    }
+
+    #[test]
+    fn values_stand_in_their_places() {
+        assert_eq!(filled!("open {}", "x").text(), "open x");
+        assert_eq!(filled!("open {} to {}", "x", Shown(b"\xff")).to_string(), "open x to \u{fffd}");
+        assert_eq!(filled!("{}", &5).text(), "5");
+        assert_eq!(filled!("{}{} in {}", [&1, &'c', &"{}"]).text(), "1c in {}");
+        assert_eq!(packed!("{}").to_string(), "\u{7f}", "a place without a value");
     }
 
     #[test]

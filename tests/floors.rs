@@ -20,6 +20,8 @@ const FLOORS: &[&[&str]] = &[
 const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("log", "error", "a message that cannot be said is let pass by name"),
     ("error", "packed", "the names of errors are packed"),
+    ("error", "text", "an error names files"),
+    ("packed", "text", "a packed text has names of files in it"),
 ];
 
 /// What is forbidden although it lies below: who, what, why.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::options::{self, Group, Opt};
-use crate::packed::{Packed, packed};
+use crate::packed::{Fill, Packed, filled, packed};
 
 /// The whole text of `--help`.
 #[derive(Debug)]
@@ -84,9 +84,9 @@ fn section(f: &mut fmt::Formatter<'_>, title: &str, group: Group) -> fmt::Result
 pub(super) fn line(f: &mut fmt::Formatter<'_>, option: &Opt, letter: u8) -> fmt::Result {
     match letter {
         b'-' => f.write_str("      ")?,
-        letter => write!(f, "  -{}, ", std::str::from_utf8(&[letter]).unwrap_or_default())?,
+        letter => filled!("  -{}, ", std::str::from_utf8(&[letter]).unwrap_or_default()).put(f)?,
     }
     let space = if option.value().is_empty() || option.value().starts_with('[') { "" } else { " " };
-    let name = format!("--{}{space}{}", option.long(), option.value());
+    let name = filled!("--{}{}{}", [&option.long(), &space, &option.value()]).text();
     writeln!(f, "{name:<26} {}", option.help())
 }

@@ -11,7 +11,7 @@ use super::process;
 use super::words::{Grammar, Word, Words};
 use super::{Command, Refusal, SEE_HELP, signals, text, wrong};
 use crate::error::{Error, Result};
-use crate::packed::packed;
+use crate::packed::{filled, packed};
 use crate::spec::init::{JobControl, Options, Place, Rules, Target};
 use crate::spec::process::Process;
 use crate::spec::size;
@@ -130,7 +130,7 @@ impl InitCommand {
                     let model = models::choose(value.unwrap_or_default())?;
                     let left = words.left();
                     return if left.len() + 2 < count {
-                        Err(Error::new("--as must come first"))
+                        Err(Error::new(packed!("--as must come first")))
                     } else {
                         parse_as(left, env, model)
                     };
@@ -283,7 +283,7 @@ impl InitCommand {
         if self.pause {
             self.process.args.clear();
         } else if self.process.args.is_empty() {
-            return Err(Error::new(format_args!("no program given: {} -- PROGRAM", self.name)).hint(SEE_HELP));
+            return Err(Error::new(filled!("no program given: {} -- PROGRAM", self.name)).hint(SEE_HELP));
         }
         Ok(Command::Init(Box::new(self)))
     }

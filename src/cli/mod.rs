@@ -20,7 +20,7 @@ mod security;
 use std::ffi::OsStr;
 
 use crate::error::{Error, Result};
-use crate::packed::{Packed, packed};
+use crate::packed::{Fill, Packed, filled, packed};
 use crate::text::Show;
 use models::Model;
 use options::{Group, Opt};
@@ -96,14 +96,14 @@ fn parse_command(command: &str, words: Vec<&'static OsStr>, env: &[&'static OsSt
         "doctor" => parse_doctor(&words),
         #[cfg(not(feature = "container"))]
         "run" | "delete" | "doctor" => {
-            Err(Error::new(format_args!("{command}: this build of launcher is init only")))
+            Err(Error::new(filled!("{}: this build of launcher is init only", command)))
         }
         #[cfg(not(feature = "board"))]
         "build-initramfs" => {
             Err(Error::new(packed!("build-initramfs: this build of launcher is not the init of a machine")))
         }
-        _ => Err(Error::new(format_args!("{command}: this command does not exist yet"))
-            .hint(format_args!("to run a program of that name: launcher -- {command}"))),
+        _ => Err(Error::new(filled!("{}: this command does not exist yet", command))
+            .hint(filled!("to run a program of that name: launcher -- {}", command))),
     }
 }
 
@@ -183,24 +183,22 @@ impl Refusal<'_> {
     /// In the words of getopt_long(3), which those who know the models expect.
     fn as_getopt(self) -> Error {
         Error::new(match self {
-            Self::UnknownLetter(letter) => format!("invalid option -- '{letter}'"),
-            Self::UnknownName(name) => format!("unrecognized option '--{name}'"),
-            Self::NoValueOfLetter(letter) => format!("option requires an argument -- '{letter}'"),
-            Self::NoValueOfName(name) => format!("option '--{name}' requires an argument"),
-            Self::ValueOfName(name) => format!("option '--{name}' doesn't allow an argument"),
+            Self::UnknownLetter(letter) => filled!("invalid option -- '{}'", letter).text(),
+            Self::UnknownName(name) => filled!("unrecognized option '--{}'", name).text(),
+            Self::NoValueOfLetter(letter) => filled!("option requires an argument -- '{}'", letter).text(),
+            Self::NoValueOfName(name) => filled!("option '--{}' requires an argument", name).text(),
+            Self::ValueOfName(name) => filled!("option '--{}' doesn't allow an argument", name).text(),
         })
     }
 
     /// In our own, with the nearest name where there is none of this one.
     fn as_ours(self) -> Error {
         match self {
-            Self::UnknownLetter(letter) => unknown(&format!("-{letter}")),
-            Self::UnknownName(name) => unknown(&format!("--{name}")),
-            Self::NoValueOfLetter(letter) => {
-                Error::new(format_args!("-{letter} needs a value")).hint(SEE_HELP)
-            }
-            Self::NoValueOfName(name) => Error::new(format_args!("--{name} needs a value")).hint(SEE_HELP),
-            Self::ValueOfName(name) => Error::new(format_args!("--{name} takes no value")).hint(SEE_HELP),
+            Self::UnknownLetter(letter) => unknown(&filled!("-{}", letter).text()),
+            Self::UnknownName(name) => unknown(&filled!("--{}", name).text()),
+            Self::NoValueOfLetter(letter) => Error::new(filled!("-{} needs a value", letter)).hint(SEE_HELP),
+            Self::NoValueOfName(name) => Error::new(filled!("--{} needs a value", name)).hint(SEE_HELP),
+            Self::ValueOfName(name) => Error::new(filled!("--{} takes no value", name)).hint(SEE_HELP),
         }
     }
 }
@@ -208,15 +206,20 @@ impl Refusal<'_> {
 /// An option that there is not, with the nearest that there is.
 fn unknown(word: &str) -> Error {
     const SEE_LIST: Packed = packed!("launcher --help lists them; a program's own options come after --");
-    let error = Error::new(format_args!("unknown option {word}"));
+    let error = Error::new(filled!("unknown option {}", word));
     let name = word.trim_start_matches('-');
     if let Some(option) = options::find(name) {
         return error.hint(match option.group {
-            Group::Container => format!("{word} describes a container: put it first, or say launcher run"),
-            Group::Board => {
-                format!("{word} is for the init of a machine: launcher.{name} on the kernel's command line")
+            Group::Container => {
+                filled!("{} describes a container: put it first, or say launcher run", word).text()
             }
-            _ => format!("{word} belongs to launcher init"),
+            Group::Board => filled!(
+                "{} is for the init of a machine: launcher.{} on the kernel's command line",
+                word,
+                name
+            )
+            .text(),
+            _ => filled!("{} belongs to launcher init", word).text(),
         });
     }
     // A longer one is near to none.
@@ -226,7 +229,7 @@ fn unknown(word: &str) -> Error {
     let near = options::all().map(|option| (distance(name, option.long()), option.long())).min();
     match near {
         Some((distance, long)) if distance <= 1 + name.len() / 4 => {
-            error.hint(format_args!("did you mean --{long}?"))
+            error.hint(filled!("did you mean --{}?", long))
         }
         _ => error.hint(SEE_LIST),
     }
@@ -263,7 +266,7 @@ fn text(option: &Opt, value: &'static OsStr) -> Result<&'static str> {
 
 /// A value that makes no sense, in the words of the option.
 fn wrong(option: &Opt, value: &str, why: impl std::fmt::Display) -> Error {
-    Error::new(format_args!("--{} {value}: {why}", option.long()))
+    Error::new(filled!("--{} {}: {}", [&option.long(), &value, &why]))
 }
 
 #[cfg(test)]

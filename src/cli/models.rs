@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::help;
 use super::words::Grammar;
 use crate::error::{Error, Result};
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::spec::init::Rules;
 use crate::text::Show;
 
@@ -60,7 +60,7 @@ pub(crate) fn find(called: &OsStr) -> Option<&'static Model> {
 /// There is none of that name.
 pub(crate) fn choose(name: &OsStr) -> Result<Option<&'static Model>> {
     match find(name) {
-        None if name != "launcher" => Err(Error::new(format_args!(
+        None if name != "launcher" => Err(Error::new(filled!(
             "--as {}: wanted is tini, dumb-init, catatonit, pause or launcher",
             name.shown()
         ))),
@@ -96,10 +96,10 @@ impl Model {
         let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("LAUNCHER_GIT"));
         match self.rules {
             Rules::Tini | Rules::Catatonit | Rules::Launcher => {
-                format!("tini version {version}_launcher - git.{commit}\n")
+                filled!("tini version {}_launcher - git.{}\n", version, commit).text()
             }
-            Rules::DumbInit => format!("dumb-init v{version}_launcher\n"),
-            Rules::Pause => format!("pause {version}_launcher\n"),
+            Rules::DumbInit => filled!("dumb-init v{}_launcher\n", version).text(),
+            Rules::Pause => filled!("pause {}_launcher\n", version).text(),
         }
     }
 }

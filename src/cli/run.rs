@@ -7,7 +7,7 @@ use super::options::{Id, Opt};
 use super::words::{Grammar, Word, Words};
 use super::{Command, process, security, text, wrong};
 use crate::error::{Error, Result};
-use crate::packed::packed;
+use crate::packed::{filled, packed};
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{self, Mapping};
 use crate::spec::mount::{Layers, Source};
@@ -215,7 +215,7 @@ fn set_resource(spec: &mut Spec, option: &'static Opt, value: &'static str) -> R
         Id::CpusetCpus => limits.cpuset_cpus = Some(list(option, value)?),
         Id::CpusetMems => limits.cpuset_mems = Some(list(option, value)?),
         Id::Cgroup => limits.raw.push(resources::parse_raw(value).map_err(|why| wrong(option, value, why))?),
-        _ => return Err(Error::new(format_args!("--{} is not an option of run", option.long()))),
+        _ => return Err(Error::new(filled!("--{} is not an option of run", option.long()))),
     }
     Ok(())
 }
@@ -234,7 +234,7 @@ fn place(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
     let Some(kind) =
         Kind::ALL.into_iter().find(|kind| kind.option().strip_prefix("--") == Some(option.long()))
     else {
-        return Err(Error::new(format_args!("--{} places no namespace", option.long())));
+        return Err(Error::new(filled!("--{} places no namespace", option.long())));
     };
     if kind == Kind::User && matches!(value, "auto" | "keep-id") {
         spec.mapping = if value == "auto" { Mapping::Subordinate } else { Mapping::KeepId };
@@ -299,10 +299,7 @@ pub(crate) fn parse_delete(words: Vec<&'static OsStr>) -> Result<Command> {
                 command.name = name;
             }
             _ => {
-                return Err(Error::new(format_args!(
-                    "delete: not the name of a container: {}",
-                    word.shown()
-                )));
+                return Err(Error::new(filled!("delete: not the name of a container: {}", word.shown())));
             }
         }
     }

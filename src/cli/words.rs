@@ -9,6 +9,7 @@ use super::Refusal;
 use super::models::Model;
 use super::options::{self, Group, Opt};
 use crate::error::{Error, Result};
+use crate::packed::filled;
 use crate::text::Show;
 
 /// Whose options are understood.
@@ -163,7 +164,7 @@ impl Words {
     /// A long option.
     fn name(&mut self, word: &'static OsStr) -> Result<Word> {
         let Some(text) = word.to_str() else {
-            return Err(Error::new(format_args!("not UTF-8: --{}", word.shown())).hint(super::SEE_HELP));
+            return Err(Error::new(filled!("not UTF-8: --{}", word.shown())).hint(super::SEE_HELP));
         };
         let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         let option = self.grammar.long(name).ok_or_else(|| self.refuse(Refusal::UnknownName(name)))?;

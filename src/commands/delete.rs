@@ -4,7 +4,7 @@ use crate::cli::run::DeleteCommand;
 use crate::error::{Error, Result};
 use crate::host;
 use crate::launch::plan_cgroup::folder_name;
-use crate::packed::packed;
+use crate::packed::{filled, packed};
 use crate::primitives::cgroup;
 
 /// Finds the cgroups of that name in every hierarchy and removes them; with `--force` kills what is in them first.
@@ -19,10 +19,10 @@ pub(crate) fn run(command: &DeleteCommand) -> Result<u8> {
         cgroup::find(one.version, one.mountpoint, &folder, &mut found);
     }
     if found.is_empty() && !command.force {
-        return Err(Error::new(format_args!("delete {}: there is no container of that name", command.name)));
+        return Err(Error::new(filled!("delete {}: there is no container of that name", command.name)));
     }
     if !command.force && found.iter().any(cgroup::Cgroup::is_populated) {
-        return Err(Error::new(format_args!("delete {}: it is running", command.name))
+        return Err(Error::new(filled!("delete {}: it is running", command.name))
             .hint(packed!("stop it first, or delete it with --force")));
     }
     for cgroup in &found {

@@ -13,7 +13,7 @@ use super::print;
 use crate::error::{Result, describe};
 use crate::host::{self, Hierarchy, SubRange, Version};
 use crate::launch::report::Escaped;
-use crate::packed::{Packed, packed};
+use crate::packed::{Packed, filled, packed};
 use crate::primitives::trials::{Outcome, Trials};
 use crate::spec::caps::CapSet;
 use crate::spec::namespaces::Kind;
@@ -264,7 +264,7 @@ impl Doctor {
             if users.min(groups) == 0 { State::Limited } else { State::Fine },
             packed!("ranges in /etc/subuid and /etc/subgid\t--userns auto; an ordinary user's container has root and nobody else\t\
              usermod --add-subuids 100000-165535 --add-subgids 100000-165535 NAME"),
-            &format_args!("{users} and {groups} ids of {name}"),
+            &filled!("{} and {} ids of {}", [&users, &groups, &name]),
         );
         if uid != 0 {
             let mut lacking = String::new();

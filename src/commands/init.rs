@@ -11,6 +11,8 @@ use crate::error::{Doing, Error, Result, tolerate};
 use crate::launch::init::{self, Ended};
 use crate::launch::report::Report;
 use crate::log::{inform, set_verbosity, warning};
+#[cfg(feature = "container")]
+use crate::packed::filled;
 use crate::packed::packed;
 use crate::primitives::execve::{self, Failed, Inherited, Program, c_string};
 use crate::primitives::last_step::LastStep;
@@ -73,10 +75,10 @@ fn end_as(how: Change, status: u8, rules: Rules) {
 fn supervise(command: &InitCommand, report: Option<&Report>) -> Result<Ended> {
     let options = &command.options;
     // Every signal waits until the loop takes it: nothing is lost between start and exec.
-    let mask = sys::signal::set_mask(Set::ALL).doing("block signals")?;
+    let mask = sys::signal::set_mask(Set::ALL).doing(packed!("block signals"))?;
     // Ignored, SIGCHLD would take away the child's status. The child gets back what we got.
     let child_signal =
-        sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
+        sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing(packed!("reset SIGCHLD"))?;
     if let Some(signal) = command.death_signal {
         die_with_parent(signal)?;
     }
@@ -120,7 +122,7 @@ fn start(process: &Process, inherited: Inherited, terminal: Terminal) -> Result<
     let who = identity(process)?;
     let steps = steps(process)?;
     let pid = execve::start(&program, &steps, &who, inherited, terminal).map_err(|failed| match failed {
-        Failed::Spawn(errno) => Error::os("make a process for the program", errno),
+        Failed::Spawn(errno) => Error::os(packed!("make a process for the program"), errno),
         Failed::Step(index, errno) => {
             let step = steps.get(index).map(ToString::to_string).unwrap_or_default();
             Error::os(step, errno)
@@ -189,14 +191,14 @@ fn identity(process: &Process) -> Result<Identity> {
         None if *groups == Groups::default() => Ok(Identity::NOBODY),
         None => Err(Error::new(packed!("--group-add needs --user"))),
         Some(user) => crate::primitives::user::find(user, &groups.added, !process.names_home())
-            .map_err(|error| error.within(format_args!("--user {user}"))),
+            .map_err(|error| error.within(filled!("--user {}", user))),
     }
 }
 
 /// Asks for a signal when our parent dies, and takes it now if it has died already.
 fn die_with_parent(signal: i32) -> Result<()> {
     let parent = nix::unistd::getppid();
-    sys::process::set_death_signal(signal).doing("set the death signal")?;
+    sys::process::set_death_signal(signal).doing(packed!("set the death signal"))?;
     if nix::unistd::getppid() != parent {
         return Err(Error::new(packed!("the parent died during the start")));
     }

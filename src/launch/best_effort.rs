@@ -10,7 +10,7 @@ use super::plan::Planner;
 use super::plan_cgroup;
 use crate::error::{Error, Result, describe};
 use crate::host::Host;
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::primitives::trials::Outcome;
 use crate::spec::Spec;
 use crate::spec::caps::CapSet;
@@ -73,7 +73,7 @@ impl Adapter<'_> {
     /// Goes without a namespace.
     fn share(&mut self, kind: Kind, errno: Errno) {
         self.spec.namespaces.set(kind, Placement::Host);
-        self.losses.push(format!("a {} namespace: {}", kind.file(), describe(errno)));
+        self.losses.push(filled!("a {} namespace: {}", [&kind.file(), &describe(errno)]).text());
     }
 
     /// Namespaces, and what hangs on each.
@@ -85,9 +85,11 @@ impl Adapter<'_> {
             }
             if let Err(errno) = (self.attempt)(Thing::Namespace(kind)) {
                 if kind == Kind::Mount && self.spec.rootfs.is_some() {
-                    return Err(Error::os("--best-effort: --rootfs without a mount namespace", errno).hint(
-                        packed!("chroot alone holds nobody: leave --rootfs out, or see launcher doctor"),
-                    ));
+                    return Err(Error::os(
+                        packed!("--best-effort: --rootfs without a mount namespace"),
+                        errno,
+                    )
+                    .hint(packed!("chroot alone holds nobody: leave --rootfs out, or see launcher doctor")));
                 }
                 self.share(kind, errno);
                 if kind == Kind::User {
@@ -111,7 +113,7 @@ impl Adapter<'_> {
             && let Err(errno) = (self.attempt)(Thing::Sysfs)
         {
             self.spec.hosts_sys = true;
-            self.losses.push(format!("a /sys of its own: {}", describe(errno)));
+            self.losses.push(filled!("a /sys of its own: {}", &describe(errno)).text());
         }
         if !self.is_new(Kind::Uts) {
             (self.spec.hostname, self.spec.domainname) = (None, None);
@@ -138,7 +140,7 @@ impl Adapter<'_> {
             };
             if let Err(errno) = refused {
                 self.spec.all_devices = true;
-                self.losses.push(format!("limits on devices: {}", describe(errno)));
+                self.losses.push(filled!("limits on devices: {}", &describe(errno)).text());
             }
         }
         let fault = match plan_cgroup::plan(self.spec, self.host, "") {
@@ -156,7 +158,7 @@ impl Adapter<'_> {
         let also = if limits_devices && !self.spec.all_devices { ", also on devices" } else { "" };
         self.spec.all_devices = true;
         self.spec.resources = crate::spec::resources::Resources::default();
-        self.losses.push(format!("limits{also}: {fault}"));
+        self.losses.push(filled!("limits{}: {}", [&also, &fault]).text());
     }
 
     /// Capabilities and the filter.
@@ -166,7 +168,7 @@ impl Adapter<'_> {
         let lacking = process.required.without(has);
         if lacking != CapSet::NONE && self.host.uid == 0 {
             process.required = process.required.without(lacking);
-            self.losses.push(format!("the capabilities {lacking}"));
+            self.losses.push(filled!("the capabilities {}", &lacking).text());
         }
         if self.host.uid == 0 && !has.contains(CapSet::SETPCAP) && process.bounding != CapSet::ALL {
             process.bounding = CapSet::ALL;
@@ -180,7 +182,7 @@ impl Adapter<'_> {
             if process.guards_nodes {
                 process.bounding.0 &= !(1 << CapSet::MKNOD); // nothing else stands behind it
             }
-            self.losses.push(format!("a seccomp filter: {}", describe(errno)));
+            self.losses.push(filled!("a seccomp filter: {}", &describe(errno)).text());
         }
     }
 }

@@ -8,6 +8,7 @@ use super::sync::{self, Message};
 use super::{hints, init};
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::log::warning;
+use crate::packed::packed;
 use crate::primitives::execve::{self, Failed, Inherited};
 use crate::primitives::mounts::Opened;
 use crate::spec::caps::CapSet;
@@ -95,11 +96,11 @@ fn prepare(plan: &Plan, mut context: ChildContext<'_>) -> std::result::Result<Id
         // What is sent to our parent's group, it passes on: directly it would come twice. Where the container has a
         // terminal of its own, that of our caller's session is not even ours.
         if plan.console.is_own {
-            sys::process::lead_session().doing("leave the session")?;
+            sys::process::lead_session().doing(packed!("leave the session"))?;
         } else {
             tolerate(sys::process::lead_group(), "fails only for a leader of a session");
         }
-        set_death_signal(channel).map_err(|error| error.within("set the death signal"))?;
+        set_death_signal(channel).map_err(|error| error.within(packed!("set the death signal")))?;
         Ok(!plan.waits_for_go() || sync::wait_for_go(channel))
     };
     match begin() {
@@ -126,9 +127,9 @@ fn prepare(plan: &Plan, mut context: ChildContext<'_>) -> std::result::Result<Id
 fn spawn(plan: &Plan, who: &Identity, terminal: Terminal) -> std::result::Result<nix::unistd::Pid, Fault> {
     let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };
     execve::start(&plan.program, &plan.entrypoint, who, inherited, terminal).map_err(|failed| match failed {
-        Failed::Spawn(errno) => (None, Error::os("make the process of the entrypoint", errno)),
+        Failed::Spawn(errno) => (None, Error::os(packed!("make the process of the entrypoint"), errno)),
         Failed::Step(index, errno) => {
-            let error = Error::os("", errno);
+            let error = Error::from(errno);
             let hint = plan.entrypoint.get(index).and_then(|step| hints::for_last_step(step, errno));
             (
                 Some(plan.first_last_step() + index),

@@ -9,7 +9,7 @@ use nix::sched::CloneFlags;
 
 use super::plan_idmap::Maps;
 use crate::error::{Doing, Error, Result};
-use crate::packed::{Packed, packed};
+use crate::packed::{Fill, Packed, filled, packed};
 use crate::primitives::mounts::{KernelFolder, Opened};
 use crate::primitives::{dev, mounts, namespaces, overlay, pty, rootfs, target, user};
 use crate::spec::caps::CapSet;
@@ -137,28 +137,26 @@ impl Display for ChildStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BecomeRoot { ids: (uid, gid), .. } if (*uid, *gid) != (0, 0) => {
-                write!(f, "become {uid}:{gid} in the user namespace")
+                filled!("become {}:{} in the user namespace", [&uid, &gid]).put(f)
             }
             Self::UnshareTime { offsets, is_wanted } => {
                 let condition = if *is_wanted { "" } else { ", if the kernel has them" };
-                write!(f, "unshare the time namespace{condition}{offsets}")
+                filled!("unshare the time namespace{}{}", [&condition, &offsets]).put(f)
             }
-            Self::Join(kind) => write!(f, "join the {} namespace", kind.file()),
-            Self::SetHostname(name) => write!(f, "set the hostname to {name}"),
-            Self::SetDomainname(name) => write!(f, "set the domain name to {name}"),
+            Self::Join(kind) => filled!("join the {} namespace", kind.file()).put(f),
+            Self::SetHostname(name) => filled!("set the hostname to {}", name).put(f),
+            Self::SetDomainname(name) => filled!("set the domain name to {}", name).put(f),
             Self::SetSysctls(sysctls) => {
                 f.write_str("write in /proc/sys:")?;
-                sysctls.iter().try_for_each(|sysctl| write!(f, " {}={}", sysctl.path, sysctl.value))
+                sysctls.iter().try_for_each(|sysctl| filled!(" {}={}", sysctl.path, sysctl.value).put(f))
             }
             Self::MountOverlay { layers, in_memory } => overlay_words(f, layers, *in_memory),
-            Self::SetPropagation(flags) => write!(f, "make the rootfs {flags}"),
+            Self::SetPropagation(flags) => filled!("make the rootfs {}", flags).put(f),
             Self::OpenSource(Mount {
                 source: Source::Host(path) | Source::Device(path, _), target, ..
-            }) => {
-                write!(f, "open {} to mount it on {target}", path.shown())
-            }
+            }) => filled!("open {} to mount it on {}", [&path.shown(), &target]).put(f),
             Self::OpenSource(Mount { source: Source::Overlay(layers), target, .. }) => {
-                write!(f, "open {layers} to mount them on {target}")
+                filled!("open {} to mount them on {}", [&layers, &target]).put(f)
             }
             Self::OpenSource(mount) | Self::Mount(mount) => mount.fmt(f),
             Self::Mask(folders) => {
@@ -169,11 +167,13 @@ impl Display for ChildStep {
                 f.write_str("protect")?;
                 names(f, folder)
             }
-            Self::MakeReadOnly(path) => write!(f, "make {path} read-only"),
-            Self::DropBounding(keep) => write!(f, "drop all capabilities but {keep} from the bounding set"),
+            Self::MakeReadOnly(path) => filled!("make {} read-only", path).put(f),
+            Self::DropBounding(keep) => {
+                filled!("drop all capabilities but {} from the bounding set", keep).put(f)
+            }
             Self::FindUser { user, added, .. } => {
-                write!(f, "find user {user}")?;
-                added.iter().try_for_each(|group| write!(f, ", group {group}"))?;
+                filled!("find user {}", user).put(f)?;
+                added.iter().try_for_each(|group| filled!(", group {}", group).put(f))?;
                 f.write_str(" in /etc/passwd and /etc/group")
             }
             other => other.words().fmt(f),
@@ -217,20 +217,20 @@ impl ChildStep {
         match self {
             Self::BecomeRoot { may_set_groups, ids } => user::become_root(*may_set_groups, *ids),
             Self::SetDeathSignal => set_death_signal(context.channel),
-            Self::UnshareCgroup => nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).doing(""),
+            Self::UnshareCgroup => nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).map_err(Error::from),
             Self::UnshareTime { offsets, is_wanted } => namespaces::unshare_time(*offsets, *is_wanted),
-            Self::HideFromPtrace => sys::process::hide_from_ptrace().doing(""),
+            Self::HideFromPtrace => sys::process::hide_from_ptrace().map_err(Error::from),
             Self::LeaveKeyring => match sys::process::new_session_keyring() {
                 // A kernel without keyrings, or a filter as docker's that lets nobody at them.
                 Err(Errno::ENOSYS | Errno::EPERM) => Ok(()),
-                result => result.doing(""),
+                result => result.map_err(Error::from),
             },
             Self::Join(kind) => join(*kind, &mut context.namespaces),
             Self::MakeSlave => make_slave(),
             Self::MakeRootPivotable => rootfs::make_root_pivotable(),
             Self::RaiseLoopback => namespaces::raise_loopback().map(|()| namespaces::allow_ping()),
-            Self::SetHostname(name) => nix::unistd::sethostname(name).doing(""),
-            Self::SetDomainname(name) => sys::ns::set_domainname(name.as_bytes()).doing(""),
+            Self::SetHostname(name) => nix::unistd::sethostname(name).map_err(Error::from),
+            Self::SetDomainname(name) => sys::ns::set_domainname(name.as_bytes()).map_err(Error::from),
             Self::SetSysctls(sysctls) => mounts::set_sysctls(context.root.as_ref().map(AsFd::as_fd), sysctls),
             Self::BindRootfs => {
                 context.root = Some(rootfs::bind_on_itself(open_here()?.as_fd())?);
@@ -242,7 +242,7 @@ impl ChildStep {
                 Ok(())
             }
             Self::KeepRoot => {
-                context.root = Some(sys::fd::open_path(c"/").doing("open /")?);
+                context.root = Some(sys::fd::open_path(c"/").doing(packed!("open /"))?);
                 Ok(())
             }
             Self::ForbidDevices => rootfs::forbid_devices(root(context)?),
@@ -262,7 +262,7 @@ impl ChildStep {
             Self::Protect(folder) => mounts::make_names_read_only(root(context)?, folder),
             Self::MakeReadOnly(path) => mounts::make_read_only(root(context)?, path),
             Self::MakeRootReadOnly => rootfs::make_root_read_only(root(context)?),
-            Self::BecomeSubreaper => sys::process::become_subreaper().doing(""),
+            Self::BecomeSubreaper => sys::process::become_subreaper().map_err(Error::from),
             Self::DropBounding(keep) => user::drop_bounding(*keep),
             Self::FindUser { user, added, wants_home, has_terminal, maps } => {
                 context.who = user::find(user, added, *wants_home)?;
@@ -277,18 +277,18 @@ impl ChildStep {
 /// What is mounted later stays in our namespace; what the host mounts comes in.
 fn make_slave() -> Result<()> {
     sys::mount::set_propagation(c"/", MsFlags::MS_SLAVE | MsFlags::MS_REC).map_err(|errno| match errno {
-        Errno::EINVAL => Error::os("", errno).hint(packed!("/ is no mount, as in a chroot")),
-        _ => Error::os("", errno),
+        Errno::EINVAL => Error::from(errno).hint(packed!("/ is no mount, as in a chroot")),
+        _ => Error::from(errno),
     })
 }
 
 /// Over `/`, which needs no folder for it: what is there is not what becomes `/`.
 fn attach_image(context: &mut ChildContext<'_>) -> Result<()> {
     let image = take_source(context, "/").and_then(|(_, image)| image?.into_mount());
-    let image = image.ok_or_else(|| Error::new("it was not opened"))?;
-    let place = sys::fd::open_path(c"/").doing("open /")?;
-    sys::mount::attach(image.as_fd(), place.as_fd()).doing("")?;
-    sys::fd::enter(image.as_fd()).doing("enter it")?;
+    let image = image.ok_or_else(|| Error::new(packed!("it was not opened")))?;
+    let place = sys::fd::open_path(c"/").doing(packed!("open /"))?;
+    sys::mount::attach(image.as_fd(), place.as_fd())?;
+    sys::fd::enter(image.as_fd()).doing(packed!("enter it"))?;
     context.root = Some(image);
     Ok(())
 }
@@ -297,7 +297,7 @@ fn attach_image(context: &mut ChildContext<'_>) -> Result<()> {
 fn overlay_words(f: &mut fmt::Formatter<'_>, layers: &Layers, in_memory: bool) -> fmt::Result {
     let article = if in_memory { "a throw-away" } else { "an" };
     let others = if layers.lower_count() == 0 { "" } else { " and below it " };
-    write!(f, "mount {article} overlay over the rootfs{others}{layers}")
+    filled!("mount {} overlay over the rootfs{}{}", [&article, &others, &layers]).put(f)
 }
 
 /// Takes what was opened for that place, see [`ChildContext::sources`].
@@ -322,8 +322,8 @@ fn perform(mount: &Mount, context: &mut ChildContext<'_>) -> Result<()> {
 
 /// A folder and names in it.
 fn names(f: &mut fmt::Formatter<'_>, folder: &KernelFolder) -> fmt::Result {
-    write!(f, " in {}:", folder.path)?;
-    folder.names.iter().try_for_each(|name| write!(f, " {}", name.shown()))
+    filled!(" in {}:", folder.path).put(f)?;
+    folder.names.iter().try_for_each(|name| filled!(" {}", name.shown()).put(f))
 }
 
 /// Opens the terminal and hands its other end to the parent.
@@ -340,12 +340,12 @@ fn root<'a>(context: &'a ChildContext<'_>) -> Result<BorrowedFd<'a>> {
 
 /// A handle that a step before has opened.
 fn opened(handle: Option<&OwnedFd>) -> Result<BorrowedFd<'_>> {
-    handle.map(AsFd::as_fd).ok_or_else(|| Error::new("it is not there yet"))
+    handle.map(AsFd::as_fd).ok_or_else(|| Error::new(packed!("it is not there yet")))
 }
 
 /// A handle of the current directory: the rootfs that the parent entered, seen in our own mounts.
 fn open_here() -> Result<OwnedFd> {
-    sys::fd::open_path(c".").doing("open the rootfs")
+    sys::fd::open_path(c".").doing(packed!("open the rootfs"))
 }
 
 /// SIGKILL when the parent dies, and now if it has died already.
@@ -353,14 +353,18 @@ fn open_here() -> Result<OwnedFd> {
 /// # Errors
 /// The kernel refuses; or the parent is dead, and nobody reads this.
 pub(crate) fn set_death_signal(channel: BorrowedFd<'_>) -> Result<()> {
-    sys::process::set_death_signal(libc::SIGKILL).doing("")?;
-    if super::sync::parent_is_alive(channel) { Ok(()) } else { Err(Error::new("the parent is dead")) }
+    sys::process::set_death_signal(libc::SIGKILL)?;
+    if super::sync::parent_is_alive(channel) {
+        Ok(())
+    } else {
+        Err(Error::new(packed!("the parent is dead")))
+    }
 }
 
 /// Joins the opened namespace of that kind and closes its descriptor.
 fn join(kind: Kind, opened: &mut Vec<(Kind, OwnedFd)>) -> Result<()> {
     let Some(index) = opened.iter().position(|(other, _)| *other == kind) else {
-        return Err(Error::new("it was not opened"));
+        return Err(Error::new(packed!("it was not opened")));
     };
     let (_, file) = opened.swap_remove(index);
     namespaces::join(kind, file.as_fd())

@@ -11,6 +11,7 @@ use super::backlog::Backlog;
 use super::decide::{Action, Event, State, decide, depends_on_children};
 use crate::error::{Doing, Result, describe, tolerate};
 use crate::log::{debug, inform, warning};
+use crate::packed::packed;
 use crate::primitives::descendants;
 use crate::spec::init::{Options, Place, Rules, Target};
 use crate::sys;
@@ -124,8 +125,8 @@ impl Init<'_> {
                 self.queue(signal);
             }
             let time = self.state.next_due().map(|due| due.saturating_sub(now(self.options)));
-            received =
-                sys::signal::wait_for_any(time, self.backlog.is_held_up()).doing("wait for signals")?;
+            received = sys::signal::wait_for_any(time, self.backlog.is_held_up())
+                .doing(packed!("wait for signals"))?;
         }
     }
 
@@ -141,7 +142,7 @@ impl Init<'_> {
                 Err(Errno::ECHILD) if self.state.ended.is_some() => return Ok(self.take(Event::Alone)),
                 Err(Errno::ECHILD) if self.state.entrypoint.is_none() => return Ok(None),
                 // The kernel does not know the entrypoint as our child: its end would never be told.
-                Err(errno) => return Err(errno).doing("wait for the entrypoint"),
+                Err(errno) => return Err(errno).doing(packed!("wait for the entrypoint")),
             }
         }
     }

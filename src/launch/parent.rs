@@ -15,7 +15,7 @@ use super::relay::Relay;
 use super::sync::{self, Message};
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::log::{say, warning};
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::primitives::cgroup::Cgroup;
 use crate::primitives::namespaces;
 use crate::primitives::rootfs::c_path;
@@ -66,11 +66,11 @@ pub(crate) enum Ending {
 pub(crate) fn launch(plan: &Plan) -> Result<Ending> {
     let mut context = ParentContext::default();
     // Descriptors of our caller are not the container's business; and none of ours may land on 0, 1 or 2.
-    sys::fd::fill_closed_stdio(c"/dev/null").doing("open /dev/null on a closed standard stream")?;
+    sys::fd::fill_closed_stdio(c"/dev/null").doing(packed!("open /dev/null on a closed standard stream"))?;
     sys::fd::close_from(3, Closing::OnExec);
     // From here on every signal waits until we look. Ignored, SIGCHLD would take away the child's status.
-    sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
-    sys::signal::set_mask(Set::ALL).doing("block signals")?;
+    sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing(packed!("reset SIGCHLD"))?;
+    sys::signal::set_mask(Set::ALL).doing(packed!("block signals"))?;
     // Blocked, they reach us even if our caller ignores them (nohup): then they are not meant for us.
     let mut ignored = Vec::new();
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
@@ -109,7 +109,7 @@ fn start(plan: &Plan, context: &mut ParentContext, terminal: Terminal) -> Result
 /// What the child waits for.
 fn complete(plan: &Plan, context: &mut ParentContext, child: &Child) -> Result<()> {
     // The rootfs must not be kept busy by us.
-    nix::unistd::chdir(c"/").doing("enter /")?;
+    nix::unistd::chdir(c"/").doing(packed!("enter /"))?;
     context.namespaces.clear();
     context.child = Some(child.pid);
     for (index, step) in plan.map.iter().enumerate() {
@@ -150,7 +150,7 @@ fn clone_child(plan: &Plan, context: &mut ParentContext, terminal: Terminal) -> 
 
 /// A failed clone, with its usual cause.
 fn clone_error(flags: CloneFlags, errno: Errno) -> Error {
-    let error = Error::os("", errno);
+    let error = Error::from(errno);
     match hints::for_clone(flags, errno) {
         Some(hint) => error.hint(hint),
         None => error,
@@ -168,45 +168,46 @@ fn open_cgroup(cgroups: &[Cgroup]) -> Option<OwnedFd> {
 
 /// Sends a process into the namespaces that the child must be born in, to make it there on our behalf.
 fn send_courier(plan: &Plan, mut start: Start<'_>, channel: OwnedFd) -> Result<(Pid, OwnedFd)> {
-    let courier =
-        match sys::ns::clone_process(Wish { flags: CloneFlags::empty(), cgroup: None }).doing("fork")? {
-            Side::Parent(born) => born.pid,
-            Side::Child => {
-                // Held open in here, it would hide the parent's death from the child.
-                drop(channel);
-                let made = deliver(plan, &mut start);
-                match made {
-                    Ok(Side::Child) => child::run(start),
-                    Ok(Side::Parent(born)) => {
-                        sync::tell(start.channel.as_fd(), &Message::Born(born.pid.as_raw()));
-                        sys::process::exit_now(0)
-                    }
-                    Err(error) => {
-                        sync::tell(start.channel.as_fd(), &Message::Failed(None, error));
-                        sys::process::exit_now(crate::error::STATUS_OURS)
-                    }
+    let courier = match sys::ns::clone_process(Wish { flags: CloneFlags::empty(), cgroup: None })
+        .doing(packed!("fork"))?
+    {
+        Side::Parent(born) => born.pid,
+        Side::Child => {
+            // Held open in here, it would hide the parent's death from the child.
+            drop(channel);
+            let made = deliver(plan, &mut start);
+            match made {
+                Ok(Side::Child) => child::run(start),
+                Ok(Side::Parent(born)) => {
+                    sync::tell(start.channel.as_fd(), &Message::Born(born.pid.as_raw()));
+                    sys::process::exit_now(0)
+                }
+                Err(error) => {
+                    sync::tell(start.channel.as_fd(), &Message::Failed(None, error));
+                    sys::process::exit_now(crate::error::STATUS_OURS)
                 }
             }
-        };
+        }
+    };
     drop(start);
-    sys::process::wait(Who::Child(courier)).doing("wait for the courier")?;
+    sys::process::wait(Who::Child(courier)).doing(packed!("wait for the courier"))?;
     // The courier has spoken before it ended; its child, holding the other end, has nothing to say before Go.
     match sync::receive(channel.as_fd())? {
         Some(Message::Born(pid)) => Ok((Pid::from_raw(pid), channel)),
         Some(Message::Failed(_, error)) => Err(error),
-        Some(Message::Ready) | None => Err(Error::new("the courier died")),
+        Some(Message::Ready) | None => Err(Error::new(packed!("the courier died"))),
     }
 }
 
 /// The courier's work: joins, then makes the child as a child of our parent.
 fn deliver(plan: &Plan, start: &mut Start<'_>) -> Result<Side> {
     // Those inside could look into us from the moment we are there (CVE-2016-9962).
-    sys::process::hide_from_ptrace().doing("become undumpable")?;
+    sys::process::hide_from_ptrace().doing(packed!("become undumpable"))?;
     for kind in &plan.courier {
         let Some(index) = start.namespaces.iter().position(|(other, _)| other == kind) else { continue };
         let (_, file) = start.namespaces.swap_remove(index);
         namespaces::join(*kind, file.as_fd())
-            .map_err(|error| error.within(format_args!("join the {} namespace", kind.file())))?;
+            .map_err(|error| error.within(filled!("join the {} namespace", kind.file())))?;
         if *kind == Kind::User {
             // Our groups have no meaning there.
             tolerate(sys::user::set_groups(&[]), "EPERM: setgroups is denied in there");
@@ -220,7 +221,7 @@ fn deliver(plan: &Plan, start: &mut Start<'_>) -> Result<Side> {
 /// Puts the words of a step in front of what went wrong there.
 fn at_step(plan: &Plan, number: usize, error: Error) -> Error {
     let step = plan.describe(number).unwrap_or_default();
-    error.within(format_args!("step {number}: {step}"))
+    error.within(filled!("step {}: {}", [&number, &step]))
 }
 
 /// Kills and reaps a child that is not to be.
@@ -271,7 +272,9 @@ fn wait_until_ended(plan: &Plan, child: &Child, ignored: &[i32]) -> Result<Ended
             forward(child, signal, &mut backlog);
         }
         let received = match &mut relay {
-            None => sys::signal::wait_for_any(None, backlog.is_held_up()).doing("wait for signals")?,
+            None => {
+                sys::signal::wait_for_any(None, backlog.is_held_up()).doing(packed!("wait for signals"))?
+            }
             Some(relay) => relay.wait(backlog.is_held_up())?,
         };
         let Some(received) = received else { continue };
@@ -326,21 +329,24 @@ fn ending(change: Change) -> Ending {
 /// Says how a child died that left no word.
 fn silent_death(plan: &Plan, change: Change) -> Error {
     let how = match change {
-        Change::Killed(signal) => format!("killed by {}", signal_name(signal)),
+        Change::Killed(signal) => filled!("killed by {}", &signal_name(signal)).text(),
         other => other.to_string(),
     };
-    Error::new(format_args!("the child died during the set-up: {how}"))
+    Error::new(filled!("the child died during the set-up: {}", &how))
         .hint(hints::for_silent_death(!plan.cgroups.is_empty()))
 }
 
 /// A signal by name, or by number.
 fn signal_name(signal: i32) -> String {
-    signal_hook::low_level::signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
+    signal_hook::low_level::signal_name(signal)
+        .map_or_else(|| filled!("signal {}", &signal).text(), str::to_owned)
 }
 
 /// How init ended, if it has.
 fn end_of(child: &Child) -> Result<Option<Change>> {
-    while let Some((pid, change)) = sys::process::wait(Who::AnyNow).doing("wait for the container")? {
+    while let Some((pid, change)) =
+        sys::process::wait(Who::AnyNow).doing(packed!("wait for the container"))?
+    {
         if pid == child.pid && change.status().is_some() {
             return Ok(Some(change));
         }
@@ -380,7 +386,11 @@ fn report_oom(cgroups: &[Cgroup]) {
     let kills: u64 = cgroups.iter().filter_map(Cgroup::oom_kills).sum();
     if kills > 0 {
         say(format_args!(
-            "out of memory: the kernel killed {kills} process(es) at the memory limit of the container"
+            "{}",
+            filled!(
+                "out of memory: the kernel killed {} process(es) at the memory limit of the container",
+                &kills
+            )
         ));
     }
 }

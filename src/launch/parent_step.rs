@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use super::undo::{Stack, Undo};
 use crate::error::{Doing, Error, Result, tolerate};
+use crate::packed::{Fill, filled, packed};
 use crate::primitives::cgroup::{self, Cgroup, Limit, v2};
 use crate::primitives::idmap::{self, Ids};
 use crate::primitives::mounts::{self, Opened};
@@ -97,39 +98,45 @@ impl Display for ParentStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SealSelf => f.write_str("run a sealed copy of launcher"),
-            Self::MakeParentFolders { parent, .. } => write!(f, "make the folders of {}", parent.shown()),
-            Self::EnableControllers { parent, controllers: [], .. } => {
-                write!(f, "make the folders of {}", parent.shown())
+            Self::MakeParentFolders { parent, .. }
+            | Self::EnableControllers { parent, controllers: [], .. } => {
+                filled!("make the folders of {}", parent.shown()).put(f)
             }
             Self::EnableControllers { parent, controllers, .. } => {
-                write!(f, "enable {} below {}", join(controllers, " "), parent.shown())
+                filled!("enable {} below {}", [&join(controllers, " "), &parent.shown()]).put(f)
             }
-            Self::MakeCgroup(cgroup) => write!(f, "make cgroup {}", cgroup.folder().shown()),
+            Self::MakeCgroup(cgroup) => filled!("make cgroup {}", cgroup.folder().shown()).put(f),
             Self::SetLimit(cgroup, limit) => {
                 let condition = if limit.is_default { ", if it exists" } else { "" };
-                write!(f, "write {} to {}{condition}", limit.value, cgroup.folder().join(limit.file).shown())
+                filled!(
+                    "write {} to {}{}",
+                    [&limit.value, &cgroup.folder().join(limit.file).shown(), &condition]
+                )
+                .put(f)
             }
             Self::AllowDevices(cgroup, rules) => {
                 let folder = cgroup.folder().shown();
-                write!(f, "allow in {folder} of all devices the usual ones and those given")?;
-                rules.iter().try_for_each(|rule| write!(f, ", {rule}"))
+                filled!("allow in {} of all devices the usual ones and those given", folder).put(f)?;
+                rules.iter().try_for_each(|rule| filled!(", {}", rule).put(f))
             }
             Self::OpenNamespace(kind, path) => {
-                write!(f, "open the {} namespace {}", kind.file(), path.shown())
+                filled!("open the {} namespace {}", kind.file(), path.shown()).put(f)
             }
-            Self::EnterRootfs(path) => write!(f, "enter the rootfs {}", path.shown()),
-            Self::OpenImage(path) => write!(f, "open the image {}", path.shown()),
-            Self::RaiseLimit(limit) => write!(f, "raise the hard limit of {} if it is lower", limit.name),
-            Self::SetOomScore(score) => write!(f, "write {score} to oom_score_adj"),
+            Self::EnterRootfs(path) => filled!("enter the rootfs {}", path.shown()).put(f),
+            Self::OpenImage(path) => filled!("open the image {}", path.shown()).put(f),
+            Self::RaiseLimit(limit) => {
+                filled!("raise the hard limit of {} if it is lower", limit.name).put(f)
+            }
+            Self::SetOomScore(score) => filled!("write {} to oom_score_adj", score).put(f),
             Self::DenySetgroups => f.write_str("write deny to setgroups"),
             Self::WriteMap { ids, maps, by_helper } => {
                 let maps: Vec<_> = maps.iter().map(ToString::to_string).collect();
                 let helper = if *by_helper { " by its helper" } else { "" };
-                write!(f, "write {} {}{helper}", ids.file(), join(&maps, ", "))
+                filled!("write {} {}{}", [&ids.file(), &join(&maps, ", "), &helper]).put(f)
             }
-            Self::OpenSource(mount) => write!(f, "open for: {mount}"),
-            Self::MapIds(mount) => write!(f, "map the ids for: {mount}"),
-            Self::Attach(cgroup) => write!(f, "attach to {}", cgroup.folder().shown()),
+            Self::OpenSource(mount) => filled!("open for: {}", mount).put(f),
+            Self::MapIds(mount) => filled!("map the ids for: {}", mount).put(f),
+            Self::Attach(cgroup) => filled!("attach to {}", cgroup.folder().shown()).put(f),
         }
     }
 }
@@ -140,7 +147,7 @@ impl ParentStep {
     /// # Errors
     /// The kernel refuses.
     pub(crate) fn apply(&self, context: &mut ParentContext) -> Result<()> {
-        let child = || context.child.ok_or_else(|| Error::new("there is no child yet"));
+        let child = || context.child.ok_or_else(|| Error::new(packed!("there is no child yet")));
         let undo = &mut context.undo;
         match self {
             Self::SealSelf => Ok(()), // done before all others, see parent::seal
@@ -171,7 +178,7 @@ impl ParentStep {
                 context.namespaces.push((*kind, namespaces::open(*kind, path)?));
                 Ok(())
             }
-            Self::EnterRootfs(path) => sys::path::enter(path).doing(""),
+            Self::EnterRootfs(path) => sys::path::enter(path).map_err(Error::from),
             Self::OpenImage(path) => {
                 context.sources.push(("/", Some(image::open(path)?)));
                 Ok(())
@@ -186,7 +193,7 @@ impl ParentStep {
                 Ok(())
             }
             Self::MapIds(mount) => {
-                let path = PathBuf::from(format!("/proc/{}/ns/user", child()?));
+                let path = PathBuf::from(filled!("/proc/{}/ns/user", &child()?).text());
                 let userns = namespaces::open(Kind::User, &path)?;
                 let source = context.sources.iter().find(|(target, _)| *target == mount.target);
                 source.and_then(|(_, source)| source.as_ref()).map_or(Ok(()), |source| {
@@ -204,13 +211,13 @@ impl ParentStep {
 /// # Errors
 /// There can be no copy.
 pub(super) fn seal_self() -> Result<()> {
-    if !self_exe::is_sealed().doing("look at /proc/self/exe")? {
+    if !self_exe::is_sealed().doing(packed!("look at /proc/self/exe"))? {
         // RLIMIT_FSIZE holds for the copy too, and would kill without a word. The child resets all dispositions.
         tolerate(sys::signal::set_disposition(libc::SIGXFSZ, Disposition::Ignored), "never refused");
-        return Err(Error::os("", self_exe::run_sealed()));
+        return Err(Error::from(self_exe::run_sealed()));
     }
     // The kernel named us by a descriptor.
-    sys::process::set_name(c"launcher").doing("")
+    sys::process::set_name(c"launcher").map_err(Error::from)
 }
 
 /// Makes the missing folders between `top` and `parent` in a v1 hierarchy; they go again if nobody else uses them.
@@ -219,7 +226,7 @@ fn make_folders(top: &Path, parent: &'static Path, undo: &mut Stack) -> Result<(
         match Cgroup::V1(folder).make() {
             Ok(()) => undo.push(Undo::RevertCgroups(v2::Change::Made(folder))),
             Err(error) if error.errno == Some(Errno::EEXIST) => {}
-            Err(error) => return Err(error.within(format_args!("make {}", folder.shown()))),
+            Err(error) => return Err(error.within(filled!("make {}", folder.shown()))),
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use super::plan_idmap::{self, Maps};
 use super::plan_user;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::packed::{Fill, filled};
 use crate::primitives::cgroup::Cgroup;
 use crate::primitives::execve::{DEFAULT_PATH, Program, kept_c_string};
 use crate::primitives::last_step::LastStep;
@@ -69,8 +70,9 @@ impl Plan {
         let map = plan.map(&cgroups.cgroups, map_steps, &users);
         if let Some(sysctl) = spec.sysctls.iter().find(|sysctl| !plan.is_new(sysctl.kind)) {
             let (path, option) = (&sysctl.path, sysctl.kind.option());
-            return Err(Error::new(format_args!(
-                "--sysctl {path} belongs to a namespace that is not new, see {option}"
+            return Err(Error::new(filled!(
+                "--sysctl {} belongs to a namespace that is not new, see {}",
+                [&path, &option]
             )));
         }
         plan_user::check_disabled_userns(spec, plan.is_new(Kind::User))?;
@@ -110,11 +112,11 @@ impl Plan {
         let mut words = vec!["clone".to_owned()];
         for (kind, word) in CLONED {
             if self.clone.contains(flag(kind)) {
-                words.push(format!("new-{word}"));
+                words.push(filled!("new-{}", word).text());
             }
         }
         for kind in &self.courier {
-            words.push(format!("inside the joined {} namespace", kind.file()));
+            words.push(filled!("inside the joined {} namespace", kind.file()).text());
         }
         text::join(&words, " ")
     }
@@ -136,7 +138,7 @@ impl Plan {
         for step in &self.entrypoint {
             add("entrypoint", step);
         }
-        add("entrypoint", &format_args!("execute {}", self.program.name()));
+        add("entrypoint", &filled!("execute {}", &self.program.name()));
         lines
     }
 
@@ -421,7 +423,7 @@ impl<'a> Planner<'a> {
             let home = if process.user().user == Principal::Id(0) { "HOME=/root" } else { "HOME=/" };
             env.extend([DEFAULT_PATH, home, "container=launcher"].map(OsStr::new));
             if self.is_new(Kind::Uts) {
-                env.push(OsStr::new(format!("HOSTNAME={}", self.hostname()).leak()));
+                env.push(OsStr::new(filled!("HOSTNAME={}", self.hostname()).text().leak()));
             }
             change_env(&mut env, &[EnvChange::Copy(OsStr::new("TERM"))], callers);
         }

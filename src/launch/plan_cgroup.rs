@@ -8,7 +8,7 @@ use super::parent_step::ParentStep;
 use super::plan::Planner;
 use crate::error::{Error, Result};
 use crate::host::{Hierarchy, Host, Version};
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::primitives::cgroup::{Cgroup, ONLY_ROOT, v1, v2};
 use crate::spec::Spec;
 use crate::text::{self, Show};
@@ -29,7 +29,7 @@ pub(crate) struct CgroupPlan {
 
 /// The folder of the cgroup of a container of that name.
 pub(crate) fn folder_name(name: &str) -> String {
-    format!("launcher-{name}")
+    filled!("launcher-{}", name).text()
 }
 
 /// Decides.
@@ -41,7 +41,7 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
     let mut wanted = spec.resources.controllers();
     if (Planner { spec, host }).limits_devices() {
         if host.uid != 0 {
-            return Err(Error::new("limit devices").hint(ONLY_ROOT));
+            return Err(Error::new(packed!("limit devices")).hint(ONLY_ROOT));
         }
         wanted.push(DEVICES);
     }
@@ -104,7 +104,7 @@ fn choose<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Result<&'a Hier
     let last = |one: &&Hierarchy| controller == DEVICES && one.version == Version::V2;
     let found = unified.or_else(|| hierarchies.iter().find(has)).or_else(|| hierarchies.iter().find(last));
     found.ok_or_else(|| {
-        let error = Error::new(format_args!("limit {controller}: no cgroup hierarchy here has the {controller} controller"));
+        let error = Error::new(filled!("limit {}: no cgroup hierarchy here has the {} controller", controller, controller));
         if hierarchies.is_empty() {
             return error.hint(packed!("mount one: mount -t cgroup2 none /sys/fs/cgroup"));
         }
@@ -125,7 +125,7 @@ fn parent(spec: &Spec, host: &Host, hierarchy: &Hierarchy, controllers: &[&str])
         Version::V2 if host.uid == 0 => Ok(hierarchy.mountpoint),
         Version::V2 => hierarchy.delegated.ok_or_else(|| {
             let (own, names) = (hierarchy.own.shown(), text::join(controllers, ", "));
-            Error::new(format_args!("limit {names}: the cgroup {own} is not delegated to you"))
+            Error::new(filled!("limit {}: the cgroup {} is not delegated to you", [&names, &own]))
                 .hint(v2::DELEGATION)
         }),
     }

@@ -3,7 +3,7 @@
 use super::parent_step::ParentStep;
 use crate::error::{Error, Result};
 use crate::host::{Host, SubRange};
-use crate::packed::packed;
+use crate::packed::{filled, packed};
 use crate::primitives::idmap::Ids;
 use crate::spec::Spec;
 use crate::spec::idmap::{IdMap, Mapping, to_host};
@@ -35,12 +35,13 @@ impl Maps {
         let groups = who.groups.iter().take(count).map(|gid| ("group", self.gids, *gid));
         match users.chain(groups).find(|(_, maps, id)| self.is_new && to_host(maps, *id).is_none()) {
             None => Ok(()),
-            Some((kind, _, id)) => Err(Error::new(format_args!(
-                "{kind} id {id} is not mapped in the user namespace"
-            ))
-            .hint(packed!(
-                "map more ids: --userns auto with ranges in /etc/subuid, or --uidmap and --gidmap"
-            ))),
+            Some((kind, _, id)) => {
+                Err(Error::new(filled!("{} id {} is not mapped in the user namespace", [&kind, &id])).hint(
+                    packed!(
+                        "map more ids: --userns auto with ranges in /etc/subuid, or --uidmap and --gidmap"
+                    ),
+                ))
+            }
         }
     }
 }
@@ -116,8 +117,9 @@ fn around(own: Option<IdMap>, ranges: &[SubRange]) -> Vec<IdMap> {
 fn subordinate(host: &Host, ranges: &[SubRange], own: u32, file: &str) -> Result<Vec<IdMap>> {
     if ranges.is_empty() {
         let user = &host.user;
-        return Err(Error::new(format_args!("--userns auto: {file} has no range for {user}"))
-            .hint(format_args!("add the line {user}:100000:65536 to {file}, or leave --userns auto out")));
+        return Err(Error::new(filled!("--userns auto: {} has no range for {}", [&file, &user])).hint(
+            filled!("add the line {}:100000:65536 to {}, or leave --userns auto out", [&user, &file]),
+        ));
     }
     let own = IdMap { container_id: 0, host_id: own, size: 1 };
     Ok(around((host.uid != 0).then_some(own), ranges))

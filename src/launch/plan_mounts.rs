@@ -8,7 +8,7 @@ use super::child_step::ChildStep;
 use super::plan::Planner;
 use super::plan_idmap::Maps;
 use crate::error::{Error, Result};
-use crate::packed::{Packed, packed};
+use crate::packed::{Fill, Packed, filled, packed};
 use crate::primitives::mounts::KernelFolder;
 use crate::spec::idmap::to_host;
 use crate::spec::mount::{Flags, Layers, Mount, Source};
@@ -157,7 +157,7 @@ impl Planner<'_> {
         let (mut mounts, is_limited) = (Vec::new(), self.limits_devices());
         for mount in &self.spec.mounts {
             if let Some(why) = self.fault_of(mount) {
-                return Err(Error::new(format_args!("{mount}: {why}")));
+                return Err(Error::new(filled!("{}: {}", [&mount, &why])));
             }
             let mut mount = *mount;
             mount.flags = mount.flags.with(Flags::FOLLOW);
@@ -265,7 +265,7 @@ impl Planner<'_> {
         } else if !v1_controllers.is_empty() {
             push_new(steps, "tmpfs", CGROUP, Flags::INERT, "mode=755,size=0");
             for controllers in v1_controllers {
-                let target = format!("{CGROUP}/{controllers}").leak();
+                let target = filled!("{}/{}", [&CGROUP, &controllers]).text().leak();
                 push_new(steps, "cgroup", target, INERT_READ_ONLY, controllers);
             }
             steps.push(ChildStep::MakeReadOnly(CGROUP));
@@ -288,7 +288,7 @@ impl Planner<'_> {
         push_new(steps, "devpts", "/dev/pts", Flags::NOSUID.with(Flags::NOEXEC), pts);
         let data = match self.spec.shm_size {
             None => "mode=1777,size=65536k",
-            Some(bytes) => format!("mode=1777,size={bytes}").leak(),
+            Some(bytes) => filled!("mode=1777,size={}", &bytes).text().leak(),
         };
         push_new(steps, "tmpfs", "/dev/shm", Flags::INERT, data);
         match self.placement(Kind::Ipc) {

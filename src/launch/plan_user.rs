@@ -4,7 +4,7 @@ use super::child_step::ChildStep;
 use super::plan_idmap::Maps;
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::primitives::execve::kept_c_string;
 use crate::primitives::last_step::LastStep;
 use crate::spec::Spec;
@@ -42,7 +42,7 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
     let in_userns = *userns != Placement::Host;
     let lacking = process.required.without(CapSet(host.permitted));
     if !in_userns && lacking != CapSet::NONE {
-        return Err(Error::new(format_args!("--cap-add {lacking}: launcher does not have it itself")));
+        return Err(Error::new(filled!("--cap-add {}: launcher does not have it itself", &lacking)));
     }
     let may_set_ids = host.uid == 0 || CapSet(host.permitted).contains(CapSet::SETGID);
     if !in_userns && !may_set_ids {
@@ -65,7 +65,7 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
     // The ids of init are always there.
     let known = |one: Option<&Principal>, init| one.and_then(number).unwrap_or(init);
     maps.check(&Identity::of(known(Some(&user.user), maps.init.0), known(user.group.as_ref(), maps.init.1)))
-        .map_err(|error| error.within(format_args!("--user {user}")))?;
+        .map_err(|error| error.within(filled!("--user {}", user)))?;
     let mut steps = Vec::new();
     if can_set_groups && !groups.kept {
         let may_be_denied = matches!(userns, Placement::Join(_));
@@ -91,11 +91,11 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
 pub(super) fn label(spec: &Spec, host: &Host, steps: &mut Vec<LastStep>) -> Result<()> {
     let (module, text) = match spec.label {
         None => return Ok(()),
-        Some(Label::AppArmor(profile)) => ("AppArmor", &*format!("exec {profile}").leak()),
+        Some(Label::AppArmor(profile)) => ("AppArmor", &*filled!("exec {}", profile).text().leak()),
         Some(Label::SeLinux(context)) => ("SELinux", context),
     };
     let Some(file) = host.label_file else {
-        return Err(Error::new(format_args!("--security-opt: {module} is not active on this machine")));
+        return Err(Error::new(filled!("--security-opt: {} is not active on this machine", module)));
     };
     steps.push(LastStep::SetLabel(kept_c_string(text)?, file));
     Ok(())
@@ -128,5 +128,5 @@ pub(super) fn check_disabled_userns(spec: &Spec, is_new: bool) -> Result<()> {
         (true, true, true) => packed!("is void for who has the capability sys_resource"),
         _ => return Ok(()),
     };
-    Err(Error::new(format_args!("--disable-userns {why}")))
+    Err(Error::new(filled!("--disable-userns {}", &why)))
 }

@@ -13,6 +13,7 @@ use nix::unistd::{Pid, getpgrp};
 use super::sync;
 use crate::error::{Doing, Result, describe, tolerate};
 use crate::log::warning;
+use crate::packed::packed;
 use crate::sys;
 use crate::sys::signal::Received;
 use crate::sys::terminal::{self, Modes};
@@ -56,10 +57,11 @@ impl<'a> Relay<'a> {
     /// # Errors
     /// No descriptors left.
     pub(super) fn new(channel: BorrowedFd<'a>, has_input: bool) -> Result<Self> {
-        let open = |number| sys::fd::standard_without_waiting(number).doing("open a standard stream");
+        let open =
+            |number| sys::fd::standard_without_waiting(number).doing(packed!("open a standard stream"));
         Ok(Self {
             channel: Some(channel),
-            signals: sys::signal::descriptor().doing("make a signalfd")?,
+            signals: sys::signal::descriptor().doing(packed!("make a signalfd"))?,
             stdin: has_input.then(|| open(0)).transpose()?,
             stdout: open(1)?,
             master: None,
@@ -81,7 +83,7 @@ impl<'a> Relay<'a> {
         loop {
             let (is_signaled, _) = self.turn(signals, time)?;
             if is_signaled || is_held_up {
-                return sys::signal::wait_for_any(Some(0), is_held_up).doing("wait for signals");
+                return sys::signal::wait_for_any(Some(0), is_held_up).doing(packed!("wait for signals"));
             }
         }
     }
@@ -140,7 +142,7 @@ impl<'a> Relay<'a> {
             self.shown.wish(master, Some(self.stdout.as_raw_fd())),
         ];
         let [is_signaled, has_said, can_type, can_show] =
-            sys::fd::poll(wishes, milliseconds).doing("wait for input and output")?;
+            sys::fd::poll(wishes, milliseconds).doing(packed!("wait for input and output"))?;
         if has_said && let Some(channel) = self.channel.take() {
             self.master = sync::take_terminal(channel)?;
             self.copy_size();

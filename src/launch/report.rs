@@ -10,6 +10,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 use super::init::Ended;
 use crate::error::{Doing, Error, Result};
 use crate::log::{Line, warning};
+use crate::packed::filled;
 use crate::sys;
 use crate::sys::process::{Change, Usage};
 use crate::text::Show;
@@ -34,7 +35,7 @@ impl Report {
         // Not where our caller has closed a standard stream: warnings would go there.
         let file =
             sys::fd::open_at(AT_FDCWD, path, flags).and_then(|file| sys::fd::above_standard(file.as_fd()));
-        let file = file.doing(format_args!("--report {}", path.shown()))?;
+        let file = file.doing(filled!("--report {}", path.shown()))?;
         Ok(Self { file, since: sys::clock::milliseconds() })
     }
 

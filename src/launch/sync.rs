@@ -42,7 +42,7 @@ pub(crate) enum Message {
 /// # Errors
 /// No descriptors left.
 pub(crate) fn channel() -> Result<(OwnedFd, OwnedFd)> {
-    crate::sys::fd::socket_pair().doing("make a socket pair")
+    crate::sys::fd::socket_pair().doing(packed!("make a socket pair"))
 }
 
 /// Parent: lets the child begin.
@@ -50,7 +50,7 @@ pub(crate) fn channel() -> Result<(OwnedFd, OwnedFd)> {
 /// # Errors
 /// EPIPE: the child is dead.
 pub(crate) fn send_go(end: BorrowedFd<'_>) -> Result<()> {
-    send(end.as_raw_fd(), b"g", MsgFlags::MSG_NOSIGNAL).map(drop).doing("tell the child to begin")
+    send(end.as_raw_fd(), b"g", MsgFlags::MSG_NOSIGNAL).map(drop).doing(packed!("tell the child to begin"))
 }
 
 /// Child: waits until the parent says so. `false`: the parent is dead.
@@ -82,7 +82,7 @@ pub(crate) fn tell(end: BorrowedFd<'_>, message: &Message) {
 /// # Errors
 /// The parent is dead, or the kernel refuses.
 pub(crate) fn send_terminal(end: BorrowedFd<'_>, master: BorrowedFd<'_>) -> Result<()> {
-    crate::sys::rights::send(end, b't', master).doing("hand it to the parent")
+    crate::sys::rights::send(end, b't', master).doing(packed!("hand it to the parent"))
 }
 
 /// Parent: takes that, if it is what the child has said; any other message is left where it is.
@@ -92,9 +92,9 @@ pub(crate) fn send_terminal(end: BorrowedFd<'_>, master: BorrowedFd<'_>) -> Resu
 pub(crate) fn take_terminal(end: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
     let mut byte = [0];
     match recv(end.as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
-        Ok(1) if byte == *b"t" => {
-            crate::sys::rights::receive(end, b't').map(Some).doing("receive the terminal of the container")
-        }
+        Ok(1) if byte == *b"t" => crate::sys::rights::receive(end, b't')
+            .map(Some)
+            .doing(packed!("receive the terminal of the container")),
         _ => Ok(None),
     }
 }
@@ -111,7 +111,7 @@ fn look(end: BorrowedFd<'_>) -> nix::Result<usize> {
 pub(crate) fn peek(end: BorrowedFd<'_>) -> Result<bool> {
     match look(end) {
         Err(Errno::EAGAIN | Errno::ECONNRESET) => Ok(false),
-        result => result.map(|length| length > 0).doing("listen to the child"),
+        result => result.map(|length| length > 0).doing(packed!("listen to the child")),
     }
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn receive(end: BorrowedFd<'_>) -> Result<Option<Message>> {
                     .map(Some)
                     .ok_or_else(|| Error::new(packed!("read a message of the child: not one of ours")));
             }
-            Err(errno) => return Err(errno).doing("listen to the child"),
+            Err(errno) => return Err(errno).doing(packed!("listen to the child")),
         }
     }
 }

@@ -10,6 +10,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
 
 use super::rootfs::{bind_to, c_path, ensure_folder};
 use crate::error::{Doing, Error, Result};
+use crate::packed::{Fill, filled};
 use crate::sys;
 use crate::text::Show;
 
@@ -43,7 +44,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
 pub(crate) fn populate(root: BorrowedFd<'_>, is_fresh: bool) -> Result<OwnedFd> {
     let done = |made, name: &CStr| match made {
         Err(Errno::EEXIST) if !is_fresh => Ok(()),
-        made => made.doing(format_args!("make /dev/{}", name.shown())),
+        made => made.doing(filled!("make /dev/{}", name.shown())),
     };
     let dev = ensure_folder(root, Path::new("/dev"))?;
     for (name, major, minor) in DEVICES {
@@ -68,13 +69,13 @@ pub(crate) fn populate(root: BorrowedFd<'_>, is_fresh: bool) -> Result<OwnedFd> 
 /// Binds the host's device of that name into ours, having made sure that it is the right one.
 fn show_hosts(dev: BorrowedFd<'_>, name: &CStr, number: libc::dev_t) -> Result<()> {
     let text = name.shown();
-    let host = sys::fd::open_path(&c_path(format!("/dev/{text}"))?)
-        .doing(format_args!("open the host's /dev/{text}"))?;
-    let found = sys::fd::stat(host.as_fd()).doing(format_args!("look at the host's /dev/{text}"))?;
+    let host = sys::fd::open_path(&c_path(filled!("/dev/{}", text).text())?)
+        .doing(filled!("open the host's /dev/{}", text))?;
+    let found = sys::fd::stat(host.as_fd()).doing(filled!("look at the host's /dev/{}", text))?;
     if found.st_mode & libc::S_IFMT != libc::S_IFCHR || found.st_rdev != number {
-        return Err(Error::new(format_args!("the host's /dev/{text} is not the device of that name")));
+        return Err(Error::new(filled!("the host's /dev/{} is not the device of that name", text)));
     }
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_WRONLY;
-    let place = sys::fd::open_at(dev, name, flags).doing(format_args!("make /dev/{text}"))?;
+    let place = sys::fd::open_at(dev, name, flags).doing(filled!("make /dev/{}", text))?;
     bind_to(host.as_fd(), place.as_fd()).map(drop)
 }

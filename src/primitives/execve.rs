@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::interpreter::interpreter_of;
 use super::last_step::LastStep;
 use crate::error::{Error, Result, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, tolerate};
-use crate::packed::packed;
+use crate::packed::{filled, packed};
 use crate::spec::user::Identity;
 use crate::sys;
 use crate::sys::process::{PathBuffer, Pointers};
@@ -91,10 +91,10 @@ impl Program {
         let path = path.shown().to_string();
         if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) {
             return match interpreter_of(&path).filter(|_| errno == Errno::ENOENT) {
-                None => Error::os(format_args!("execute {}", self.name()), errno),
+                None => Error::os(filled!("execute {}", &self.name()), errno),
                 Some(interpreter) => {
                     let error =
-                        Error::os(format_args!("execute {path}: its interpreter {interpreter}"), errno);
+                        Error::os(filled!("execute {}: its interpreter {}", [&path, &interpreter]), errno);
                     if interpreter.ends_with("\\r") {
                         error
                             .hint(packed!("the script has Windows line ends; convert it (sed -i 's/\\r$//')"))
@@ -107,7 +107,7 @@ impl Program {
             }
             .status(STATUS_NOT_FOUND);
         }
-        let error = Error::os(format_args!("execute {path}"), errno).status(STATUS_NOT_EXECUTABLE);
+        let error = Error::os(filled!("execute {}", &path), errno).status(STATUS_NOT_EXECUTABLE);
         match errno {
             Errno::EACCES => error
                 .hint(packed!("is it a file with the x bit, on a file system that is not mounted noexec?")),
@@ -133,7 +133,7 @@ fn c_strings(words: &[&OsStr]) -> Result<Vec<CString>> {
 /// # Errors
 /// There is a NUL byte in it.
 pub(crate) fn c_string(word: &OsStr) -> Result<CString> {
-    text::c_string(word.as_bytes()).map_err(|_| Error::new(format_args!("a NUL byte in {}", word.shown())))
+    text::c_string(word.as_bytes()).map_err(|_| Error::new(filled!("a NUL byte in {}", word.shown())))
 }
 
 /// A word for a step of the last mile, which owns nothing.
@@ -298,14 +298,14 @@ pub(crate) fn run_helper(words: &[&OsStr]) -> Result<(u8, String)> {
 
     let path = sys::entry::variable(b"PATH=");
     let program = Program::new(words, path.as_slice())?;
-    let (reader, writer) = sys::fd::pipe().doing("make a pipe")?;
+    let (reader, writer) = sys::fd::pipe().doing(packed!("make a pipe"))?;
     let steps = [LastStep::StandardError(writer.as_raw_fd())];
     let inherited = Inherited { mask: Set::EMPTY, child_signal: Disposition::Default };
     let pid =
         start(&program, &steps, &Identity::NOBODY, inherited, Terminal::Leave).map_err(
             |failed| match failed {
                 Failed::Spawn(errno) | Failed::Step(_, errno) => {
-                    Error::os(format_args!("run {}", program.name()), errno)
+                    Error::os(filled!("run {}", &program.name()), errno)
                 }
                 Failed::Exec(path, errno) => program
                     .explain(errno, &path)
@@ -314,12 +314,13 @@ pub(crate) fn run_helper(words: &[&OsStr]) -> Result<(u8, String)> {
             },
         )?;
     drop(writer);
-    let status = match sys::process::wait(sys::process::Who::Child(pid)).doing("wait for the helper")? {
-        Some((_, sys::process::Change::Exited(status))) => status,
-        _ => crate::error::STATUS_OURS,
-    };
+    let status =
+        match sys::process::wait(sys::process::Who::Child(pid)).doing(packed!("wait for the helper"))? {
+            Some((_, sys::process::Change::Exited(status))) => status,
+            _ => crate::error::STATUS_OURS,
+        };
     // Now, and not while it runs: that would wait for who else has the other end. What it says fits into a pipe.
-    let said = sys::file::read_from(reader.as_fd()).doing(format_args!("listen to {}", program.name()))?;
+    let said = sys::file::read_from(reader.as_fd()).doing(filled!("listen to {}", &program.name()))?;
     Ok((status, said))
 }
 

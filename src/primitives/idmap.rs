@@ -6,8 +6,8 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::execve;
-use crate::error::{Doing, Error, Result};
-use crate::packed::packed;
+use crate::error::{Error, Result};
+use crate::packed::{Fill, filled, packed};
 use crate::spec::idmap::IdMap;
 use crate::sys;
 
@@ -37,7 +37,7 @@ impl Ids {
 /// # Errors
 /// The file cannot be written.
 pub(crate) fn deny_setgroups(pid: Pid) -> Result<()> {
-    sys::file::write(format!("/proc/{pid}/setgroups").as_ref(), "deny").doing("")
+    sys::file::write(filled!("/proc/{}/setgroups", &pid).text().as_ref(), "deny").map_err(Error::from)
 }
 
 /// Writes a map in one write(2), as the kernel demands.
@@ -45,8 +45,8 @@ pub(crate) fn deny_setgroups(pid: Pid) -> Result<()> {
 /// # Errors
 /// EPERM: the caller may not map these ids.
 pub(crate) fn write(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> {
-    let text = maps.iter().fold(String::new(), |text, map| text + &format!("{map}\n"));
-    match sys::file::write(format!("/proc/{pid}/{}", ids.file()).as_ref(), &text).doing("") {
+    let text = maps.iter().fold(String::new(), |text, map| text + &filled!("{}\n", map).text());
+    match sys::file::write(filled!("/proc/{}/{}", [&pid, &ids.file()]).text().as_ref(), &text).map_err(Error::from) {
         Err(error) if matches!(error.errno, Some(Errno::EPERM | Errno::EACCES)) => Err(error.hint(
             packed!("an ordinary user may map its own id only, or ranges of /etc/subuid with --userns auto; where even that \
              is refused, see sysctl kernel.apparmor_restrict_unprivileged_userns"),

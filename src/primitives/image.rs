@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 
 use super::mounts::{Opened, explain};
 use crate::error::{Doing, Error, Result};
-use crate::packed::{Packed, packed};
+use crate::packed::{Packed, filled, packed};
 use crate::sys;
 use crate::text::Show;
 
@@ -39,9 +39,9 @@ fn kind_of(begin: &[u8]) -> Option<&'static CStr> {
 /// None that we know: `cure` says what to do then. Or it cannot be read.
 pub(super) fn probe(file: BorrowedFd<'_>, cure: Packed) -> Result<&'static CStr> {
     let mut begin = [0; 2048];
-    let length = nix::unistd::read(file, &mut begin).doing("read it")?;
+    let length = nix::unistd::read(file, &mut begin).doing(packed!("read it"))?;
     kind_of(begin.get(..length).unwrap_or_default())
-        .ok_or_else(|| Error::new("it is no folder, and no image").hint(cure))
+        .ok_or_else(|| Error::new(packed!("it is no folder, and no image")).hint(cure))
 }
 
 /// Makes a block device of a file. It is there as long as it is open, or mounted.
@@ -50,13 +50,13 @@ pub(super) fn probe(file: BorrowedFd<'_>, cure: Packed) -> Result<&'static CStr>
 /// No loop device.
 pub(super) fn attach(file: BorrowedFd<'_>, writable: bool) -> Result<(OwnedFd, CString)> {
     sys::loop_device::attach(file, writable)
-        .map_err(|errno| Error::os("attach it to a loop device", errno).hint(LOOP))
+        .map_err(|errno| Error::os(packed!("attach it to a loop device"), errno).hint(LOOP))
 }
 
 /// Says why what is on a device cannot be mounted.
 pub(super) fn refused(kind: &CStr, errno: Errno) -> Error {
     let kind = kind.shown().to_string();
-    explain(&kind, errno).within(format_args!("mount it as {kind}"))
+    explain(&kind, errno).within(filled!("mount it as {}", &kind))
 }
 
 /// Mounts the image, nowhere yet. What was needed for it goes with the last who has it.
@@ -64,7 +64,7 @@ pub(super) fn refused(kind: &CStr, errno: Errno) -> Error {
 /// # Errors
 /// No image that we know; no loop device, or no such file system in this kernel; Linux before 5.2.
 pub(crate) fn open(path: &Path) -> Result<Opened> {
-    let file = sys::path::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK).doing("")?;
+    let file = sys::path::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
     let cure = packed!("--rootfs takes an unpacked folder, or a file with squashfs, erofs or ext4");
     let kind = probe(file.as_fd(), cure)?;
     let (_device, path) = attach(file.as_fd(), false)?;

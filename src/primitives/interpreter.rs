@@ -1,5 +1,6 @@
 //! Who runs a program: what its first bytes say, for the words of an error.
 
+use crate::packed::{Fill, filled};
 use crate::sys;
 use crate::text::{self, Shown};
 
@@ -20,7 +21,7 @@ pub(crate) fn asked_by(head: &[u8]) -> Option<String> {
         let words = line.split(|byte| *byte == b' ' || *byte == b'\t');
         let first = words.into_iter().find(|word| !word.is_empty())?;
         let (first, end) = first.strip_suffix(b"\r").map_or((first, ""), |first| (first, "\\r"));
-        return Some(format!("{}{end}", Shown(first)));
+        return Some(filled!("{}{}", Shown(first), end).text());
     }
     elf_interpreter(head)
 }

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::seccomp::Filter;
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
 use crate::spec::user::{Identity, Principal};
@@ -61,31 +61,33 @@ impl Display for LastStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
         match self {
-            Self::StandardError(fd) => write!(f, "send standard error to descriptor {fd}"),
+            Self::StandardError(fd) => filled!("send standard error to descriptor {}", fd).put(f),
             Self::Limit(limit) => {
-                write!(f, "limit {} to {}:{}", limit.name, number(limit.soft), number(limit.hard))
+                filled!("limit {} to {}:{}", [&limit.name, &number(limit.soft), &number(limit.hard)]).put(f)
             }
             Self::SetUmask(mask) => write!(f, "set the umask to {mask:03o}"),
-            Self::ChangeDir(path) => write!(f, "enter {}", path.shown()),
+            Self::ChangeDir(path) => filled!("enter {}", path.shown()).put(f),
             Self::SetGroups { .. } => packed!("set the groups of the user").fmt(f),
             Self::SetGid(None) => packed!("become the group of the user").fmt(f),
-            Self::SetGid(Some(group)) => write!(f, "become group {group}"),
-            Self::SetUid(uid) => write!(f, "become user {uid}"),
+            Self::SetGid(Some(group)) => filled!("become group {}", group).put(f),
+            Self::SetUid(uid) => filled!("become user {}", uid).put(f),
             Self::ConfirmDir(path) => {
-                write!(f, "make sure that {} was entered and is inside", path.shown())
+                filled!("make sure that {} was entered and is inside", path.shown()).put(f)
             }
             Self::KeepCaps => packed!("keep capabilities as another user").fmt(f),
-            Self::SetCaps(caps, CapSet::NONE) => write!(f, "keep of the capabilities {caps}"),
-            Self::SetCaps(caps, ambient) => write!(f, "keep of the capabilities {caps}, ambient {ambient}"),
+            Self::SetCaps(caps, CapSet::NONE) => filled!("keep of the capabilities {}", caps).put(f),
+            Self::SetCaps(caps, ambient) => {
+                filled!("keep of the capabilities {}, ambient {}", [&caps, &ambient]).put(f)
+            }
             Self::DieWithInit => packed!("set the death signal").fmt(f),
             Self::NoNewPrivs => f.write_str("set no_new_privs"),
             Self::Filter(filter) => filter.fmt(f),
-            Self::SetLabel(label, _) => write!(f, "be labelled {}", label.shown()),
+            Self::SetLabel(label, _) => filled!("be labelled {}", label.shown()).put(f),
             Self::ForbidFiles => packed!("begin a Landlock ruleset").fmt(f),
             Self::AllowFile(path, access) => {
                 let how = ["read", "read and execute", "read and write"];
                 let how = how.get(usize::from(*access == 13) + 2 * usize::from(*access > 13)).unwrap_or(&"");
-                write!(f, "allow to {how} {}", path.shown())
+                filled!("allow to {} {}", [&how, &path.shown()]).put(f)
             }
             Self::RestrictFiles => packed!("put the Landlock ruleset in force").fmt(f),
         }

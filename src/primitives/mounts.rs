@@ -14,7 +14,7 @@ use super::rootfs::{
     set_propagation,
 };
 use crate::error::{Doing, Error, Result};
-use crate::packed::{Packed, packed};
+use crate::packed::{Fill, Packed, filled, packed};
 use crate::spec::devices::Rule;
 use crate::spec::mount::{Flags, Mount, Source};
 use crate::spec::sysctl::Sysctl;
@@ -59,7 +59,7 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
                 return Ok(None);
             }
             Err(error) if mount.host_paths().len() == 1 => return Err(error),
-            Err(error) => return Err(error.within(path.shown())),
+            Err(error) => return Err(error.within(filled!("{}", path.shown()))),
         }
     }
     let (Source::Host(_) | Source::Device(..), Some(handle)) = (&mount.source, handles.first()) else {
@@ -73,22 +73,22 @@ pub(crate) fn open_source(mount: &Mount) -> Result<Option<Opened>> {
         Err(Errno::ENOSYS) if mount.flags.0 & Flags::SHARED.with(Flags::EARLY).0 == 0 => {
             Ok(Some(Opened { handles, is_detached: false, device }))
         }
-        Err(Errno::EINVAL) => Err(Error::os("", Errno::EINVAL).hint(packed!(
+        Err(Errno::EINVAL) => Err(Error::from(Errno::EINVAL).hint(packed!(
             "an unbindable mount; or, in a user namespace, one that hides something below mounts"
         ))),
-        Err(errno) if mount.flags.has(Flags::IDMAP) => Err(Error::os("", errno).hint(IDMAP)),
-        Err(errno) => Err(errno).doing(""),
+        Err(errno) if mount.flags.has(Flags::IDMAP) => Err(Error::from(errno).hint(IDMAP)),
+        Err(errno) => Err(Error::from(errno)),
     }
 }
 
 /// Which device a file is.
 fn rule(file: &OwnedFd, access: u8) -> Result<Rule> {
-    let found = sys::fd::stat(file.as_fd()).doing("look at it")?;
+    let found = sys::fd::stat(file.as_fd()).doing(packed!("look at it"))?;
     let is_block = match found.st_mode & libc::S_IFMT {
         libc::S_IFCHR => false,
         libc::S_IFBLK => true,
         _ => {
-            return Err(Error::os("", Errno::ENODEV)
+            return Err(Error::from(Errno::ENODEV)
                 .hint(packed!("that is no device; for files and folders: --volume")));
         }
     };
@@ -105,7 +105,7 @@ const IDMAP: Packed =
 /// As open(2).
 pub(super) fn open_host(path: &Path) -> Result<OwnedFd> {
     sys::fd::open_path(&c_path(path)?).map_err(|errno| {
-        let error = Error::os("", errno);
+        let error = Error::from(errno);
         match errno {
             Errno::ENOENT => {
                 error.hint(packed!("it is not made where it is missing; --mount ...,optional skips it then"))
@@ -124,7 +124,7 @@ pub(super) fn open_host(path: &Path) -> Result<OwnedFd> {
 /// The kernel refuses: its own file systems can, since Linux 5.12 and later, and root only.
 pub(crate) fn map_ids(source: &Opened, userns: BorrowedFd<'_>, is_recursive: bool) -> Result<()> {
     let Some(tree) = source.handles.first() else { return Ok(()) };
-    sys::mount::map_ids(tree.as_fd(), userns, is_recursive).map_err(|errno| Error::os("", errno).hint(IDMAP))
+    sys::mount::map_ids(tree.as_fd(), userns, is_recursive).map_err(|errno| Error::from(errno).hint(IDMAP))
 }
 
 /// Shows inside what was opened outside.
@@ -134,17 +134,18 @@ pub(crate) fn map_ids(source: &Opened, userns: BorrowedFd<'_>, is_recursive: boo
 #[inline(never)]
 pub(crate) fn show(root: BorrowedFd<'_>, mount: &Mount, source: &Opened) -> Result<()> {
     let Some(handle) = source.handles.first().map(AsFd::as_fd) else { return Ok(()) };
-    let kind = sys::fd::kind_of(handle).doing("look at it")?;
+    let kind = sys::fd::kind_of(handle).doing(packed!("look at it"))?;
     let target = super::target::open(root, mount.target, kind == libc::S_IFDIR)?;
     if let Source::Overlay(layers) = &mount.source {
         return super::overlay::mount(target.as_fd(), &source.handles, layers, ms_flags(mount.flags));
     }
     if source.is_detached {
-        sys::mount::attach(handle, target.as_fd()).doing("attach")?;
+        sys::mount::attach(handle, target.as_fd()).doing(packed!("attach"))?;
         return finish(handle, mount.flags);
     }
     let is_recursive = !mount.flags.has(Flags::ALONE);
-    sys::mount::bind(&handle_path(handle), &handle_path(target.as_fd()), is_recursive).doing("bind")?;
+    sys::mount::bind(&handle_path(handle), &handle_path(target.as_fd()), is_recursive)
+        .doing(packed!("bind"))?;
     finish(reopen_covered(target.as_fd())?.as_fd(), mount.flags)
 }
 
@@ -184,13 +185,15 @@ pub(crate) fn show_text(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, mount: &Mount
     const NAME: &CStr = c"file";
     let target = super::target::open(root, mount.target, false)?;
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_WRONLY;
-    let file = sys::fd::open_at(dev, NAME, flags).doing("make the file")?;
-    sys::file::write_all(file.as_fd(), text.as_bytes()).doing("write to it")?;
+    let file = sys::fd::open_at(dev, NAME, flags).doing(packed!("make the file"))?;
+    sys::file::write_all(file.as_fd(), text.as_bytes()).doing(packed!("write to it"))?;
     // The descriptor would keep it writable, and the mount from becoming read-only.
     drop(file);
-    let file = sys::fd::open_at(dev, NAME, OFlag::O_PATH | OFlag::O_NOFOLLOW).doing("open it again")?;
+    let file =
+        sys::fd::open_at(dev, NAME, OFlag::O_PATH | OFlag::O_NOFOLLOW).doing(packed!("open it again"))?;
     let tree = bind_to(file.as_fd(), target.as_fd())?;
-    nix::unistd::unlinkat(dev, NAME, nix::unistd::UnlinkatFlags::NoRemoveDir).doing("remove its name")?;
+    nix::unistd::unlinkat(dev, NAME, nix::unistd::UnlinkatFlags::NoRemoveDir)
+        .doing(packed!("remove its name"))?;
     finish(tree.as_fd(), mount.flags)
 }
 
@@ -219,7 +222,7 @@ pub(crate) fn perform(root: BorrowedFd<'_>, mount: &Mount) -> Result<()> {
 
 /// Adds what is known about a refusal. The step says the rest.
 pub(super) fn explain(kind: &str, errno: Errno) -> Error {
-    let error = Error::os("", errno);
+    let error = Error::from(errno);
     match (kind, errno) {
         ("proc", Errno::EPERM) => error.hint(
             packed!("parts of the host's /proc are covered, as inside a container, and the kernel gives no fresh one then; \
@@ -250,7 +253,7 @@ fn ms_flags(flags: Flags) -> MsFlags {
 /// Shows the host's `source`, and all that is mounted below it, at `target`.
 fn bind(target: BorrowedFd<'_>, source: &Path, flags: Flags) -> Result<()> {
     let name = c_path(source)?;
-    let source = sys::fd::open_path(&name).doing(format_args!("open {}", source.shown()))?;
+    let source = sys::fd::open_path(&name).doing(filled!("open {}", source.shown()))?;
     let tree = bind_to(source.as_fd(), target)?;
     add_flags_to_tree(tree.as_fd(), ms_flags(flags))
 }
@@ -274,7 +277,7 @@ pub(crate) fn make_read_only(root: BorrowedFd<'_>, path: &str) -> Result<()> {
 /// # Errors
 /// Something else is there.
 pub(super) fn enter_kernel_filesystem(root: BorrowedFd<'_>, folder: &KernelFolder) -> Result<OwnedFd> {
-    let what = format_args!("enter {}", folder.path).to_string();
+    let what = filled!("enter {}", folder.path).text();
     let place = resolve_in_root(root, Path::new(folder.path), Wanted::Folder).doing(&what)?;
     let found = nix::sys::statfs::fstatfs(&place).doing(&what)?.filesystem_type();
     if found != folder.magic {
@@ -293,17 +296,17 @@ pub(super) fn enter_kernel_filesystem(root: BorrowedFd<'_>, folder: &KernelFolde
 /// The kernel has no such parameter here, or does not take the value.
 pub(crate) fn set_sysctls(root: Option<BorrowedFd<'_>>, sysctls: &[Sysctl]) -> Result<()> {
     const PROC: KernelFolder = KernelFolder { path: "/proc", magic: PROC_SUPER_MAGIC, names: &[] };
-    let own = sys::fd::open_path(c"/").doing("open /")?;
+    let own = sys::fd::open_path(c"/").doing(packed!("open /"))?;
     let proc = enter_kernel_filesystem(root.unwrap_or(own.as_fd()), &PROC)?;
     for Sysctl { path, value, .. } in sysctls {
-        let name = c_path(format!("sys/{path}"))?;
+        let name = c_path(filled!("sys/{}", path).text())?;
         let file = match sys::fd::open_beneath(proc.as_fd(), &name, OFlag::O_WRONLY) {
             // Before Linux 5.6: in a procfs there are no links on this way, and nobody but us is here yet.
             Err(Errno::ENOSYS) => sys::fd::open_at(proc.as_fd(), &name, OFlag::O_WRONLY | OFlag::O_NOFOLLOW),
             result => result,
         };
         if let Err(errno) = file.and_then(|file| nix::unistd::write(file, value.as_bytes())) {
-            let error = Error::os(path, errno);
+            let error = Error::os(*path, errno);
             return Err(match errno {
                 Errno::ENOENT => error.hint(packed!("the kernel has no such parameter in this namespace")),
                 Errno::EINVAL if path.ends_with("ping_group_range") => {
@@ -339,11 +342,13 @@ pub(crate) fn make_names_read_only(root: BorrowedFd<'_>, folder: &KernelFolder) 
             Err(Errno::ENOENT) => {}
             // Mounts below, locked in a user namespace, must come along and be changed too.
             Err(Errno::EINVAL) => {
-                make_read_only(root, &format!("{}/{}", folder.path, name.shown()))?;
-                sys::fd::enter(place.as_fd()).doing("come back")?;
+                make_read_only(root, &filled!("{}/{}", folder.path, name.shown()).text())?;
+                sys::fd::enter(place.as_fd()).doing(packed!("come back"))?;
             }
             result => {
-                result.and_then(|()| sys::mount::remount_bind(name, flags)).doing(name.shown())?;
+                result
+                    .and_then(|()| sys::mount::remount_bind(name, flags))
+                    .doing(filled!("{}", name.shown()))?;
             }
         }
     }
@@ -357,7 +362,7 @@ pub(crate) fn make_names_read_only(root: BorrowedFd<'_>, folder: &KernelFolder) 
 /// The kernel refuses.
 pub(crate) fn mask(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, folders: &[KernelFolder]) -> Result<()> {
     // Missing, it would look below as if the file to hide were; a file of the host's must not be shown, nor written to.
-    let null = sys::path::stat(Path::new("/dev/null")).doing("look at the host's /dev/null")?;
+    let null = sys::path::stat(Path::new("/dev/null")).doing(packed!("look at the host's /dev/null"))?;
     if null.st_rdev != nix::sys::stat::makedev(1, 3) {
         return Err(Error::new(packed!("the host's /dev/null is not the device of that name")));
     }
@@ -367,10 +372,12 @@ pub(crate) fn mask(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, folders: &[KernelF
     for folder in folders {
         let place = enter_kernel_filesystem(root, folder)?;
         for name in folder.names {
-            hide(place.as_fd(), name, empty.as_fd()).map_err(|error| error.within(name.shown()))?;
+            hide(place.as_fd(), name, empty.as_fd())
+                .map_err(|error| error.within(filled!("{}", name.shown())))?;
         }
     }
-    nix::unistd::unlinkat(dev, c"masked", nix::unistd::UnlinkatFlags::RemoveDir).doing("remove its name")
+    nix::unistd::unlinkat(dev, c"masked", nix::unistd::UnlinkatFlags::RemoveDir)
+        .doing(packed!("remove its name"))
 }
 
 /// Hides one name in `place`, which is the current directory. What does not exist needs no mask.
@@ -379,11 +386,11 @@ fn hide(place: BorrowedFd<'_>, name: &CStr, empty: BorrowedFd<'_>) -> Result<()>
     if !name.to_bytes().ends_with(b"/") {
         return match sys::mount::bind(c"/dev/null", name, false) {
             Err(Errno::ENOENT) => Ok(()),
-            result => result.doing(""),
+            result => result.map_err(Error::from),
         };
     }
     match sys::fd::open_at(place, name, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
         Err(Errno::ENOENT) => Ok(()),
-        below => bind_to(empty, below.doing("")?.as_fd()).map(drop),
+        below => bind_to(empty, below?.as_fd()).map(drop),
     }
 }

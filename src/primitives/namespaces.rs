@@ -8,7 +8,7 @@ use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
 
 use crate::error::{Doing, Error, Result, tolerate};
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::spec::namespaces::{Kind, TimeOffsets};
 use crate::sys;
 
@@ -37,9 +37,9 @@ pub(crate) fn open(kind: Kind, path: &Path) -> Result<OwnedFd> {
 /// No socket, or no such device.
 pub(crate) fn raise_loopback() -> Result<()> {
     // The ioctl is answered by any socket; one of the unix family exists on kernels without INET too.
-    let socket = sys::fd::any_socket().doing("open a socket")?;
+    let socket = sys::fd::any_socket().doing(packed!("open a socket"))?;
     sys::ns::raise_interface(socket.as_raw_fd(), *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0").map_err(|errno| {
-        let error = Error::os("set IFF_UP", errno);
+        let error = Error::os(packed!("set IFF_UP"), errno);
         match errno {
             Errno::EPERM => error.hint(packed!(
                 "it needs CAP_NET_ADMIN, or a user namespace (--userns); --network host needs neither"
@@ -70,27 +70,28 @@ pub(crate) fn unshare_time(offsets: TimeOffsets, is_wanted: bool) -> Result<()> 
         Ok(()) => {}
         Err(Errno::EINVAL) if !is_wanted => return Ok(()),
         Err(Errno::EINVAL) => {
-            return Err(Error::os("unshare", Errno::EINVAL)
+            return Err(Error::os(packed!("unshare"), Errno::EINVAL)
                 .hint(packed!("time namespaces need Linux 5.6 with CONFIG_TIME_NS")));
         }
-        Err(errno) => return Err(Error::os("unshare", errno)),
+        Err(errno) => return Err(Error::os(packed!("unshare"), errno)),
     }
     let mut text = String::new();
     for (clock, seconds) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
         if let Some(seconds) = seconds {
-            text = text + clock + &format!(" {seconds} 0\n");
+            text = text + clock + &filled!(" {} 0\n", &seconds).text();
         }
     }
     if !text.is_empty() {
         let file = Path::new("/proc/self/timens_offsets");
-        sys::file::write(file, &text).doing("write /proc/self/timens_offsets")?;
+        sys::file::write(file, &text).doing(packed!("write /proc/self/timens_offsets"))?;
     }
     if sys::process::kernel_version() >= EXECVE_ENTERS {
         return Ok(());
     }
     // A process that was spawned with shared memory stays in ours: enter it too.
     let own = sys::fd::open_at(nix::fcntl::AT_FDCWD, c"/proc/self/ns/time_for_children", OFlag::O_RDONLY);
-    sys::ns::join(own.doing("open the new time namespace")?.as_fd(), sys::ns::NEW_TIME).doing("enter it")
+    sys::ns::join(own.doing(packed!("open the new time namespace"))?.as_fd(), sys::ns::NEW_TIME)
+        .doing(packed!("enter it"))
 }
 
 /// What the kernel calls a kind.
@@ -113,7 +114,7 @@ pub(crate) const fn flag(kind: Kind) -> CloneFlags {
 /// It is one of another kind, or its owner does not let us in.
 pub(crate) fn join(kind: Kind, file: BorrowedFd<'_>) -> Result<()> {
     sys::ns::join(file, flag(kind)).map_err(|errno| {
-        let error = Error::os("", errno);
+        let error = Error::from(errno);
         match errno {
             Errno::EINVAL => error.hint(packed!(
                 "the file is no namespace of this kind, or the user namespace that launcher is in already"

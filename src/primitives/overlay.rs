@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 
 use super::rootfs::{add_flags_to_tree, bind_on_itself, bind_to, c_path, handle_path, reopen_covered};
 use crate::error::{Doing, Error, Result, tolerate};
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::spec::mount::Layers;
 use crate::sys;
 use crate::sys::dir::Kind;
@@ -32,7 +32,8 @@ pub(crate) fn mount_root(top: BorrowedFd<'_>, layers: &Layers, in_memory: bool) 
     // Both taken before the tmpfs covers them. In a user namespace the mounts below cannot be left out: they are locked.
     let mut handles = Vec::new();
     for path in layers.paths {
-        handles.push(super::mounts::open_host(path).map_err(|error| error.within(path.shown()))?);
+        handles
+            .push(super::mounts::open_host(path).map_err(|error| error.within(filled!("{}", path.shown())))?);
     }
     let tree = sys::mount::clone_tree(top, c"", in_userns);
     let layer = mount_tmpfs(top)?;
@@ -41,16 +42,16 @@ pub(crate) fn mount_root(top: BorrowedFd<'_>, layers: &Layers, in_memory: bool) 
     }
     let place = open_folder(layer.as_fd(), "lower")?;
     match tree {
-        Ok(tree) => sys::mount::attach(tree.as_fd(), place.as_fd()).doing("attach the rootfs")?,
+        Ok(tree) => sys::mount::attach(tree.as_fd(), place.as_fd()).doing(packed!("attach the rootfs"))?,
         // Before Linux 5.2. As "." the folder is itself; its handle as a path would lead to what covers it by now.
         Err(Errno::ENOSYS) => {
-            sys::fd::enter(top).doing("enter the rootfs")?;
+            sys::fd::enter(top).doing(packed!("enter the rootfs"))?;
             // Not what is mounted below: that would be the cover.
-            sys::mount::bind(c".", &handle_path(place.as_fd()), false).doing("bind the rootfs")?;
+            sys::mount::bind(c".", &handle_path(place.as_fd()), false).doing(packed!("bind the rootfs"))?;
         }
-        Err(errno) => return Err(errno).doing("clone the mount of the rootfs"),
+        Err(errno) => return Err(errno).doing(packed!("clone the mount of the rootfs")),
     }
-    sys::fd::enter(layer.as_fd()).doing("enter the tmpfs")?;
+    sys::fd::enter(layer.as_fd()).doing(packed!("enter the tmpfs"))?;
     let mounted = if handles.is_empty() {
         overlay_at(Path::new(""), 0, in_userns)
     } else {
@@ -100,7 +101,7 @@ pub(super) fn mount(
     for (index, handle) in handles.iter().enumerate() {
         add(&mut options, &handle_path(handle.as_fd()).shown().to_string(), index, layers);
     }
-    sys::fd::enter(target).doing("enter the mount point")?;
+    sys::fd::enter(target).doing(packed!("enter the mount point"))?;
     finish(options, layers.in_userns)
         .and_then(|options| sys::mount::new_filesystem_here(c"overlay", flags, &options))
         .map_err(explain)
@@ -130,22 +131,23 @@ fn finish(mut options: String, in_userns: bool) -> std::result::Result<CString, 
 fn mount_tmpfs(place: BorrowedFd<'_>) -> Result<OwnedFd> {
     match sys::mount::new_detached(c"tmpfs", &[(c"mode", Some(c"755"))]) {
         Ok(layer) => {
-            sys::mount::attach(layer.as_fd(), place).doing("attach the tmpfs")?;
+            sys::mount::attach(layer.as_fd(), place).doing(packed!("attach the tmpfs"))?;
             Ok(layer)
         }
         // Before Linux 5.2.
         Err(Errno::ENOSYS) => {
-            sys::fd::enter(place).doing("enter the rootfs")?;
-            sys::mount::new_filesystem_here(c"tmpfs", MsFlags::MS_NODEV, c"mode=755").doing("mount tmpfs")?;
+            sys::fd::enter(place).doing(packed!("enter the rootfs"))?;
+            sys::mount::new_filesystem_here(c"tmpfs", MsFlags::MS_NODEV, c"mode=755")
+                .doing(packed!("mount tmpfs"))?;
             reopen_covered(place)
         }
-        Err(errno) => Err(errno).doing("mount tmpfs"),
+        Err(errno) => Err(errno).doing(packed!("mount tmpfs")),
     }
 }
 
 /// Says what may be wrong with an overlay.
 pub(super) fn explain(errno: Errno) -> Error {
-    let error = Error::os("mount overlay", errno);
+    let error = Error::os(packed!("mount overlay"), errno);
     match errno {
         Errno::ENODEV => {
             error.hint(packed!("the kernel has no overlay file system (CONFIG_OVERLAY_FS, module overlay)"))
@@ -165,13 +167,17 @@ pub(super) fn explain(errno: Errno) -> Error {
 /// folders of several overlays apart.
 fn overlay_at(path: &Path, number: usize, in_userns: bool) -> std::result::Result<(), Errno> {
     // Short words of ours instead of the path, which might hold `:` or `,`: lower layers are reached by a link.
-    let (upper, work, below) =
-        (format!("upper/{number}"), format!("work/{number}"), format!("work/{number}.lower"));
+    let (upper, work, below) = (
+        filled!("upper/{}", &number).text(),
+        filled!("work/{}", &number).text(),
+        filled!("work/{}.lower", &number).text(),
+    );
     sys::path::make_folder(Path::new(&upper))?;
     sys::path::make_folder(Path::new(&work))?;
     copy_owner(&Path::new("lower").join(path), Path::new(&upper));
     sys::path::make_link(&Path::new("../lower").join(path), Path::new(&below))?;
-    let options = finish(format!("lowerdir={below},upperdir={upper},workdir={work}"), in_userns)?;
+    let options =
+        finish(filled!("lowerdir={},upperdir={},workdir={}", [&below, &upper, &work]).text(), in_userns)?;
     let target = c_path(Path::new("merged").join(path)).map_err(|_| Errno::EINVAL)?;
     sys::mount::new_filesystem(c"overlay", &target, MsFlags::empty(), &options)
 }
@@ -194,26 +200,25 @@ fn compose(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
         Ok(entries) => entries,
         // Unreadable for us outside as well.
         Err(Errno::EACCES) => return show_read_only(&folder, &Path::new("merged").join(path)),
-        Err(errno) => return Err(errno).doing(format_args!("read {}", folder.shown())),
+        Err(errno) => return Err(errno).doing(filled!("read {}", folder.shown())),
     };
     for entry in entries {
         let below = path.join(&entry.name);
         let (from, to) = (folder.join(&entry.name), Path::new("merged").join(&below));
         match entry.kind {
             Kind::Link => {
-                let target =
-                    sys::path::target_of(&from).doing(format_args!("read the link {}", below.shown()))?;
+                let target = sys::path::target_of(&from).doing(filled!("read the link {}", below.shown()))?;
                 sys::path::make_link(Path::new(&target), &to)
-                    .doing(format_args!("make the link {}", below.shown()))?;
+                    .doing(filled!("make the link {}", below.shown()))?;
             }
             Kind::Folder => {
-                sys::path::make_folder(&to).doing(format_args!("make the folder {}", below.shown()))?;
+                sys::path::make_folder(&to).doing(filled!("make the folder {}", below.shown()))?;
                 copy_owner(&from, &to);
                 compose_folder(&below, number, depth)?;
             }
             Kind::File => {
                 sys::path::open(&to, OFlag::O_WRONLY | OFlag::O_CREAT)
-                    .doing(format_args!("make the file {}", below.shown()))?;
+                    .doing(filled!("make the file {}", below.shown()))?;
                 show_read_only(&from, &to)?;
             }
             Kind::Other => {}
@@ -241,21 +246,20 @@ fn compose_folder(path: &Path, number: &mut usize, depth: usize) -> Result<()> {
 fn show_read_only(from: &Path, to: &Path) -> Result<()> {
     let open = |path: &Path| {
         sys::fd::open_at(nix::fcntl::AT_FDCWD, &c_path(path)?, OFlag::O_PATH | OFlag::O_NOFOLLOW)
-            .doing(format_args!("open {}", path.shown()))
+            .doing(filled!("open {}", path.shown()))
     };
     let tree = bind_to(open(from)?.as_fd(), open(to)?.as_fd())?;
     add_flags_to_tree(tree.as_fd(), MsFlags::MS_RDONLY)
-        .map_err(|error| error.within(format_args!("make {} read-only", to.shown())))
+        .map_err(|error| error.within(filled!("make {} read-only", to.shown())))
 }
 
 /// Makes a folder of that name in another.
 fn make_folder(dir: BorrowedFd<'_>, name: &str, mode: libc::mode_t) -> Result<()> {
     let path = c_path(name)?;
-    nix::sys::stat::mkdirat(dir, &*path, Mode::from_bits_truncate(mode)).doing(format_args!("make {name}"))
+    nix::sys::stat::mkdirat(dir, &*path, Mode::from_bits_truncate(mode)).doing(filled!("make {}", name))
 }
 
 /// Opens what is at that name in a folder, mounts included.
 fn open_folder(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
-    sys::fd::open_at(dir, &c_path(name)?, OFlag::O_PATH | OFlag::O_DIRECTORY)
-        .doing(format_args!("open {name}"))
+    sys::fd::open_at(dir, &c_path(name)?, OFlag::O_PATH | OFlag::O_DIRECTORY).doing(filled!("open {}", name))
 }

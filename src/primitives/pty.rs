@@ -10,6 +10,7 @@ use nix::sys::statfs::DEVPTS_SUPER_MAGIC;
 use super::mounts::{KernelFolder, enter_kernel_filesystem};
 use super::rootfs::bind_to;
 use crate::error::{Doing, Result};
+use crate::packed::packed;
 use crate::sys;
 
 /// The file system that we mounted for terminals.
@@ -29,17 +30,17 @@ pub(crate) fn open(place: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) -> Result<Ow
         }
         None => sys::fd::open_at(AT_FDCWD, c"/dev/ptmx", flags),
     };
-    let master = master.doing("open ptmx")?;
-    expect_device(master.as_fd(), 5).doing("ptmx")?;
-    let slave = sys::terminal::peer_of(master.as_fd()).doing("open its other end")?;
-    expect_device(slave.as_fd(), 136).doing("its other end")?;
+    let master = master.doing(packed!("open ptmx"))?;
+    expect_device(master.as_fd(), 5).doing(packed!("ptmx"))?;
+    let slave = sys::terminal::peer_of(master.as_fd()).doing(packed!("open its other end"))?;
+    expect_device(slave.as_fd(), 136).doing(packed!("its other end"))?;
     if let Some((_, dev)) = place {
         show_as_console(dev, slave.as_fd())?;
     }
     // Before the program can look; what is no terminal of our caller's has no size.
     sys::terminal::copy_size(slave.as_fd());
     for stream in 0..3 {
-        sys::fd::copy_to(slave.as_raw_fd(), stream).doing("make it a standard stream")?;
+        sys::fd::copy_to(slave.as_raw_fd(), stream).doing(packed!("make it a standard stream"))?;
     }
     Ok(master)
 }
@@ -50,7 +51,7 @@ pub(crate) fn open(place: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) -> Result<Ow
 /// The kernel refuses.
 pub(crate) fn give_to(uid: u32) -> Result<()> {
     let given = if uid == 0 { Ok(()) } else { sys::user::give(sys::fd::standard(0), uid) };
-    given.doing("give it the terminal")
+    given.doing(packed!("give it the terminal"))
 }
 
 /// ENODEV unless this is a character device of that major number: for 5 /dev/ptmx, for 136 a terminal;

@@ -11,7 +11,7 @@ use nix::mount::MsFlags;
 use nix::sys::stat::Mode;
 
 use crate::error::{Doing, Error, Result};
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::sys;
 use crate::text::{self, Show};
 
@@ -86,14 +86,14 @@ pub(crate) fn ensure_folder(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd
     let name = c_path(name)?;
     match nix::sys::stat::mkdirat(&parent, &*name, Mode::from_bits_truncate(0o755)) {
         Ok(()) | Err(Errno::EEXIST) => open().map_err(|errno| refused(path, errno)),
-        Err(errno) => Err(Error::os(format_args!("make the mount point {}", path.shown()), errno)
+        Err(errno) => Err(Error::os(filled!("make the mount point {}", path.shown()), errno)
             .hint(packed!("the rootfs lacks this folder, and launcher cannot make it there"))),
     }
 }
 
 /// Says why a mount point cannot be used.
 fn refused(path: &Path, errno: Errno) -> Error {
-    let error = Error::os(format_args!("open the mount point {}", path.shown()), errno);
+    let error = Error::os(filled!("open the mount point {}", path.shown()), errno);
     match errno {
         Errno::ELOOP => error.hint(packed!("a symbolic link stands where the rootfs should have a folder")),
         _ => error,
@@ -107,15 +107,15 @@ fn refused(path: &Path, errno: Errno) -> Error {
 pub(crate) fn bind_to(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<OwnedFd> {
     match sys::mount::clone_tree(source, c"", true) {
         Ok(tree) => {
-            sys::mount::attach(tree.as_fd(), target).doing("attach the bind mount")?;
+            sys::mount::attach(tree.as_fd(), target).doing(packed!("attach the bind mount"))?;
             Ok(tree)
         }
         // Before Linux 5.2, and under filters that do not know the call.
         Err(Errno::ENOSYS) => {
-            sys::mount::bind(&handle_path(source), &handle_path(target), true).doing("bind")?;
+            sys::mount::bind(&handle_path(source), &handle_path(target), true).doing(packed!("bind"))?;
             reopen_covered(target)
         }
-        Err(errno) => Err(errno).doing("clone the mount"),
+        Err(errno) => Err(errno).doing(packed!("clone the mount")),
     }
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn bind_on_itself(here: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// /proc is the host's.
 pub(crate) fn handle_path(handle: BorrowedFd<'_>) -> CString {
     // A number has no NUL byte in it.
-    text::c_string(format!("/proc/self/fd/{}", handle.as_raw_fd())).unwrap_or_default()
+    text::c_string(filled!("/proc/self/fd/{}", &handle.as_raw_fd()).text()).unwrap_or_default()
 }
 
 /// A handle of what was just mounted over `covered`, for kernels that cannot hand out one: the path is looked up again.
@@ -140,12 +140,12 @@ pub(crate) fn handle_path(handle: BorrowedFd<'_>) -> CString {
 /// The path leads elsewhere by now: somebody moves folders while we work. Or it is `/`, which leads to our root and
 /// never to what covers it: that needs Linux 5.2.
 pub(crate) fn reopen_covered(covered: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let path = sys::fd::path_of(covered).doing("find the mount again")?;
+    let path = sys::fd::path_of(covered).doing(packed!("find the mount again"))?;
     let name = c_path(&path)?;
     let mounted = sys::fd::open_at(nix::fcntl::AT_FDCWD, &name, OFlag::O_PATH | OFlag::O_NOFOLLOW);
-    let mounted = mounted.doing("open the mount")?;
+    let mounted = mounted.doing(packed!("open the mount"))?;
     let is_new = sys::fd::mount_id(mounted.as_fd()) != sys::fd::mount_id(covered);
-    let is_there = sys::fd::path_of(mounted.as_fd()).doing("find the mount again")? == path;
+    let is_there = sys::fd::path_of(mounted.as_fd()).doing(packed!("find the mount again"))? == path;
     if is_new && is_there {
         Ok(mounted)
     } else {
@@ -159,13 +159,13 @@ pub(crate) fn reopen_covered(covered: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// # Errors
 /// The kernel refuses one of the calls.
 pub(crate) fn make_root_pivotable() -> Result<()> {
-    let root = sys::fd::open_path(c"/").doing("open /")?;
+    let root = sys::fd::open_path(c"/").doing(packed!("open /"))?;
     let copy = bind_on_itself(root.as_fd())?;
     // The folder that the parent entered lies in the mounts beneath; its path is found again in the copy.
-    let cwd = sys::process::current_dir().doing("find the rootfs")?;
-    sys::fd::enter(copy.as_fd()).doing("enter the copy")?;
+    let cwd = sys::process::current_dir().doing(packed!("find the rootfs"))?;
+    sys::fd::enter(copy.as_fd()).doing(packed!("enter the copy"))?;
     enter_as_root()?;
-    sys::path::enter(&cwd).doing(format_args!("enter {} in the copy", cwd.shown()))
+    sys::path::enter(&cwd).doing(filled!("enter {} in the copy", cwd.shown()))
 }
 
 /// Makes `root` our `/` and throws the old one away. pivot_root(2): with "." for both, the old root ends up on top
@@ -175,8 +175,8 @@ pub(crate) fn make_root_pivotable() -> Result<()> {
 /// # Errors
 /// The kernel refuses one of the calls.
 pub(crate) fn pivot(root: BorrowedFd<'_>, covers_all: bool) -> Result<Option<OwnedFd>> {
-    let old = sys::fd::open_path(c"/").doing("open the old root")?;
-    sys::fd::enter(root).doing("enter the new root")?;
+    let old = sys::fd::open_path(c"/").doing(packed!("open the old root"))?;
+    sys::fd::enter(root).doing(packed!("enter the new root"))?;
     let covered = match sys::mount::pivot_root(c".", c".") {
         Ok(()) => {
             detach_old_root(old.as_fd())?;
@@ -185,26 +185,27 @@ pub(crate) fn pivot(root: BorrowedFd<'_>, covers_all: bool) -> Result<Option<Own
         // An initramfs that could not be laid over: the new root is moved on top of everything, which hides the rest.
         Err(Errno::EINVAL) => {
             if !covers_all {
-                sys::mount::move_path(c".", c"/").doing("pivot_root, then move the new root over /")?;
+                sys::mount::move_path(c".", c"/")
+                    .doing(packed!("pivot_root, then move the new root over /"))?;
             }
             enter_as_root()?;
             Some(old)
         }
-        Err(errno) => return Err(errno).doing("pivot_root"),
+        Err(errno) => return Err(errno).doing(packed!("pivot_root")),
     };
-    nix::unistd::chdir(c"/").doing("enter /")?;
+    nix::unistd::chdir(c"/").doing(packed!("enter /"))?;
     Ok(covered)
 }
 
 /// Detaches the old root and all that is stacked on it, from the top: where the rootfs is `/`, the layers of an overlay
 /// are. Every mount is a slave of the host's since the first step, so that this stays in here.
 fn detach_old_root(old: BorrowedFd<'_>) -> Result<()> {
-    sys::fd::enter(old).doing("enter the old root")?;
+    sys::fd::enter(old).doing(packed!("enter the old root"))?;
     loop {
         // Asked from inside the old root, this never means the new one.
-        sys::mount::detach(c".").doing("detach the old root")?;
+        sys::mount::detach(c".").doing(packed!("detach the old root"))?;
         // It can be reached as long as it is mounted anywhere.
-        if !sys::process::cwd_is_inside().doing("look for the old root")? {
+        if !sys::process::cwd_is_inside().doing(packed!("look for the old root"))? {
             return Ok(());
         }
     }
@@ -214,7 +215,7 @@ fn detach_old_root(old: BorrowedFd<'_>) -> Result<()> {
 /// mount that nobody inside can take away.
 fn enter_as_root() -> Result<()> {
     #[allow(clippy::disallowed_methods, reason = "only of a mount that lies over the whole old root")]
-    nix::unistd::chroot(".").doing("chroot")
+    nix::unistd::chroot(".").doing(packed!("chroot"))
 }
 
 /// Makes device nodes in `root` and in what is mounted below it useless: an image may bring its own, of the host's disk.
@@ -233,7 +234,7 @@ pub(crate) fn make_root_read_only(root: BorrowedFd<'_>) -> Result<()> {
     match sys::mount::add_flags(root, MsFlags::MS_RDONLY, false) {
         // Before Linux 5.12.
         Err(Errno::ENOSYS) => remount(root, MsFlags::MS_RDONLY),
-        result => result.doing("set the attribute"),
+        result => result.doing(packed!("set the attribute")),
     }
 }
 
@@ -245,7 +246,7 @@ pub(crate) fn add_flags_to_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<(
     match sys::mount::add_flags(top, flags, true) {
         // Before Linux 5.12.
         Err(Errno::ENOSYS) => remount_tree(top, flags),
-        result => result.doing("set its flags"),
+        result => result.doing(packed!("set its flags")),
     }
 }
 
@@ -255,7 +256,7 @@ pub(crate) fn add_flags_to_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<(
 /// The kernel refuses.
 fn remount(place: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
     let flags = flags | flags_of(place)?;
-    sys::mount::remount_bind(&path_now(place)?, flags).doing("remount")
+    sys::mount::remount_bind(&path_now(place)?, flags).doing(packed!("remount"))
 }
 
 /// Sets what comes in and goes out of a mount, and with MS_REC of those below it.
@@ -263,7 +264,7 @@ fn remount(place: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
 /// # Errors
 /// The kernel refuses.
 pub(crate) fn set_propagation(place: BorrowedFd<'_>, propagation: MsFlags) -> Result<()> {
-    sys::mount::set_propagation(&path_now(place)?, propagation).doing("set the propagation")
+    sys::mount::set_propagation(&path_now(place)?, propagation).doing(packed!("set the propagation"))
 }
 
 /// A path to what is mounted, for calls that take nothing else: the current directory, where it can be that.
@@ -273,7 +274,7 @@ fn path_now(place: BorrowedFd<'_>) -> Result<CString> {
         // A file that is mounted on a file, as docker does with /etc/resolv.conf; or a folder that we may not enter, such
         // as the tracefs in the host's /sys.
         Err(Errno::ENOTDIR | Errno::EACCES) => Ok(handle_path(place)),
-        Err(errno) => Err(errno).doing("enter the folder"),
+        Err(errno) => Err(errno).doing(packed!("enter the folder")),
     }
 }
 
@@ -283,13 +284,13 @@ fn path_now(place: BorrowedFd<'_>) -> Result<CString> {
 /// # Errors
 /// The kernel refuses.
 fn remount_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
-    let base = sys::fd::path_of(top).doing("find the mount")?;
+    let base = sys::fd::path_of(top).doing(packed!("find the mount"))?;
     remount(top, flags)?;
-    for below in sys::mount::points_below(Path::new(&base)).doing("read /proc/self/mountinfo")? {
+    for below in sys::mount::points_below(Path::new(&base)).doing(packed!("read /proc/self/mountinfo"))? {
         let place =
             sys::fd::open_at(nix::fcntl::AT_FDCWD, &c_path(&below)?, OFlag::O_PATH | OFlag::O_NOFOLLOW);
-        let place = place.doing(format_args!("open {}", below.shown()))?;
-        remount(place.as_fd(), flags).map_err(|error| error.within(below.shown()))?;
+        let place = place.doing(filled!("open {}", below.shown()))?;
+        remount(place.as_fd(), flags).map_err(|error| error.within(filled!("{}", below.shown())))?;
     }
     Ok(())
 }
@@ -300,7 +301,7 @@ fn remount_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
 /// # Errors
 /// The kernel refuses.
 pub(crate) fn flags_of(folder: BorrowedFd<'_>) -> Result<MsFlags> {
-    let has = nix::sys::statfs::fstatfs(folder).doing("look at the mount")?.flags();
+    let has = nix::sys::statfs::fstatfs(folder).doing(packed!("look at the mount"))?.flags();
     let mut flags = MsFlags::empty();
     for (flag, repeated) in [
         (nix::sys::statvfs::FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),

@@ -37,14 +37,14 @@ pub(crate) fn open(root: BorrowedFd<'_>, path: &str, is_folder: bool) -> Result<
 pub(crate) fn make_link(root: BorrowedFd<'_>, path: &str, to: &str) -> Result<()> {
     let to = super::rootfs::c_path(to)?;
     find(root, path, true, Some(&to)).map(drop).map_err(|errno| match errno {
-        Errno::EEXIST => Error::os("", errno),
+        Errno::EEXIST => Error::from(errno),
         _ => explain(errno, true),
     })
 }
 
 /// Says why a place cannot be used.
 fn explain(errno: Errno, is_folder: bool) -> Error {
-    Error::os("open or make the mount point", errno).hint(match errno {
+    Error::os(packed!("open or make the mount point"), errno).hint(match errno {
         Errno::EROFS => packed!("it is missing, and would have to be made in what is mounted read-only"),
         Errno::ELOOP => packed!("too many symbolic links, or one of /proc"),
         Errno::EBUSY => packed!("a symbolic link leads to / itself"),

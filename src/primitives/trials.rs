@@ -8,6 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use super::idmap::{self, Ids};
 use super::namespaces::{flag, raise_loopback};
 use crate::error::{Doing, Error, Result};
+use crate::packed::packed;
 use crate::spec::idmap::IdMap;
 use crate::spec::namespaces::Kind;
 use crate::sys;
@@ -33,7 +34,7 @@ impl Trials {
     /// # Errors
     /// SIGCHLD cannot be reset.
     pub(crate) fn new() -> Result<Self> {
-        sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing("reset SIGCHLD")?;
+        sys::signal::set_disposition(libc::SIGCHLD, Disposition::Default).doing(packed!("reset SIGCHLD"))?;
         Ok(Self { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() })
     }
 

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::rootfs::{Wanted, resolve_in_root};
 use crate::error::{Doing, Error, Result};
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
 use crate::spec::user::{Identity, Principal, User, identify};
@@ -23,10 +23,10 @@ use crate::text::Show;
 /// The ids are not mapped.
 pub(crate) fn become_root(may_set_groups: bool, (uid, gid): (u32, u32)) -> Result<()> {
     if may_set_groups {
-        sys::user::set_groups(&[]).doing("setgroups")?;
+        sys::user::set_groups(&[]).doing(packed!("setgroups"))?;
     }
-    sys::user::set_gid(gid).doing("setresgid")?;
-    sys::user::set_uid(uid).doing("setresuid")
+    sys::user::set_gid(gid).doing(packed!("setresgid"))?;
+    sys::user::set_uid(uid).doing(packed!("setresuid"))
 }
 
 /// No table of users is larger; what is does not fit beside a memory limit.
@@ -42,11 +42,11 @@ pub(crate) fn find(user: &User, added: &[Principal], wants_home: bool) -> Result
     let is_complete = user.group.as_ref().is_some_and(is_number) && added.iter().all(is_number);
     let (mut passwd, mut group) = (Vec::new(), Vec::new());
     if wants_home || !is_number(&user.user) || !is_complete {
-        let root = sys::fd::open_path(c"/").doing("open /")?;
+        let root = sys::fd::open_path(c"/").doing(packed!("open /"))?;
         match resolve_in_root(root.as_fd(), Path::new("/etc"), Wanted::Folder) {
             Err(Errno::ENOENT) => {}
             etc => {
-                let etc = etc.doing("open /etc")?;
+                let etc = etc.doing(packed!("open /etc"))?;
                 passwd = read_table(etc.as_fd(), c"passwd")?;
                 group = read_table(etc.as_fd(), c"group")?;
             }
@@ -59,7 +59,7 @@ pub(crate) fn find(user: &User, added: &[Principal], wants_home: bool) -> Result
 
 /// Reads a table in /etc; empty if there is none.
 fn read_table(etc: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
-    let what = format!("read /etc/{}", name.shown());
+    let what = filled!("read /etc/{}", name.shown()).text();
     // Nonblocking: opening a pipe would wait for a writer, for ever.
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = match sys::fd::open_at(etc, name, flags) {
@@ -74,7 +74,7 @@ fn read_table(etc: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
     let found = sys::fd::stat(file.as_fd()).doing(&what)?;
     let size = u64::try_from(found.st_size).ok().filter(|size| *size <= TABLE_MAX);
     let (libc::S_IFREG, Some(size)) = (found.st_mode & libc::S_IFMT, size) else {
-        return Err(Error::new(format_args!("{what}: it is not a file of at most 1 MiB")));
+        return Err(Error::new(filled!("{}: it is not a file of at most 1 MiB", &what)));
     };
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
     let mut length = 0;
@@ -97,7 +97,7 @@ pub(crate) fn drop_bounding(keep: CapSet) -> Result<()> {
         match sys::caps::drop_from_bounding(capability) {
             Ok(()) => {}
             Err(Errno::EINVAL) if !sys::caps::exists(capability) => break,
-            Err(errno) => return Err(errno).doing(format_args!("drop {}", CapSet(1 << capability))),
+            Err(errno) => return Err(errno).doing(filled!("drop {}", &CapSet(1 << capability))),
         }
     }
     Ok(())
@@ -108,7 +108,9 @@ pub(crate) fn drop_bounding(keep: CapSet) -> Result<()> {
 /// # Errors
 /// It would be later than before and CAP_SYS_RESOURCE is missing.
 pub(crate) fn set_oom_score(pid: Pid, score: i32) -> Result<()> {
-    match sys::file::write(Path::new(&format!("/proc/{pid}/oom_score_adj")), &score.to_string()).doing("") {
+    match sys::file::write(Path::new(&filled!("/proc/{}/oom_score_adj", &pid).text()), &score.to_string())
+        .map_err(Error::from)
+    {
         Err(error) if error.errno == Some(Errno::EACCES) => {
             Err(error
                 .hint(packed!("below what launcher itself was given it needs CAP_SYS_RESOURCE on the host")))
@@ -123,12 +125,12 @@ pub(crate) fn set_oom_score(pid: Pid, score: i32) -> Result<()> {
 /// # Errors
 /// The limit is above ours and CAP_SYS_RESOURCE is missing.
 pub(crate) fn raise_hard_limit(pid: Pid, limit: &Rlimit) -> Result<()> {
-    let (soft, hard) = sys::rlimit::get(pid, limit.resource).doing("read the limit")?;
+    let (soft, hard) = sys::rlimit::get(pid, limit.resource).doing(packed!("read the limit"))?;
     if limit.hard <= hard {
         return Ok(());
     }
     sys::rlimit::set(pid, limit.resource, soft, limit.hard).map_err(|errno| {
-        let error = Error::os(format_args!("from {hard} to {}", limit.hard), errno);
+        let error = Error::os(filled!("from {} to {}", [&hard, &limit.hard]), errno);
         if errno == Errno::EPERM {
             error.hint(packed!("raising a hard limit needs CAP_SYS_RESOURCE on the host"))
         } else {

@@ -1,5 +1,6 @@
 //! How ids inside a user namespace relate to ids outside.
 
+use crate::packed::{Fill, filled};
 use crate::text;
 use std::fmt::{self, Display};
 
@@ -16,7 +17,7 @@ pub(crate) struct IdMap {
 
 impl Display for IdMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.container_id, self.host_id, self.size)
+        filled!("{} {} {}", [&self.container_id, &self.host_id, &self.size]).put(f)
     }
 }
 

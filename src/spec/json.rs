@@ -6,6 +6,7 @@
 use std::fmt::Display;
 
 use crate::error::{Error, Result};
+use crate::packed::filled;
 use crate::text;
 
 /// The text, and how far it was read.
@@ -31,14 +32,14 @@ impl<'a> Reader<'a> {
         for byte in self.text.bytes().take(self.at) {
             (line, column) = if byte == b'\n' { (line + 1, 1) } else { (line, column + 1) };
         }
-        Error::new(format_args!("line {line}, column {column}: {why}"))
+        Error::new(filled!("line {}, column {}: {}", [&line, &column, &why]))
     }
 
     /// An error about a word that means nothing here.
     #[cold]
     #[inline(never)]
     pub(crate) fn unknown(&self, word: &str) -> Error {
-        self.fail(&format_args!("not understood: {word}"))
+        self.fail(&filled!("not understood: {}", word))
     }
 
     /// The byte that was reached, 0 at the end.
@@ -58,7 +59,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     fn take(&mut self, wanted: u8) -> Result<()> {
         if self.peek() != wanted {
-            return Err(self.fail(&format_args!("wanted is {}", char::from(wanted))));
+            return Err(self.fail(&filled!("wanted is {}", &char::from(wanted))));
         }
         self.at += 1;
         Ok(())

@@ -1,5 +1,6 @@
 //! Mounts of a container.
 
+use crate::packed::{Fill, filled};
 use crate::text::Show;
 use std::fmt::{self, Display};
 use std::path::Path;
@@ -80,7 +81,7 @@ impl Display for Layers {
             }
             separator = ":";
             if index < 9 || index >= self.lower_count() {
-                write!(f, "{}", path.shown())?;
+                filled!("{}", path.shown()).put(f)?;
             }
         }
         Ok(())
@@ -158,7 +159,7 @@ impl Display for Flags {
             let flag = Self(1 << *bit);
             if self.has(flag) {
                 let is_for_all = Self::PROPAGATION.has(flag) && self.has(Self::RECURSIVE);
-                write!(f, "{separator}{}{word}", if is_for_all { "r" } else { "" })?;
+                filled!("{}{}{}", [&separator, &if is_for_all { "r" } else { "" }, &word]).put(f)?;
                 separator = ",";
             }
         }
@@ -191,15 +192,17 @@ impl Mount {
 impl Display for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
-            Source::New { kind, .. } => write!(f, "mount {kind} on {}", self.target)?,
-            Source::Host(path) => write!(f, "mount {} on {}", path.shown(), self.target)?,
+            Source::New { kind, .. } => filled!("mount {} on {}", [&kind, &self.target]).put(f)?,
+            Source::Host(path) => filled!("mount {} on {}", path.shown(), self.target).put(f)?,
             Source::Device(path, access) => {
                 let modes = super::devices::modes(*access);
-                write!(f, "mount the device {} ({modes}) on {}", path.shown(), self.target)?;
+                filled!("mount the device {} ({}) on {}", [&path.shown(), &modes, &self.target]).put(f)?;
             }
-            Source::Text(text) => write!(f, "mount a file of {} bytes on {}", text.len(), self.target)?,
-            Source::Link(to) => return write!(f, "make the link {} to {to}", self.target),
-            Source::Overlay(layers) => write!(f, "mount overlay {layers} on {}", self.target)?,
+            Source::Text(text) => {
+                filled!("mount a file of {} bytes on {}", [&text.len(), &self.target]).put(f)?;
+            }
+            Source::Link(to) => return filled!("make the link {} to {}", [&self.target, &to]).put(f),
+            Source::Overlay(layers) => filled!("mount overlay {} on {}", [&layers, &self.target]).put(f)?,
         }
         let mut words = self.flags.to_string();
         if let Source::New { data, .. } = &self.source
@@ -208,7 +211,7 @@ impl Display for Mount {
             words.push_str(if words.is_empty() { "" } else { "," });
             words.push_str(data);
         }
-        if words.is_empty() { Ok(()) } else { write!(f, " ({words})") }
+        if words.is_empty() { Ok(()) } else { filled!(" ({})", &words).put(f) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::keep;
 use super::mount::{self, Flags, Layers, Mount, Source};
 use super::{devices, size};
+use crate::packed::{Fill, filled};
 
 /// What is wrong with a value.
 type Fault = String;
@@ -73,7 +74,7 @@ fn unknown(word: &str) -> Fault {
         "U" => ": owners stay as they are, or see idmap",
         _ => "",
     };
-    format!("no such option: {word}{why}")
+    filled!("no such option: {}{}", word, why).text()
 }
 
 /// A place inside: absolute, without `.`, `..` and doubled slashes.
@@ -90,7 +91,9 @@ fn clean(target: &str) -> Result<&'static str, Fault> {
         }
     }
     if clean.is_empty() {
-        return Err(format!("the place inside is an absolute path without .., and not /: not {target}"));
+        return Err(
+            filled!("the place inside is an absolute path without .., and not /: not {}", target).text()
+        );
     }
     Ok(clean.leak())
 }
@@ -115,7 +118,7 @@ pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount, Fault> {
         return Err("wanted is SOURCE:PLACE; a volume without a source is --tmpfs".into());
     };
     if kind == "bind" && !source.contains('/') && !source.starts_with('.') {
-        return Err(format!("there are no volumes by name; for the folder of that name: ./{source}"));
+        return Err(filled!("there are no volumes by name; for the folder of that name: ./{}", source).text());
     }
     let mut draft = Draft { texts: [kind, source, target, "", "", ""], ..Draft::default() };
     if is_device {
@@ -271,7 +274,7 @@ impl<'a> Draft<'a> {
             ""
         };
         if !fault.is_empty() {
-            return Err(format!("type={kind}: {fault}"));
+            return Err(filled!("type={}: {}", kind, fault).text());
         }
         // Docker's word for what is mounted where there is one hierarchy.
         let new = if kind == "cgroup" { "cgroup2" } else { kind };
@@ -298,7 +301,7 @@ impl<'a> Draft<'a> {
                 };
                 (Source::New { kind, data: data.leak() }, flags)
             }
-            _ => return Err(format!("type={kind}: wanted is bind, overlay or one of {NEW}")),
+            _ => return Err(filled!("type={}: wanted is bind, overlay or one of {}", kind, NEW).text()),
         };
         let flags = flags.without(self.words.cleared).with(self.words.set);
         Ok(Mount { source, target, flags })

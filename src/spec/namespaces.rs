@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 use super::keep;
+use crate::packed::{Fill, filled};
 use crate::text;
 
 /// A kind of namespace; namespaces(7).
@@ -100,9 +101,11 @@ pub(crate) fn parse_placement(kind: Kind, text: &str) -> Result<Placement, Strin
         Some(("container", pid)) if text::number(pid).is_some_and(|pid: u32| pid > 0) => {
             // An init may live outside the time namespace that it made for its program.
             let suffix = if kind == Kind::Time { "_for_children" } else { "" };
-            Ok(Placement::Join(Path::new(format!("/proc/{pid}/ns/{}{suffix}", kind.file()).leak())))
+            Ok(Placement::Join(Path::new(
+                filled!("/proc/{}/ns/{}{}", [&pid, &kind.file(), &suffix]).text().leak(),
+            )))
         }
-        _ => Err(format!("wanted is new, host, ns:/PATH or container:PID, not {text}")),
+        _ => Err(filled!("wanted is new, host, ns:/PATH or container:PID, not {}", text).text()),
     }
 }
 
@@ -137,11 +140,16 @@ pub(crate) fn parse_offsets(text: &str) -> Result<TimeOffsets, String> {
     let mut offsets = TimeOffsets::default();
     for part in text.split(',') {
         let (clock, value) = part.split_once('=').ok_or("wanted is boottime=SECONDS,monotonic=SECONDS")?;
-        let seconds = Some(parse_seconds(value).ok_or_else(|| format!("not a number of seconds: {value}"))?);
+        let seconds =
+            Some(parse_seconds(value).ok_or_else(|| filled!("not a number of seconds: {}", value).text())?);
         match clock {
             "boottime" => offsets.boottime = seconds,
             "monotonic" => offsets.monotonic = seconds,
-            _ => return Err(format!("no clock of that name: {clock} (there are boottime and monotonic)")),
+            _ => {
+                return Err(
+                    filled!("no clock of that name: {} (there are boottime and monotonic)", clock).text()
+                );
+            }
         }
     }
     Ok(offsets)

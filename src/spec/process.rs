@@ -8,6 +8,7 @@ use super::caps::CapSet;
 use super::keep;
 use super::seccomp::Seccomp;
 use super::user::{Groups, User};
+use crate::packed::{Fill, filled};
 use crate::text;
 
 /// The entrypoint and its surroundings.
@@ -207,15 +208,15 @@ pub(crate) fn parse_rlimit(text: &str) -> Result<Rlimit, String> {
     let (name, resource) = RLIMITS
         .iter()
         .find(|(known, _)| *known == name)
-        .ok_or_else(|| format!("no resource limit of that name: {name}"))?;
+        .ok_or_else(|| filled!("no resource limit of that name: {}", name).text())?;
     let number = |word: &str| match word {
         "unlimited" | "-1" => Ok(u64::MAX),
-        _ => text::number(word).ok_or_else(|| format!("not a limit: {word}")),
+        _ => text::number(word).ok_or_else(|| filled!("not a limit: {}", word).text()),
     };
     let (soft, hard) = values.split_once(':').unwrap_or((values, values));
     let (soft, hard) = (number(soft)?, number(hard)?);
     if soft > hard {
-        return Err(format!("the soft limit is above the hard one: {values}"));
+        return Err(filled!("the soft limit is above the hard one: {}", values).text());
     }
     Ok(Rlimit { name, resource: *resource, soft, hard })
 }

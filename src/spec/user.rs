@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fmt::{self, Display};
 
 use super::keep;
+use crate::packed::{Fill, filled};
 use crate::text;
 
 /// A user or a group.
@@ -48,7 +49,7 @@ impl Principal {
         if !is_number && text.bytes().all(legal) && text.as_bytes().first() >= Some(&b'0') {
             return Ok(Self::Name(keep(text)));
         }
-        Err(format!("neither a name nor a number below 4294967295: {text}"))
+        Err(filled!("neither a name nor a number below 4294967295: {}", text).text())
     }
 }
 
@@ -60,7 +61,7 @@ fn parse_id(digits: &[u8]) -> Option<u32> {
 impl Display for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.user.fmt(f)?;
-        self.group.as_ref().map_or(Ok(()), |group| write!(f, ":{group}"))
+        self.group.as_ref().map_or(Ok(()), |group| filled!(":{}", group).put(f))
     }
 }
 
@@ -206,7 +207,7 @@ pub(crate) fn identify(
 
 /// What there is no entry of.
 fn missing(kind: &str, wanted: &Principal, table: &str) -> String {
-    format!("no {kind} {wanted} in /etc/{table}")
+    filled!("no {} {} in /etc/{}", [&kind, &wanted, &table]).text()
 }
 
 /// The number of a group.

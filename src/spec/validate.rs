@@ -6,7 +6,7 @@ use super::Spec;
 use super::caps::CapSet;
 use super::idmap::Mapping;
 use super::namespaces::{Kind, Placement};
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::text::Show;
 
 /// One check: `Some` is the fault, in the words of the options.
@@ -71,7 +71,7 @@ fn hostname_is_legal(spec: &Spec) -> Option<String> {
             && !matches!(name.as_bytes(), [b'-' | b'.', ..])
     };
     let (option, name) = hostnames(spec).find(|(_, name)| !is_good(name))?;
-    Some(format!("{option} takes up to 64 letters, digits, '-', '_' and '.', not {name}"))
+    Some(filled!("{} takes up to 64 letters, digits, '-', '_' and '.', not {}", option, name).text())
 }
 
 /// The names of a UTS namespace, with their options.
@@ -84,7 +84,7 @@ fn hostnames(spec: &Spec) -> impl Iterator<Item = (&'static str, &'static str)> 
 fn hostname_needs_uts(spec: &Spec) -> Option<String> {
     let (option, _) = hostnames(spec).next()?;
     is_not_new(spec, Kind::Uts)
-        .then(|| format!("{option} needs a new UTS namespace, and --uts says otherwise"))
+        .then(|| filled!("{} needs a new UTS namespace, and --uts says otherwise", option).text())
 }
 
 /// An empty path is mostly a variable of a script that is not set.
@@ -132,7 +132,7 @@ fn mount_points_are_unique(spec: &Spec) -> Option<String> {
     let mut targets = spec.mounts.iter().map(|mount| &mount.target);
     while let Some(target) = targets.next() {
         if targets.clone().any(|other| other == target) {
-            return Some(format!("two mounts on {target}"));
+            return Some(filled!("two mounts on {}", target).text());
         }
     }
     None
@@ -170,14 +170,16 @@ fn cpu_numbers_are_in_range(spec: &Spec) -> Option<String> {
         return Some(packed!("--cpus takes 0.01 to 8192").into());
     }
     let weight = spec.resources.cpu_weight?;
-    (!(1..=10_000).contains(&weight)).then(|| format!("--cpu-weight takes 1 to 10000, not {weight}"))
+    (!(1..=10_000).contains(&weight))
+        .then(|| filled!("--cpu-weight takes 1 to 10000, not {}", &weight).text())
 }
 
 /// Names become folders: nothing that could lead elsewhere (crun before 1.28 removed `..`).
 fn name_is_a_file_name(spec: &Spec) -> Option<String> {
     let name = spec.name?;
-    (!is_valid_name(name))
-        .then(|| format!("--name takes up to 200 letters, digits, '_', '.', '+' and '-', not {name}"))
+    (!is_valid_name(name)).then(|| {
+        filled!("--name takes up to 200 letters, digits, '_', '.', '+' and '-', not {}", name).text()
+    })
 }
 
 /// Whether `name` may be a container's id: `[A-Za-z0-9_][A-Za-z0-9_.+-]*`.
@@ -191,7 +193,8 @@ fn cgroup_parent_is_absolute(spec: &Spec) -> Option<String> {
     let parent = spec.resources.parent?;
     let bytes = parent.as_os_str().as_bytes();
     let plain = bytes.first() == Some(&b'/') && bytes.split(|byte| *byte == b'/').all(|part| part != b"..");
-    (!plain).then(|| format!("--cgroup-parent takes an absolute path without .., not {}", parent.shown()))
+    (!plain)
+        .then(|| filled!("--cgroup-parent takes an absolute path without .., not {}", parent.shown()).text())
 }
 
 /// Without a limit there is no cgroup to make there.
@@ -203,7 +206,7 @@ fn cgroup_parent_needs_a_limit(spec: &Spec) -> Option<String> {
 /// As docker: a relative one would depend on where launcher was started.
 fn workdir_is_absolute(spec: &Spec) -> Option<String> {
     let cwd = spec.process.cwd?;
-    (!cwd.is_absolute()).then(|| format!("--workdir takes an absolute path, not {}", cwd.shown()))
+    (!cwd.is_absolute()).then(|| filled!("--workdir takes an absolute path, not {}", cwd.shown()).text())
 }
 
 /// In there /dev/ptmx is what others have made it.
@@ -229,7 +232,7 @@ fn shm_has_one_size(spec: &Spec) -> Option<String> {
 /// The kernel's rule: what is ambient is in the bounding set.
 fn ambient_is_not_dropped(spec: &Spec) -> Option<String> {
     let lost = spec.process.ambient.without(spec.process.bounding);
-    (lost != CapSet::NONE).then(|| format!("--ambient {lost}: --cap-drop takes it away"))
+    (lost != CapSet::NONE).then(|| filled!("--ambient {}: --cap-drop takes it away", &lost).text())
 }
 
 #[cfg(test)]

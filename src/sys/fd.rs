@@ -10,6 +10,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::FileStat;
 
 use super::cvt_int;
+use crate::packed::{Fill, filled};
 
 /// `openat2(2)`, Linux 5.6: `path` as seen by a process whose root is `root`; ELOOP for any link on the way.
 /// ENOSYS before 5.6: the caller walks the path itself.
@@ -221,13 +222,13 @@ pub(super) fn own(fd: RawFd) -> OwnedFd {
 
 /// The id of the mount that a handle is on, from /proc/self/fdinfo (Linux 3.15).
 pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Option<u64> {
-    let text = super::file::read(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()).as_ref()).ok()?;
+    let text = super::file::read(filled!("/proc/self/fdinfo/{}", &fd.as_raw_fd()).text().as_ref()).ok()?;
     text.lines().find_map(|line| crate::text::number(line.strip_prefix("mnt_id:")?.trim_ascii()))
 }
 
 /// `readlink("/proc/self/fd/N")`: the path of a descriptor as the kernel sees it now.
 pub(crate) fn path_of(fd: BorrowedFd<'_>) -> Result<OsString, Errno> {
-    let path = crate::text::c_string(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+    let path = crate::text::c_string(filled!("/proc/self/fd/{}", &fd.as_raw_fd()).text())?;
     target_of(fd, &path)
 }
 

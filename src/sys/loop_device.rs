@@ -8,6 +8,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 
 use super::cvt_int;
 use super::fd::open_at;
+use crate::packed::{Fill, filled};
 
 /// linux/loop.h; libc has none of it.
 const LOOP_SET_FD: usize = 0x4c00;
@@ -68,7 +69,7 @@ pub(crate) fn attach(file: BorrowedFd<'_>, writable: bool) -> Result<(OwnedFd, C
     let mut tries = 0;
     loop {
         let number = ioctl(control.as_fd(), LOOP_CTL_GET_FREE, 0)?;
-        let path = crate::text::c_string(format!("/dev/loop{number}"))?;
+        let path = crate::text::c_string(filled!("/dev/loop{}", &number).text())?;
         match configure(&path, file, writable) {
             // Another was faster.
             Err(Errno::EBUSY) if tries < TRIES => tries += 1,

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::{cvt, cvt_int};
+use crate::packed::{Fill, filled};
 
 /// How a child changed state, as wait4(2) tells it; real-time signals included, which nix cannot name.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,9 +28,9 @@ pub(crate) enum Change {
 impl Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exited(status) => write!(f, "exited with {status}"),
-            Self::Killed(signal) => write!(f, "killed by signal {signal}"),
-            Self::Stopped(signal) => write!(f, "stopped by signal {signal}"),
+            Self::Exited(status) => filled!("exited with {}", status).put(f),
+            Self::Killed(signal) => filled!("killed by signal {}", signal).put(f),
+            Self::Stopped(signal) => filled!("stopped by signal {}", signal).put(f),
         }
     }
 }

@@ -7,6 +7,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 
 use super::fd::{open_at, own};
 use super::{cvt, cvt_int, entry};
+use crate::packed::{Fill, filled};
 
 /// No change of the length, no write, and no seal but these.
 const SEALS: libc::c_int = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
@@ -62,7 +63,7 @@ fn memory_file(flags: libc::c_uint) -> Result<OwnedFd, Errno> {
 
 /// `execve(2)` of an open file; not execveat, which a filter may not know.
 fn execute(file: BorrowedFd<'_>) -> Errno {
-    let Ok(path) = crate::text::c_string(format!("/proc/self/fd/{}", file.as_raw_fd())) else {
+    let Ok(path) = crate::text::c_string(filled!("/proc/self/fd/{}", &file.as_raw_fd()).text()) else {
         return Errno::EINVAL;
     };
     // SAFETY: both arrays are the kernel's own, null-terminated, and unchanged; it copies them and the path.

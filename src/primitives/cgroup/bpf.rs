@@ -63,7 +63,7 @@ pub(crate) fn program(rules: &[Rule]) -> Vec<u64> {
 /// The kernel refuses.
 pub(super) fn allow_devices(folder: &Path, rules: &[Rule]) -> Result<()> {
     let program = sys::bpf::load_device_program(&program(rules)).map_err(|errno| {
-        let error = Error::os("load the program", errno);
+        let error = Error::os(packed!("load the program"), errno);
         match errno {
             Errno::EPERM => error.hint(super::ONLY_ROOT),
             Errno::EINVAL | Errno::ENOSYS => {
@@ -72,8 +72,8 @@ pub(super) fn allow_devices(folder: &Path, rules: &[Rule]) -> Result<()> {
             _ => error,
         }
     })?;
-    let folder = sys::path::open(folder, OFlag::O_DIRECTORY).doing("open it")?;
-    sys::bpf::attach_device_program(folder.as_fd(), program.as_fd()).doing("attach the program")
+    let folder = sys::path::open(folder, OFlag::O_DIRECTORY).doing(packed!("open it"))?;
+    sys::bpf::attach_device_program(folder.as_fd(), program.as_fd()).doing(packed!("attach the program"))
 }
 
 #[cfg(test)]

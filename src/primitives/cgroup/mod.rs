@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::error::{Doing, Error, Result, tolerate};
+use crate::error::{Error, Result, tolerate};
 use crate::host::Version;
-use crate::packed::{Packed, packed};
+use crate::packed::{Packed, filled, packed};
 use crate::spec::devices::Rule;
 use crate::spec::resources::{Resources, controller_of};
 use crate::sys;
@@ -126,7 +126,7 @@ impl Cgroup {
     /// EEXIST: a container of that name is running, or was killed together with its launcher.
     pub(crate) fn make(&self) -> Result<()> {
         sys::path::make_folder(self.folder()).map_err(|errno| {
-            let error = Error::os("", errno);
+            let error = Error::from(errno);
             match errno {
                 Errno::EEXIST => error.hint(packed!(
                     "a container of that name exists; if it is dead: launcher delete --force NAME"
@@ -152,10 +152,10 @@ impl Cgroup {
         match write(&self.folder().join(limit.file), limit.value) {
             // Swap accounting may be off; without a word of the user about swap that is as good as it gets.
             Err(Errno::ENOENT | Errno::EOPNOTSUPP) if limit.is_default => Ok(()),
-            Err(Errno::ENOENT) => Err(Error::os("", Errno::ENOENT).hint(packed!(
+            Err(Errno::ENOENT) => Err(Error::from(Errno::ENOENT).hint(packed!(
                 "the kernel has no such limit; for swap it may need swapaccount=1 on its command line"
             ))),
-            result => result.doing(""),
+            result => result.map_err(Error::from),
         }
     }
 
@@ -176,7 +176,7 @@ impl Cgroup {
     /// The caller may not move processes here.
     pub(crate) fn attach(&self, pid: Pid) -> Result<()> {
         write(&self.folder().join("cgroup.procs"), &pid.to_string()).map_err(|errno| {
-            let error = Error::os("", errno);
+            let error = Error::from(errno);
             match errno {
                 Errno::EACCES | Errno::EPERM => error.hint(v2::DELEGATION),
                 _ => error,
@@ -211,7 +211,7 @@ impl Cgroup {
             }
             sys::clock::pass(PAUSE);
         }
-        Err(Error::os(format_args!("remove cgroup {}", self.folder().shown()), last))
+        Err(Error::os(filled!("remove cgroup {}", self.folder().shown()), last))
     }
 
     /// Whether any process is in it, or in a cgroup below.

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::{Limit, Limits, number};
 use crate::error::{Doing, Error, Result};
-use crate::packed::packed;
+use crate::packed::{filled, packed};
 use crate::spec::devices::{DEFAULT, Rule};
 use crate::spec::resources::Resources;
 use crate::sys::file::{read, write};
@@ -38,8 +38,8 @@ pub(super) fn inherit_cpuset(folder: &Path) -> Result<()> {
         let (own, above) = (folder.join(file), folder.join("..").join(file));
         let Ok(text) = read(&own) else { return Ok(()) };
         if text.trim_ascii().is_empty() {
-            let value = read(&above).doing(format_args!("read {}", above.shown()))?;
-            write(&own, value.trim_ascii()).doing(format_args!("write {}", own.shown()))?;
+            let value = read(&above).doing(filled!("read {}", above.shown()))?;
+            write(&own, value.trim_ascii()).doing(filled!("write {}", own.shown()))?;
         }
     }
     Ok(())
@@ -48,7 +48,7 @@ pub(super) fn inherit_cpuset(folder: &Path) -> Result<()> {
 /// Forbids all devices, then allows these. Before the first process: what it has open stays open.
 pub(super) fn allow_devices(folder: &Path, rules: &[Rule]) -> Result<()> {
     write(&folder.join("devices.deny"), "a")
-        .map_err(|errno| Error::os("forbid all", errno).hint(super::ONLY_ROOT))?;
+        .map_err(|errno| Error::os(packed!("forbid all"), errno).hint(super::ONLY_ROOT))?;
     let file = folder.join("devices.allow");
     for (index, rule) in rules.iter().enumerate() {
         match write(&file, &rule.to_string()) {
@@ -56,7 +56,8 @@ pub(super) fn allow_devices(folder: &Path, rules: &[Rule]) -> Result<()> {
             // The cgroup above forbids it, to launcher too: nobody has asked for that.
             Err(Errno::EPERM) if index < DEFAULT.len() => {}
             Err(errno) => {
-                return Err(Error::os(rule, errno).hint(packed!("the cgroup above does not allow it either")));
+                return Err(Error::os(filled!("{}", rule), errno)
+                    .hint(packed!("the cgroup above does not allow it either")));
             }
         }
     }

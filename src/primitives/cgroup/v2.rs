@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::{Limit, Limits, number, number_or_max};
 use crate::error::{Doing, Error, Result};
-use crate::packed::{Packed, packed};
+use crate::packed::{Fill, Packed, filled, packed};
 use crate::spec::resources::Resources;
 use crate::sys::file::{read, write};
 use crate::text::{Show, folder_and_name, is_same_path};
@@ -28,7 +28,7 @@ pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> 
         }
         (None, memory) => limits.put_default("memory.swap.max", memory.map(number_or_max)),
     }
-    limits.put("cpu.max", resources.cpus.map(|cpus| &*format!("{} 100000", cpus * 100).leak()));
+    limits.put("cpu.max", resources.cpus.map(|cpus| &*filled!("{} 100000", &(cpus * 100)).text().leak()));
     limits.put("cpu.weight", resources.cpu_weight.map(number_or_max));
     limits.finish(resources)
 }
@@ -68,7 +68,7 @@ pub(crate) fn prepare_parent(
             Err(Errno::EEXIST) => {}
             // Somebody else's, and there: what we may do in it will show.
             Err(_) if crate::sys::dir::is_folder(folder) => {}
-            Err(errno) => return Err(errno).doing(format_args!("make {}", folder.shown())),
+            Err(errno) => return Err(errno).doing(filled!("make {}", folder.shown())),
         }
         enable(folder, controllers, is_same_path(folder, parent), changed)?;
     }
@@ -83,7 +83,7 @@ fn enable(
     changed: &mut dyn FnMut(Change),
 ) -> Result<()> {
     let file = folder.join("cgroup.subtree_control");
-    let enabled = read(&file).doing(format_args!("read {}", file.shown()))?;
+    let enabled = read(&file).doing(filled!("read {}", file.shown()))?;
     let has = |text: &str, name: &str| text.split_ascii_whitespace().any(|one| one == name);
     // What is written to enable what is missing, and to disable it again.
     let (mut enabling, mut disabling) = (String::new(), String::new());
@@ -98,11 +98,11 @@ fn enable(
             continue;
         }
         let above = folder_and_name(folder).map_or(folder, |(above, _)| above).join("cgroup.subtree_control");
-        return Err(Error::new(format_args!(
-            "the {name} controller is not handed down to {}",
-            folder.shown()
+        return Err(Error::new(filled!(
+            "the {} controller is not handed down to {}",
+            [&name, &folder.shown()]
         ))
-        .hint(format_args!("enable it above: echo +{name} > {}", above.shown())));
+        .hint(filled!("enable it above: echo +{} > {}", [&name, &above.shown()])));
     }
     if enabling.is_empty() {
         return Ok(());
@@ -111,10 +111,10 @@ fn enable(
         Ok(()) => Ok(()),
         // Processes in it, perhaps just ourselves.
         Err(Errno::EBUSY) if is_parent => {
-            let leaf = &*folder.join(format!("launcher-self-{}", std::process::id())).leak();
-            crate::sys::path::make_folder(leaf).doing(format_args!("make {}", leaf.shown()))?;
+            let leaf = &*folder.join(filled!("launcher-self-{}", &std::process::id()).text()).leak();
+            crate::sys::path::make_folder(leaf).doing(filled!("make {}", leaf.shown()))?;
             changed(Change::Moved { leaf, parent: folder, disable: disabling.leak() });
-            write(&leaf.join("cgroup.procs"), "0").doing(format_args!("move to {}", leaf.shown()))?;
+            write(&leaf.join("cgroup.procs"), "0").doing(filled!("move to {}", leaf.shown()))?;
             write(&file, &enabling).map_err(|errno| refused(&file, &enabling, errno))
         }
         Err(errno) => Err(refused(&file, &enabling, errno)),
@@ -123,10 +123,11 @@ fn enable(
 
 /// Says why controllers cannot be enabled.
 fn refused(file: &Path, words: &str, errno: Errno) -> Error {
-    let error = Error::os(format_args!("write {words} to {}", file.shown()), errno);
+    let error = Error::os(filled!("write {} to {}", words, file.shown()), errno);
     match errno {
-        Errno::EBUSY => error.hint(format_args!(
-            "other processes share our cgroup, and the kernel wants them in leaves; {DELEGATION}"
+        Errno::EBUSY => error.hint(filled!(
+            "other processes share our cgroup, and the kernel wants them in leaves; {}",
+            &DELEGATION
         )),
         Errno::EACCES | Errno::EPERM => error.hint(DELEGATION),
         _ => error,
@@ -140,7 +141,7 @@ fn refused(file: &Path, words: &str, errno: Errno) -> Error {
 pub(crate) fn revert(change: &Change) -> Result<()> {
     let remove = |folder: &Path| match crate::sys::path::remove_folder(folder) {
         Ok(()) | Err(Errno::EBUSY | Errno::ENOTEMPTY | Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(errno).doing(format_args!("remove {}", folder.shown())),
+        Err(errno) => Err(errno).doing(filled!("remove {}", folder.shown())),
     };
     match change {
         Change::Made(folder) => remove(folder),

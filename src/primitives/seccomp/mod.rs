@@ -14,6 +14,7 @@ use std::fmt::{self, Display};
 use nix::errno::Errno;
 
 use crate::error::{Error, Result};
+use crate::packed::{Fill, filled};
 use crate::sys;
 use crate::text::Show;
 use docker::Facts;
@@ -61,15 +62,16 @@ impl Filter {
     /// # Errors
     /// It is no profile, or one that the kernel has no room for.
     pub(crate) fn of_file(file: &std::path::Path, text: &str, facts: Facts) -> Result<Self> {
-        let within = |error: Error| error.within(format_args!("seccomp profile {}", file.shown()));
+        let within = |error: Error| error.within(filled!("seccomp profile {}", file.shown()));
         let (program, flags) = docker::read(text, facts).map_err(within)?;
         if program.len() > compile::LONGEST {
             let length = program.len();
-            return Err(within(Error::new(format_args!(
-                "{length} instructions, of which the kernel takes 4096"
+            return Err(within(Error::new(filled!(
+                "{} instructions, of which the kernel takes 4096",
+                &length
             ))));
         }
-        Ok(Self { name: format!("{} as", file.shown()).leak(), program: program.leak(), flags })
+        Ok(Self { name: filled!("{} as", file.shown()).text().leak(), program: program.leak(), flags })
     }
 
     /// Puts it in force for the calling process and all that it makes; for good. System calls only.
@@ -80,7 +82,7 @@ impl Filter {
 
 impl Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "install {} seccomp filter", self.name)
+        filled!("install {} seccomp filter", self.name).put(f)
     }
 }
 
