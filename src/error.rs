@@ -202,6 +202,17 @@ macro_rules! plain_words {
 }
 plain_words!(Packed, Shown<'_>, fmt::Arguments<'_>, &str, String, &String);
 
+/// An error is told as it is.
+impl Words for Error {
+    fn error(self, _: Option<Errno>) -> Error {
+        self
+    }
+
+    fn say(self) -> String {
+        self.0.doing
+    }
+}
+
 /// A text with values, which the functions take one by one, see [`Fill`].
 macro_rules! filled_words {
     ($kind:ident($($value:ident: $of:ty),*), $make:ident, $fault:ident) => {

@@ -19,7 +19,7 @@ mod security;
 
 use std::ffi::OsStr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Words};
 use crate::packed::{Fill, Packed, filled, packed};
 use crate::text::Show;
 use models::Model;
@@ -265,8 +265,8 @@ fn text(option: &Opt, value: &'static OsStr) -> Result<&'static str> {
 }
 
 /// A value that makes no sense, in the words of the option.
-fn wrong(option: &Opt, value: &str, why: impl std::fmt::Display) -> Error {
-    Error::new(filled!("--{} {}: {}", [&option.long(), &value, &why]))
+fn wrong(option: &Opt, value: &str, why: impl Words) -> Error {
+    Error::new(why).within(filled!("--{} {}", option.long(), value))
 }
 
 #[cfg(test)]

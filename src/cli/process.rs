@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::options::{Id, Opt};
 use super::{text, wrong};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::packed::packed;
 use crate::spec::process::{EnvChange, Process, parse_rlimit, parse_umask};
 use crate::spec::user::{Groups, Principal, parse_user};
@@ -22,27 +22,32 @@ pub(super) fn set(process: &mut Process, option: &'static Opt, value: &'static O
         Id::Workdir => process.cwd = Some(Path::new(value)),
         Id::User | Id::GroupAdd | Id::Umask | Id::Ulimit => {
             let value = text(option, value)?;
-            let say = |why: String| wrong(option, value, why);
-            match option.id {
-                Id::User => process.user = Some(parse_user(value).map_err(say)?),
-                Id::GroupAdd => add_group(&mut process.groups, value).map_err(say)?,
-                Id::Umask => process.umask = Some(parse_umask(value).map_err(say)?),
-                _ => process.rlimits.push(parse_rlimit(value).map_err(say)?),
-            }
+            set_text(process, option.id, value).map_err(|why| wrong(option, value, why))?;
         }
         _ => return Ok(false),
     }
     Ok(true)
 }
 
+/// Those whose value is text; the error says only what is wrong with it.
+fn set_text(process: &mut Process, id: Id, value: &str) -> Result<()> {
+    match id {
+        Id::User => process.user = Some(parse_user(value)?),
+        Id::GroupAdd => add_group(&mut process.groups, value)?,
+        Id::Umask => process.umask = Some(parse_umask(value)?),
+        _ => process.rlimits.push(parse_rlimit(value)?),
+    }
+    Ok(())
+}
+
 /// A group, or the word for those of the caller, which can be kept only by leaving them alone.
-fn add_group(groups: &mut Groups, value: &str) -> std::result::Result<(), String> {
+fn add_group(groups: &mut Groups, value: &str) -> Result<()> {
     match value {
         "keep-groups" => groups.kept = true,
         _ => groups.added.push(Principal::parse(value)?),
     }
     if groups.kept && !groups.added.is_empty() {
-        return Err("keep-groups cannot be had together with other groups".to_owned());
+        return Err(Error::new(packed!("keep-groups cannot be had together with other groups")));
     }
     Ok(())
 }

@@ -7,15 +7,15 @@ use super::options::{Id, Opt};
 use super::words::{Grammar, Word, Words};
 use super::{Command, process, security, text, wrong};
 use crate::error::{Error, Result};
-use crate::packed::{filled, packed};
+use crate::packed::{Packed, filled, packed};
 use crate::spec::caps::CapSet;
 use crate::spec::idmap::{self, Mapping};
-use crate::spec::mount::{Layers, Source};
+use crate::spec::mount::{Layers, Mount, Source};
 use crate::spec::namespaces::{self, Kind, Placement};
 use crate::spec::process::parse_file_rule;
 use crate::spec::seccomp::Seccomp;
 use crate::spec::{Spec, devices, mount, mount_grammar, resources, size, sysctl, validate};
-use crate::text::{self, Show, number};
+use crate::text::{self, Show};
 
 /// `launcher run [OPTION]... [--] PROGRAM`.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,7 +108,7 @@ fn lay_over(
         // What nothing is written to is not written to, if it is one folder or several.
         spec.read_only |= lower.is_empty() && upper.as_os_str().is_empty() && !spec.ephemeral;
     }
-    spec.layers = Layers::new(lower, upper, work).map_err(Error::new)?;
+    spec.layers = Layers::new(lower, upper, work)?;
     Ok(())
 }
 
@@ -127,133 +127,119 @@ fn set(spec: &mut Spec, option: &'static Opt, value: &'static OsStr) -> Result<(
         Id::CgroupParent => spec.resources.parent = Some(Path::new(value)),
         _ => {
             if !process::set(&mut spec.process, option, value)? {
-                set_text(spec, option, text(option, value)?)?;
+                let value = text(option, value)?;
+                set_text(spec, option, value).map_err(|why| wrong(option, value, why))?;
             }
         }
     }
     Ok(())
 }
 
-/// Puts one option whose value is text into the spec.
+/// Puts one option whose value is text into the spec; the error says only what is wrong with the value.
 fn set_text(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Result<()> {
-    let say = |why: String| wrong(option, value, why);
+    let limits = &mut spec.resources;
     match option.id {
         Id::Name => spec.name = Some(value),
         Id::Hostname => spec.hostname = Some(value),
+        Id::Domainname => spec.domainname = Some(value),
         Id::RootfsPropagation => {
             let propagation = mount_grammar::parse_propagation(value);
-            spec.propagation = Some(
-                propagation
-                    .ok_or_else(|| wrong(option, value, packed!("wanted is slave, private and the like")))?,
-            );
+            spec.propagation = Some(wanted(propagation, packed!("slave, private and the like"))?);
         }
         Id::Volume | Id::Mount | Id::Tmpfs | Id::Device | Id::File | Id::Symlink => {
-            let parsed = match option.id {
-                Id::Volume => mount_grammar::parse_short("bind", value),
-                Id::Tmpfs => mount_grammar::parse_short("tmpfs", value),
-                Id::Device => mount_grammar::parse_short("device", value),
-                Id::File => mount_grammar::parse_content(value, Source::Text),
-                Id::Symlink => mount_grammar::parse_content(value, Source::Link),
-                _ => mount_grammar::parse_mount(value),
-            };
-            mount::insert(&mut spec.mounts, parsed.map_err(say)?);
+            mount::insert(&mut spec.mounts, parse_mount(option.id, value)?);
         }
         Id::DeviceRule => {
-            let wanted = packed!("wanted is TYPE MAJOR:MINOR MODES, such as c 10:200 rw");
-            devices::parse(value, &mut spec.devices).ok_or_else(|| wrong(option, value, wanted))?;
+            let rules = devices::parse(value, &mut spec.devices);
+            wanted(rules, packed!("TYPE MAJOR:MINOR MODES, such as c 10:200 rw"))?;
         }
-        Id::ShmSize => spec.shm_size = Some(bytes(option, value)?),
-        Id::Domainname => spec.domainname = Some(value),
-        Id::Landlock => {
-            let rule = parse_file_rule(value).map_err(|why| wrong(option, value, why))?;
-            spec.landlock.push(rule);
-        }
-        Id::Sysctl => {
-            spec.sysctls.push(sysctl::parse(value).map_err(|why| wrong(option, value, why))?);
-        }
+        Id::ShmSize => spec.shm_size = Some(bytes(value)?),
+        Id::Landlock => spec.landlock.push(parse_file_rule(value)?),
+        Id::Sysctl => spec.sysctls.push(sysctl::parse(value)?),
         Id::OomScoreAdj => {
-            let score = text::signed(value).and_then(|score| i32::try_from(score).ok());
-            let score = score.filter(|score| (-1000..=1000).contains(score));
-            spec.oom_score_adj = Some(
-                score
-                    .ok_or_else(|| wrong(option, value, packed!("wanted is a number from -1000 to 1000")))?,
-            );
+            let score = text::signed(value).filter(|score| (-1000..=1000).contains(score));
+            let score = score.and_then(|score| i32::try_from(score).ok());
+            spec.oom_score_adj = Some(wanted(score, packed!("a number from -1000 to 1000"))?);
         }
-        Id::TimeOffset => spec.time_offsets = namespaces::parse_offsets(value).map_err(say)?,
-        Id::UidMap | Id::GidMap => add_map(spec, option, value)?,
-        Id::SecurityOpt => security::set(spec, option, value)?,
-        Id::Network | Id::Pid | Id::Ipc | Id::Uts | Id::Cgroupns | Id::Mntns | Id::Timens | Id::Userns => {
-            place(spec, option, value)?;
-        }
-        _ => set_resource(spec, option, value)?,
-    }
-    Ok(())
-}
-
-/// An amount of memory.
-fn bytes(option: &'static Opt, text: &str) -> Result<u64> {
-    let bytes = size::parse_bytes(text).filter(|bytes| *bytes > 0);
-    bytes.ok_or_else(|| wrong(option, text, packed!("wanted is a number of bytes, or one with b, k, m or g")))
-}
-
-/// Puts one limit into the spec.
-fn set_resource(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Result<()> {
-    let limits = &mut spec.resources;
-    let number = |text: &str| number(text).ok_or_else(|| wrong(option, text, packed!("wanted is a number")));
-    match option.id {
-        Id::Memory => limits.memory = Some(bytes(option, value)?),
+        Id::TimeOffset => spec.time_offsets = namespaces::parse_offsets(value)?,
+        Id::UidMap | Id::GidMap => add_map(spec, option.id, value)?,
+        Id::SecurityOpt => security::set(spec, value)?,
+        Id::Memory => limits.memory = Some(bytes(value)?),
         Id::MemorySwap if value == "-1" => limits.memory_swap = Some(u64::MAX),
-        Id::MemorySwap => limits.memory_swap = Some(bytes(option, value)?),
+        Id::MemorySwap => limits.memory_swap = Some(bytes(value)?),
         Id::Cpus => {
-            let cpus = size::parse_thousandths(value);
-            limits.cpus =
-                Some(cpus.ok_or_else(|| wrong(option, value, packed!("wanted is a number such as 0.5")))?);
+            limits.cpus = Some(wanted(size::parse_thousandths(value), packed!("a number such as 0.5"))?);
         }
         Id::CpuWeight => limits.cpu_weight = Some(number(value)?),
         Id::PidsLimit if value == "-1" || value == "0" => limits.pids = Some(u64::MAX),
         Id::PidsLimit => limits.pids = Some(number(value)?),
-        Id::CpusetCpus => limits.cpuset_cpus = Some(list(option, value)?),
-        Id::CpusetMems => limits.cpuset_mems = Some(list(option, value)?),
-        Id::Cgroup => limits.raw.push(resources::parse_raw(value).map_err(|why| wrong(option, value, why))?),
-        _ => return Err(Error::new(filled!("--{} is not an option of run", option.long()))),
+        Id::CpusetCpus => limits.cpuset_cpus = Some(list(value)?),
+        Id::CpusetMems => limits.cpuset_mems = Some(list(value)?),
+        Id::Cgroup => limits.raw.push(resources::parse_raw(value)?),
+        _ => place(spec, option, value)?,
     }
     Ok(())
 }
 
-/// A list of processors or nodes: `0-2,5`.
-fn list(option: &'static Opt, value: &'static str) -> Result<&'static str> {
-    let good = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b',' || byte == b'-');
-    if good && value.starts_with(|first: char| first.is_ascii_digit()) {
-        return Ok(value);
+/// A value, or the error that says what one is.
+fn wanted<T>(value: Option<T>, what: Packed) -> Result<T> {
+    value.ok_or_else(|| Error::new(filled!("wanted is {}", &what)))
+}
+
+/// What is mounted or made somewhere inside.
+fn parse_mount(id: Id, value: &str) -> Result<Mount> {
+    match id {
+        Id::Volume => mount_grammar::parse_short("bind", value),
+        Id::Tmpfs => mount_grammar::parse_short("tmpfs", value),
+        Id::Device => mount_grammar::parse_short("device", value),
+        Id::File => mount_grammar::parse_content(value, Source::Text),
+        Id::Symlink => mount_grammar::parse_content(value, Source::Link),
+        _ => mount_grammar::parse_mount(value),
     }
-    Err(wrong(option, value, packed!("wanted is a list such as 0-2,5")))
+}
+
+/// An amount of memory.
+fn bytes(text: &str) -> Result<u64> {
+    let bytes = size::parse_bytes(text).filter(|bytes| *bytes > 0);
+    wanted(bytes, packed!("a number of bytes, or one with b, k, m or g"))
+}
+
+/// A number.
+fn number(text: &str) -> Result<u64> {
+    wanted(text::number(text), packed!("a number"))
+}
+
+/// A list of processors or nodes: `0-2,5`.
+fn list(value: &'static str) -> Result<&'static str> {
+    let good = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b',' || byte == b'-');
+    let begins = value.starts_with(|first: char| first.is_ascii_digit());
+    wanted(Some(value).filter(|_| good && begins), packed!("a list such as 0-2,5"))
 }
 
 /// Where a namespace comes from.
 fn place(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
-    let Some(kind) =
-        Kind::ALL.into_iter().find(|kind| kind.option().strip_prefix("--") == Some(option.long()))
-    else {
-        return Err(Error::new(filled!("--{} places no namespace", option.long())));
+    let mut kinds = Kind::ALL.into_iter();
+    let kind = kinds.find(|kind| kind.option().strip_prefix("--") == Some(option.long()));
+    let kind = kind.ok_or_else(|| Error::new(packed!("not an option of run")))?;
+    let placement = match value {
+        "auto" | "keep-id" if kind == Kind::User => {
+            spec.mapping = if value == "auto" { Mapping::Subordinate } else { Mapping::KeepId };
+            Placement::New
+        }
+        _ => namespaces::parse_placement(kind, value)?,
     };
-    if kind == Kind::User && matches!(value, "auto" | "keep-id") {
-        spec.mapping = if value == "auto" { Mapping::Subordinate } else { Mapping::KeepId };
-        spec.namespaces.set(kind, Placement::New);
-        return Ok(());
-    }
-    spec.namespaces
-        .set(kind, namespaces::parse_placement(kind, value).map_err(|why| wrong(option, value, why))?);
+    spec.namespaces.set(kind, placement);
     Ok(())
 }
 
 /// One more line of a map.
-fn add_map(spec: &mut Spec, option: &'static Opt, value: &str) -> Result<()> {
-    let map = idmap::parse(value).map_err(|why| wrong(option, value, why))?;
+fn add_map(spec: &mut Spec, id: Id, value: &str) -> Result<()> {
+    let map = idmap::parse(value)?;
     if !matches!(spec.mapping, Mapping::Explicit { .. }) {
         spec.mapping = Mapping::Explicit { uids: Vec::new(), gids: Vec::new() };
     }
     if let Mapping::Explicit { uids, gids } = &mut spec.mapping {
-        if option.id == Id::UidMap { uids.push(map) } else { gids.push(map) }
+        if id == Id::UidMap { uids.push(map) } else { gids.push(map) }
     }
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! `--security-opt`: one option for several things, as docker has it. Each is a line of one match.
 
-use super::options::Opt;
-use super::wrong;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::packed::packed;
 use crate::spec::process::Label;
 use crate::spec::{Spec, seccomp};
@@ -11,7 +9,7 @@ use crate::spec::{Spec, seccomp};
 ///
 /// # Errors
 /// There is no such key, or the value makes no sense.
-pub(super) fn set(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Result<()> {
+pub(super) fn set(spec: &mut Spec, value: &'static str) -> Result<()> {
     let cut = value.split_once('=').or_else(|| value.split_once(':'));
     match cut.unwrap_or((value, "true")) {
         ("no-new-privileges", "true") => spec.process.no_new_privs = Some(true),
@@ -29,7 +27,7 @@ pub(super) fn set(spec: &mut Spec, option: &'static Opt, value: &'static str) ->
         _ => {
             let known =
                 packed!("known are no-new-privileges=false, seccomp=FILE, apparmor=PROFILE, label=CONTEXT");
-            return Err(wrong(option, value, known));
+            return Err(Error::new(known));
         }
     }
     Ok(())

@@ -52,7 +52,7 @@ pub(crate) fn find(user: &User, added: &[Principal], wants_home: bool) -> Result
             }
         }
     }
-    let mut found = identify(user, added, &passwd, &group).map_err(Error::new)?;
+    let mut found = identify(user, added, &passwd, &group)?;
     found.home.take_if(|_| !wants_home);
     Ok(found)
 }

@@ -1,6 +1,7 @@
 //! How ids inside a user namespace relate to ids outside.
 
-use crate::packed::{Fill, filled};
+use crate::error::{Error, Result};
+use crate::packed::{Fill, filled, packed};
 use crate::text;
 use std::fmt::{self, Display};
 
@@ -43,18 +44,18 @@ pub(crate) enum Mapping {
 
 /// Parses `CONTAINER:HOST:SIZE`; three decimal numbers, size at least 1. The last id is at most 4294967294: -1 is
 /// "no id" to the kernel, and a map with it EINVAL.
-pub(crate) fn parse(text: &str) -> Result<IdMap, &'static str> {
+pub(crate) fn parse(text: &str) -> Result<IdMap> {
     let mut numbers = text.split(':').map(text::number);
     let (Some(Some(container_id)), Some(Some(host_id)), Some(Some(size)), None) =
         (numbers.next(), numbers.next(), numbers.next(), numbers.next())
     else {
-        return Err("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296");
+        return Err(Error::new(packed!("wanted is CONTAINER:HOST:SIZE, three numbers below 4294967296")));
     };
     if size == 0u32 {
-        return Err("a map of no ids");
+        return Err(Error::new(packed!("a map of no ids")));
     }
     if u32::checked_add(container_id, size).is_none() || u32::checked_add(host_id, size).is_none() {
-        return Err("the range ends above 4294967294");
+        return Err(Error::new(packed!("the range ends above 4294967294")));
     }
     Ok(IdMap { container_id, host_id, size })
 }
@@ -86,7 +87,7 @@ mod tests {
             ("1:0:4294967295", Err("the range ends above 4294967294")),
         ] {
             let got = parse(text).map(|map| (map.container_id, map.host_id, map.size));
-            assert_eq!(got, want, "{text}");
+            assert_eq!(got.map_err(|fault| fault.to_string()), want.map_err(str::to_owned), "{text}");
         }
     }
 

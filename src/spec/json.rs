@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use crate::error::{Error, Result};
-use crate::packed::filled;
+use crate::packed::{filled, packed};
 use crate::text;
 
 /// The text, and how far it was read.
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
     /// Something comes.
     pub(crate) fn end(&mut self) -> Result<()> {
         self.peek();
-        if self.at == self.text.len() { Ok(()) } else { Err(self.fail(&"wanted is the end")) }
+        if self.at == self.text.len() { Ok(()) } else { Err(self.fail(&packed!("wanted is the end"))) }
     }
 
     /// An array, or null, as Go writes an empty one; `each` reads a member.
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         self.list(b'{', &mut |reader| {
             let index = reader.word("", keys)?;
             if seen >> index & 1 == 1 {
-                return Err(reader.fail(&"this stands here twice"));
+                return Err(reader.fail(&packed!("this stands here twice")));
             }
             seen |= 1 << index;
             reader.take(b':')?;
@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn string(&mut self) -> Result<&'a str> {
         let text = self.comment()?;
         if text.bytes().any(|byte| byte == b'\\') {
-            return Err(self.fail(&"a word with an escape is not understood"));
+            return Err(self.fail(&packed!("a word with an escape is not understood")));
         }
         Ok(text)
     }
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
                 _ => {}
             }
             if self.byte() < b' ' {
-                return Err(self.fail(&"the string does not end on its line"));
+                return Err(self.fail(&packed!("the string does not end on its line")));
             }
             self.at += 1;
         }
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
         let digits = rest.get(..length).unwrap_or_default();
         let has_zeros = length > 1 && digits.starts_with(['0', '+']);
         let number = text::number(digits).filter(|_| !has_zeros);
-        let number = number.ok_or_else(|| self.fail(&"wanted is a whole number below 2^64"));
+        let number = number.ok_or_else(|| self.fail(&packed!("wanted is a whole number below 2^64")));
         self.at += length;
         number
     }

@@ -1,6 +1,7 @@
 //! Mounts of a container.
 
-use crate::packed::{Fill, filled};
+use crate::error::{Error, Result};
+use crate::packed::{Fill, filled, packed};
 use crate::text::Show;
 use std::fmt::{self, Display};
 use std::path::Path;
@@ -47,13 +48,15 @@ impl Layers {
         mut paths: Vec<&'static Path>,
         upper: &'static Path,
         work: &'static Path,
-    ) -> Result<Self, &'static str> {
+    ) -> Result<Self> {
         let has_upper = !upper.as_os_str().is_empty();
         if has_upper == work.as_os_str().is_empty() {
-            return Err("an upper folder needs a work folder beside it, and the reverse");
+            return Err(Error::new(packed!(
+                "an upper folder needs a work folder beside it, and the reverse"
+            )));
         }
         if paths.iter().any(|path| path.as_os_str().is_empty()) {
-            return Err("a folder without a name");
+            return Err(Error::new(packed!("a folder without a name")));
         }
         if has_upper {
             paths.push(upper);

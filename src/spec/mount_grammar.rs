@@ -5,10 +5,8 @@ use std::path::Path;
 use super::keep;
 use super::mount::{self, Flags, Layers, Mount, Source};
 use super::{devices, size};
-use crate::packed::{Fill, filled};
-
-/// What is wrong with a value.
-type Fault = String;
+use crate::error::{Error, Result};
+use crate::packed::{filled, packed};
 
 /// Options of a tmpfs that are for the file system; tmpfs(5).
 const TMPFS_KEYS: &str = "size mode uid gid nr_inodes nr_blocks huge mpol";
@@ -68,17 +66,17 @@ pub(crate) fn parse_propagation(word: &str) -> Option<Flags> {
 }
 
 /// Says no to an option.
-fn unknown(word: &str) -> Fault {
+fn unknown(word: &str) -> Error {
     let why = match word {
-        "z" | "Z" => ": nothing is labelled for SELinux here",
-        "U" => ": owners stay as they are, or see idmap",
-        _ => "",
+        "z" | "Z" => packed!(": nothing is labelled for SELinux here"),
+        "U" => packed!(": owners stay as they are, or see idmap"),
+        _ => packed!(""),
     };
-    filled!("no such option: {}{}", word, why).text()
+    Error::new(filled!("no such option: {}{}", [&word, &why]))
 }
 
 /// A place inside: absolute, without `.`, `..` and doubled slashes.
-fn clean(target: &str) -> Result<&'static str, Fault> {
+fn clean(target: &str) -> Result<&'static str> {
     let mut clean = String::new();
     for part in target.split('/') {
         if part == ".." || (clean.is_empty() && !target.starts_with('/')) {
@@ -91,9 +89,10 @@ fn clean(target: &str) -> Result<&'static str, Fault> {
         }
     }
     if clean.is_empty() {
-        return Err(
-            filled!("the place inside is an absolute path without .., and not /: not {}", target).text()
-        );
+        return Err(Error::new(filled!(
+            "the place inside is an absolute path without .., and not /: not {}",
+            target
+        )));
     }
     Ok(clean.leak())
 }
@@ -103,7 +102,7 @@ fn clean(target: &str) -> Result<&'static str, Fault> {
 ///
 /// # Errors
 /// Says what is wrong.
-pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount, Fault> {
+pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount> {
     let is_device = kind == "device";
     let mut parts = text.splitn(if kind == "tmpfs" { 2 } else { 3 }, ':');
     let source = if kind == "tmpfs" { "" } else { parts.next().unwrap_or_default() };
@@ -115,15 +114,19 @@ pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount, Fault> {
         (target, rest) = (Some(source), target);
     }
     let Some(target) = target else {
-        return Err("wanted is SOURCE:PLACE; a volume without a source is --tmpfs".into());
+        return Err(Error::new(packed!("wanted is SOURCE:PLACE; a volume without a source is --tmpfs")));
     };
     if kind == "bind" && !source.contains('/') && !source.starts_with('.') {
-        return Err(filled!("there are no volumes by name; for the folder of that name: ./{}", source).text());
+        return Err(Error::new(filled!(
+            "there are no volumes by name; for the folder of that name: ./{}",
+            source
+        )));
     }
     let mut draft = Draft { texts: [kind, source, target, "", "", ""], ..Draft::default() };
     if is_device {
         let access = rest.map_or(Some(devices::ALL), |modes| devices::parse_modes(modes.as_bytes()));
-        draft.access = access.ok_or("wanted is HOST[:PLACE][:MODES], modes being some of rwm")?;
+        draft.access = access
+            .ok_or_else(|| Error::new(packed!("wanted is HOST[:PLACE][:MODES], modes being some of rwm")))?;
     } else {
         for word in rest.into_iter().flat_map(|options| options.split(',')) {
             draft.take(word, "")?;
@@ -136,8 +139,8 @@ pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount, Fault> {
 ///
 /// # Errors
 /// Says what is wrong.
-pub(crate) fn parse_content(text: &str, make: fn(&'static str) -> Source) -> Result<Mount, Fault> {
-    let (target, text) = text.split_once('=').ok_or("wanted is PLACE=TEXT")?;
+pub(crate) fn parse_content(text: &str, make: fn(&'static str) -> Source) -> Result<Mount> {
+    let (target, text) = text.split_once('=').ok_or_else(|| Error::new(packed!("wanted is PLACE=TEXT")))?;
     Ok(Mount { source: make(keep(text)), target: clean(target)?, flags: Flags::INERT })
 }
 
@@ -145,7 +148,7 @@ pub(crate) fn parse_content(text: &str, make: fn(&'static str) -> Source) -> Res
 ///
 /// # Errors
 /// Says what is wrong.
-pub(crate) fn parse_mount(text: &str) -> Result<Mount, Fault> {
+pub(crate) fn parse_mount(text: &str) -> Result<Mount> {
     let fields = fields(text)?;
     let mut draft = Draft::default();
     for field in &fields {
@@ -166,7 +169,7 @@ pub(crate) fn add_writable(mounts: &mut Vec<Mount>) {
 }
 
 /// Splits at commas. As in docker what has a comma in it stands in quotes, and a quote in there is doubled.
-fn fields(text: &str) -> Result<Vec<String>, Fault> {
+fn fields(text: &str) -> Result<Vec<String>> {
     let (mut fields, mut field, mut is_quoted) = (Vec::new(), String::new(), true);
     let mut before = ","; // the text before a quote: none, and the quote is the second of two
     for (index, piece) in text.split('"').enumerate() {
@@ -187,7 +190,7 @@ fn fields(text: &str) -> Result<Vec<String>, Fault> {
         }
     }
     fields.push(field);
-    if is_quoted { Err("a quote is not closed".into()) } else { Ok(fields) }
+    if is_quoted { Err(Error::new(packed!("a quote is not closed"))) } else { Ok(fields) }
 }
 
 /// Words of `--mount` whose values are kept as they are, then other words for them.
@@ -215,7 +218,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Takes one field; `texts` is what is allowed of [`TEXTS`].
-    fn take(&mut self, field: &'a str, texts: &str) -> Result<(), Fault> {
+    fn take(&mut self, field: &'a str, texts: &str) -> Result<()> {
         let (key, value) = field.split_once('=').unwrap_or((field, "true"));
         if let Some(index) = place(key, texts).filter(|_| !key.is_empty()) {
             let index = match index {
@@ -257,24 +260,24 @@ impl<'a> Draft<'a> {
     }
 
     /// The mount.
-    fn finish(self) -> Result<Mount, Fault> {
+    fn finish(self) -> Result<Mount> {
         let [kind, source, target, lower, upper, work] = self.texts;
         let target = clean(target)?;
         let is_bind = matches!(kind, "" | "bind" | "device");
         let is_overlay = kind == "overlay";
         let fault = if is_bind == source.is_empty() && (is_bind || source != kind) {
-            "a bind needs source=, and nothing else has one"
+            packed!("a bind needs source=, and nothing else has one")
         } else if !self.data.is_empty() && kind != "tmpfs" {
-            "that is an option of a tmpfs"
+            packed!("that is an option of a tmpfs")
         } else if is_overlay && (lower.is_empty() || (upper.is_empty() && parse_layers(lower).len() < 2)) {
-            "wanted is lowerdir=, with two folders or upperdir= and workdir="
+            packed!("wanted is lowerdir=, with two folders or upperdir= and workdir=")
         } else if !is_overlay && [lower, upper, work].iter().any(|text| !text.is_empty()) {
-            "that is an option of an overlay"
+            packed!("that is an option of an overlay")
         } else {
-            ""
+            packed!("")
         };
         if !fault.is_empty() {
-            return Err(filled!("type={}: {}", kind, fault).text());
+            return Err(Error::new(fault).within(filled!("type={}", kind)));
         }
         // Docker's word for what is mounted where there is one hierarchy.
         let new = if kind == "cgroup" { "cgroup2" } else { kind };
@@ -301,7 +304,7 @@ impl<'a> Draft<'a> {
                 };
                 (Source::New { kind, data: data.leak() }, flags)
             }
-            _ => return Err(filled!("type={}: wanted is bind, overlay or one of {}", kind, NEW).text()),
+            _ => return Err(Error::new(filled!("type={}: wanted is bind, overlay or one of {}", kind, NEW))),
         };
         let flags = flags.without(self.words.cleared).with(self.words.set);
         Ok(Mount { source, target, flags })

@@ -3,8 +3,8 @@
 use super::*;
 
 /// A mount as `--dry-run` shows it, or the fault.
-fn shown(parsed: Result<Mount, Fault>) -> String {
-    parsed.map_or_else(|fault| fault, |mount| mount.to_string())
+fn shown(parsed: Result<Mount>) -> String {
+    parsed.map_or_else(|fault| fault.to_string(), |mount| mount.to_string())
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 use super::keep;
-use crate::packed::{Fill, filled};
+use crate::error::{Error, Result};
+use crate::packed::{Fill, filled, packed};
 use crate::text;
 
 /// A kind of namespace; namespaces(7).
@@ -92,7 +93,7 @@ impl Namespaces {
 }
 
 /// Parses the value of an option of [`Kind::option`]: `new` (or `private`), `host`, `ns:PATH`, `container:PID`.
-pub(crate) fn parse_placement(kind: Kind, text: &str) -> Result<Placement, String> {
+pub(crate) fn parse_placement(kind: Kind, text: &str) -> Result<Placement> {
     match text.split_once(':') {
         None if text == "new" || text == "private" => Ok(Placement::New),
         None if text == "none" && kind == Kind::Network => Ok(Placement::New),
@@ -105,7 +106,7 @@ pub(crate) fn parse_placement(kind: Kind, text: &str) -> Result<Placement, Strin
                 filled!("/proc/{}/ns/{}{}", [&pid, &kind.file(), &suffix]).text().leak(),
             )))
         }
-        _ => Err(filled!("wanted is new, host, ns:/PATH or container:PID, not {}", text).text()),
+        _ => Err(Error::new(filled!("wanted is new, host, ns:/PATH or container:PID, not {}", text))),
     }
 }
 
@@ -136,19 +137,23 @@ impl Display for TimeOffsets {
 }
 
 /// Parses `boottime=+1d,monotonic=-30`: seconds, or a number with s, m, h or d.
-pub(crate) fn parse_offsets(text: &str) -> Result<TimeOffsets, String> {
+pub(crate) fn parse_offsets(text: &str) -> Result<TimeOffsets> {
     let mut offsets = TimeOffsets::default();
     for part in text.split(',') {
-        let (clock, value) = part.split_once('=').ok_or("wanted is boottime=SECONDS,monotonic=SECONDS")?;
-        let seconds =
-            Some(parse_seconds(value).ok_or_else(|| filled!("not a number of seconds: {}", value).text())?);
+        let (clock, value) = part
+            .split_once('=')
+            .ok_or_else(|| Error::new(packed!("wanted is boottime=SECONDS,monotonic=SECONDS")))?;
+        let seconds = Some(
+            parse_seconds(value).ok_or_else(|| Error::new(filled!("not a number of seconds: {}", value)))?,
+        );
         match clock {
             "boottime" => offsets.boottime = seconds,
             "monotonic" => offsets.monotonic = seconds,
             _ => {
-                return Err(
-                    filled!("no clock of that name: {} (there are boottime and monotonic)", clock).text()
-                );
+                return Err(Error::new(filled!(
+                    "no clock of that name: {} (there are boottime and monotonic)",
+                    clock
+                )));
             }
         }
     }

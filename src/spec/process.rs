@@ -8,7 +8,8 @@ use super::caps::CapSet;
 use super::keep;
 use super::seccomp::Seccomp;
 use super::user::{Groups, User};
-use crate::packed::{Fill, filled};
+use crate::error::{Error, Result};
+use crate::packed::{filled, packed};
 use crate::text;
 
 /// The entrypoint and its surroundings.
@@ -111,7 +112,7 @@ pub(crate) struct FileRule {
 }
 
 /// Parses `ro:/PATH`, `rx:/PATH` or `rw:/PATH`. Who may write may make, rename and remove, but not execute.
-pub(crate) fn parse_file_rule(text: &str) -> Result<FileRule, &'static str> {
+pub(crate) fn parse_file_rule(text: &str) -> Result<FileRule> {
     let access = match text.split_once(':') {
         Some(("ro", path)) => (path, 0b1100),
         Some(("rx", path)) => (path, 0b1101),
@@ -120,7 +121,7 @@ pub(crate) fn parse_file_rule(text: &str) -> Result<FileRule, &'static str> {
     };
     match access {
         (path, access) if path.starts_with('/') => Ok(FileRule { path: Path::new(keep(path)), access }),
-        _ => Err("wanted is ro:/PATH, rx:/PATH or rw:/PATH"),
+        _ => Err(Error::new(packed!("wanted is ro:/PATH, rx:/PATH or rw:/PATH"))),
     }
 }
 
@@ -164,9 +165,9 @@ pub(crate) fn name_of(entry: &OsStr) -> Option<&[u8]> {
 }
 
 /// Parses a mask of permissions in octal digits, 0 to 777; umask(2).
-pub(crate) fn parse_umask(text: &str) -> Result<u32, String> {
+pub(crate) fn parse_umask(text: &str) -> Result<u32> {
     let mask = text::number_of(8, text).filter(|mask| *mask <= 0o777 && !text.starts_with('+'));
-    mask.ok_or_else(|| "wanted is an octal number from 0 to 777".to_owned())
+    mask.ok_or_else(|| Error::new(packed!("wanted is an octal number from 0 to 777")))
 }
 
 /// One resource limit; getrlimit(2).
@@ -203,20 +204,21 @@ pub(crate) const RLIMITS: [(&str, u32); 16] = [
 ];
 
 /// Parses `NAME=SOFT[:HARD]`; numbers, `unlimited` or -1.
-pub(crate) fn parse_rlimit(text: &str) -> Result<Rlimit, String> {
-    let (name, values) = text.split_once('=').ok_or("wanted is NAME=SOFT[:HARD]")?;
+pub(crate) fn parse_rlimit(text: &str) -> Result<Rlimit> {
+    let (name, values) =
+        text.split_once('=').ok_or_else(|| Error::new(packed!("wanted is NAME=SOFT[:HARD]")))?;
     let (name, resource) = RLIMITS
         .iter()
         .find(|(known, _)| *known == name)
-        .ok_or_else(|| filled!("no resource limit of that name: {}", name).text())?;
+        .ok_or_else(|| Error::new(filled!("no resource limit of that name: {}", name)))?;
     let number = |word: &str| match word {
         "unlimited" | "-1" => Ok(u64::MAX),
-        _ => text::number(word).ok_or_else(|| filled!("not a limit: {}", word).text()),
+        _ => text::number(word).ok_or_else(|| Error::new(filled!("not a limit: {}", word))),
     };
     let (soft, hard) = values.split_once(':').unwrap_or((values, values));
     let (soft, hard) = (number(soft)?, number(hard)?);
     if soft > hard {
-        return Err(filled!("the soft limit is above the hard one: {}", values).text());
+        return Err(Error::new(filled!("the soft limit is above the hard one: {}", values)));
     }
     Ok(Rlimit { name, resource: *resource, soft, hard })
 }

@@ -1,5 +1,7 @@
 //! Limits that cgroups enforce.
 
+use crate::error::{Error, Result};
+use crate::packed::packed;
 use std::path::Path;
 
 use super::keep;
@@ -68,19 +70,19 @@ pub(crate) fn controller_of(file: &str) -> &str {
 }
 
 /// Parses `FILE=VALUE`; the file is a plain name such as `memory.high`, never a path.
-pub(crate) fn parse_raw(text: &str) -> Result<(&'static str, &'static str), &'static str> {
-    let wanted = "wanted is CONTROLLER.FILE=VALUE, such as memory.high=32m";
-    let (file, value) = text.split_once('=').ok_or(wanted)?;
+pub(crate) fn parse_raw(text: &str) -> Result<(&'static str, &'static str)> {
+    let wanted = || Error::new(packed!("wanted is CONTROLLER.FILE=VALUE, such as memory.high=32m"));
+    let (file, value) = text.split_once('=').ok_or_else(wanted)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_';
     // On v1 who is frozen cannot be killed, not even with its launcher.
     if matches!(controller_of(file), "cgroup" | "freezer") {
-        return Err("the cgroup.* and freezer.* files are launcher's own");
+        return Err(Error::new(packed!("the cgroup.* and freezer.* files are launcher's own")));
     }
     if controller_of(file) == "devices" {
-        return Err("devices have --device-cgroup-rule");
+        return Err(Error::new(packed!("devices have --device-cgroup-rule")));
     }
     if !file.contains('.') || file.starts_with('.') || !file.bytes().all(plain) || value.is_empty() {
-        return Err(wanted);
+        return Err(wanted());
     }
     Ok((keep(file), keep(value)))
 }

@@ -2,6 +2,8 @@
 
 use super::keep;
 use super::namespaces::Kind;
+use crate::error::{Error, Result};
+use crate::packed::packed;
 
 /// One parameter and its value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,8 +37,8 @@ const OWNERS: [(&str, Kind); 6] = [
 ///
 /// # Errors
 /// It could be a path that leads elsewhere (CVE-2022-0811), or it belongs to no namespace.
-pub(crate) fn parse(text: &str) -> Result<Sysctl, &'static str> {
-    let (key, value) = text.split_once('=').ok_or("wanted is KEY=VALUE")?;
+pub(crate) fn parse(text: &str) -> Result<Sysctl> {
+    let (key, value) = text.split_once('=').ok_or_else(|| Error::new(packed!("wanted is KEY=VALUE")))?;
     let has_dots = key.bytes().find(|byte| matches!(byte, b'.' | b'/')) == Some(b'.');
     let mut path = key.as_bytes().to_vec();
     let mut is_legal = true;
@@ -48,15 +50,17 @@ pub(crate) fn parse(text: &str) -> Result<Sysctl, &'static str> {
         }
     }
     if !is_legal || path.split(|byte| *byte == b'/').any(|part| matches!(part, b"" | b"." | b"..")) {
-        return Err("a key has letters, digits, '_' and '-' between its dots or slashes");
+        return Err(Error::new(packed!(
+            "a key has letters, digits, '_' and '-' between its dots or slashes"
+        )));
     }
     let path: &str = String::from_utf8(path).unwrap_or_default().leak();
     match OWNERS.into_iter().find(|(start, _)| path.starts_with(start)) {
         Some((_, kind)) => Ok(Sysctl { path, value: keep(value), kind }),
         None if path == "kernel/hostname" || path == "kernel/domainname" => {
-            Err("that is --hostname or --domainname")
+            Err(Error::new(packed!("that is --hostname or --domainname")))
         }
-        None => Err("it has no namespace: it would be set for the whole machine"),
+        None => Err(Error::new(packed!("it has no namespace: it would be set for the whole machine"))),
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fmt::{self, Display};
 
 use super::keep;
+use crate::error::{Error, Result};
 use crate::packed::{Fill, filled};
 use crate::text;
 
@@ -39,7 +40,7 @@ impl Principal {
     ///
     /// # Errors
     /// It is neither.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         if let Some(id) = parse_id(text.as_bytes()) {
             return Ok(Self::Id(id));
         }
@@ -49,7 +50,7 @@ impl Principal {
         if !is_number && text.bytes().all(legal) && text.as_bytes().first() >= Some(&b'0') {
             return Ok(Self::Name(keep(text)));
         }
-        Err(filled!("neither a name nor a number below 4294967295: {}", text).text())
+        Err(Error::new(filled!("neither a name nor a number below 4294967295: {}", text)))
     }
 }
 
@@ -83,7 +84,7 @@ impl User {
 ///
 /// # Errors
 /// One of the two is neither name nor number.
-pub(crate) fn parse_user(text: &str) -> Result<User, String> {
+pub(crate) fn parse_user(text: &str) -> Result<User> {
     let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     Ok(User { user: Principal::parse(user)?, group: group.map(Principal::parse).transpose()? })
 }
@@ -170,7 +171,7 @@ pub(crate) fn identify(
     added: &[Principal],
     mut passwd: &[u8],
     group: &[u8],
-) -> Result<Identity, String> {
+) -> Result<Identity> {
     let mut uid = if let Principal::Id(uid) = user.user { Some(uid) } else { None };
     let (mut gid, mut name, mut home) = (0, &b""[..], &b""[..]);
     while let Some(mut entry) = next_entry(&mut passwd) {
@@ -206,12 +207,12 @@ pub(crate) fn identify(
 }
 
 /// What there is no entry of.
-fn missing(kind: &str, wanted: &Principal, table: &str) -> String {
-    filled!("no {} {} in /etc/{}", [&kind, &wanted, &table]).text()
+fn missing(kind: &str, wanted: &Principal, table: &str) -> Error {
+    Error::new(filled!("no {} {} in /etc/{}", [&kind, wanted, &table]))
 }
 
 /// The number of a group.
-fn find_group(wanted: &Principal, mut table: &[u8]) -> Result<u32, String> {
+fn find_group(wanted: &Principal, mut table: &[u8]) -> Result<u32> {
     if let Principal::Id(gid) = wanted {
         return Ok(*gid);
     }
@@ -346,7 +347,7 @@ odd:x:53:,other,,
             let got = got.map(|found| (found.uid, found.gid, found.groups.clone(), home(&found)));
             let want =
                 want.map(|(uid, gid, groups, home): (_, _, _, &str)| (uid, gid, groups, home.to_owned()));
-            assert_eq!(got, want.map_err(str::to_owned), "{text}");
+            assert_eq!(got.map_err(|fault| fault.to_string()), want.map_err(str::to_owned), "{text}");
         }
     }
 

@@ -10,6 +10,7 @@
 use super::compile::{ALLOW, Compare, ERRNO, KILL, NO_SUCH_CALL, Relation, Rule, compile};
 use super::generated::{MACHINE, NAMES, SLOTS};
 use crate::error::Result;
+use crate::packed::packed;
 use crate::spec::caps::CapSet;
 use crate::spec::json::Reader;
 use crate::sys::seccomp::SPEC_ALLOW;
@@ -105,13 +106,13 @@ pub(crate) fn read(text: &str, facts: Facts) -> Result<(Vec<u64>, u32)> {
 #[inline(never)]
 fn action(reader: &Reader<'_>, place: Option<usize>, errno: u64) -> Result<u32> {
     let Some(action) = place.and_then(|place| RETURNS.get(place)) else {
-        return Err(reader.fail(&"no action is given"));
+        return Err(reader.fail(&packed!("no action is given")));
     };
     match errno as u32 {
         _ if *action != ERRNO && *action != TRACE => Ok(*action),
         // MAX_ERRNO: the kernel would make less of a larger one.
         small if errno <= 4095 => Ok(*action | small),
-        _ => Err(reader.fail(&"no such error number")),
+        _ => Err(reader.fail(&packed!("no such error number"))),
     }
 }
 
@@ -187,7 +188,7 @@ impl Profile {
                     let text = reader.string()?;
                     let (major, minor) = text.split_once('.').unwrap_or_default();
                     let (Some(major), Some(minor)) = (number(major), number(minor)) else {
-                        return Err(reader.fail(&"wanted is a version such as 4.8"));
+                        return Err(reader.fail(&packed!("wanted is a version such as 4.8")));
                     };
                     let is_there =
                         (u64::from(self.facts.kernel >> 16), u64::from(self.facts.kernel & 0xffff))
@@ -213,7 +214,7 @@ fn compare(reader: &mut Reader<'_>) -> Result<Compare> {
     })?;
     let [index, value, second] = numbers;
     if index > 5 || relation > 6 {
-        return Err(reader.fail(&"wanted are an index from 0 to 5 and an op"));
+        return Err(reader.fail(&packed!("wanted are an index from 0 to 5 and an op")));
     }
     let (mask, value) = if relation == 6 { (value, second) } else { (u64::MAX, value) };
     Ok(Compare {
