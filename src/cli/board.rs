@@ -2,17 +2,16 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use super::options::{self, Group, Id, Opt};
-use super::run::{self, RunCommand};
+use super::run::{self, RunCommand, wanted};
 use super::words::{Grammar, Word, Words};
 use super::{Command, init, signals, text, wrong};
 use crate::error::{Error, Result};
-use crate::packed::{Packed, packed};
-use crate::spec::board::{Action, Board, Health, Restart, Root, Upper, Watchdog, When};
+use crate::packed::packed;
+use crate::spec::board::{Action, Board, Restart, Upper, Watchdog, When};
 use crate::spec::{keep, size};
-use crate::text::{self, Show};
+use crate::text;
 
 /// What stands before an option on the kernel's command line, which other programs read too.
 const PREFIX: &str = "launcher.";
@@ -33,9 +32,10 @@ impl Said {
     /// Reads the text of the file: one option a line, `#` before a remark. A line that begins with `--` begins the program:
     /// words on that line, then one argument a line as it is.
     pub(crate) fn read_file(&mut self, text: &str) {
-        let mut lines = text.lines();
+        let lines = text.strip_suffix('\n').unwrap_or(text).split('\n');
+        let mut lines = lines.map(|line| line.strip_suffix('\r').unwrap_or(line));
         while let Some(line) = lines.next() {
-            let line = line.trim();
+            let line = line.trim_ascii();
             match line.strip_prefix(END) {
                 Some(program) if program.is_empty() || program.starts_with([' ', '\t']) => {
                     self.program = split(program);
@@ -53,12 +53,8 @@ impl Said {
 
     /// Reads the kernel's command line: `launcher.NAME=VALUE` wherever, and the program behind `--`.
     pub(crate) fn read_command_line(&mut self, text: &str) {
-        let mut words = split(text).into_iter();
-        while let Some(word) = words.next() {
-            let word = word.to_str().unwrap_or_default();
-            if word == END {
-                self.program = words.by_ref().collect();
-            } else if let Some(option) = word.strip_prefix(PREFIX) {
+        for word in self.take_program(&split(text)) {
+            if let Some(option) = word.to_str().and_then(|word| word.strip_prefix(PREFIX)) {
                 self.add(option);
             }
         }
@@ -66,13 +62,18 @@ impl Said {
 
     /// Reads our own arguments, where somebody wrote them for us: then they are as anywhere.
     pub(crate) fn read_arguments(&mut self, words: &[&'static OsStr]) {
-        match words.iter().position(|word| *word == END) {
-            Some(end) => {
-                let (options, program) = words.split_at(end);
-                self.options.extend(options);
-                self.program = program.iter().skip(1).copied().collect();
+        let options = self.take_program(words);
+        self.options.extend_from_slice(options);
+    }
+
+    /// The program behind `--`, if there is one; returns what stands before.
+    fn take_program<'a>(&mut self, words: &'a [&'static OsStr]) -> &'a [&'static OsStr] {
+        match words.iter().position(|word| *word == END).and_then(|end| words.split_at_checked(end)) {
+            Some((options, program)) => {
+                self.program = program.get(1..).unwrap_or_default().to_vec();
+                options
             }
-            None => self.options.extend(words),
+            None => words,
         }
     }
 
@@ -80,13 +81,14 @@ impl Said {
     fn add(&mut self, option: &str) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let is_flag = options::find(name).is_some_and(|option| option.value().is_empty());
-        match value {
+        let (prefix, word) = match value {
             // It must not become the `--` that begins the program; nobody knows this one.
-            _ if name.is_empty() => self.options.push(OsStr::new(format!("{END}{PREFIX}{option}").leak())),
-            "0" if is_flag => {}
-            "1" if is_flag => self.options.push(OsStr::new(format!("--{name}").leak())),
-            _ => self.options.push(OsStr::new(format!("--{option}").leak())),
-        }
+            _ if name.is_empty() => (PREFIX, option),
+            "0" if is_flag => return,
+            "1" if is_flag => ("", name),
+            _ => ("", option),
+        };
+        self.options.push(OsStr::new([END, prefix, word].concat().leak()));
     }
 
     /// All of it as the words of one command.
@@ -125,14 +127,12 @@ fn split(line: &str) -> Vec<&'static OsStr> {
 
 /// What `launcher.boot=` on the kernel's command line says.
 pub(crate) fn boot_word(command_line: &str) -> Option<bool> {
-    let words = split(command_line);
-    let is_before_program = |word: &&&OsStr| **word != END;
-    let values = words.iter().take_while(is_before_program).filter_map(|word| {
-        match word.to_str()?.strip_prefix(PREFIX)?.strip_prefix("boot")? {
-            "" | "=1" => Some(true),
-            "=0" => Some(false),
-            _ => None,
-        }
+    let mut said = Said::default();
+    said.read_command_line(command_line);
+    let values = said.options.iter().filter_map(|word| match word.as_encoded_bytes() {
+        b"--boot" | b"--boot=1" => Some(true),
+        b"--boot=0" => Some(false),
+        _ => None,
     });
     values.last()
 }
@@ -141,14 +141,6 @@ pub(crate) fn boot_word(command_line: &str) -> Option<bool> {
 pub(crate) fn are_the_kernels(arguments: &[&OsStr], command_line: &str) -> bool {
     let words = split(command_line);
     arguments.iter().all(|argument| words.contains(argument))
-}
-
-/// What is not said about health.
-const NO_HEALTH: Health = Health { command: "", interval: 30_000, timeout: 30_000, retries: 3 };
-
-/// The same about the root.
-fn no_root() -> Root {
-    Root { source: Path::new(""), kind: None, writable: false, overlay: None, patience: 10_000 }
 }
 
 /// Parses the words of a machine's init: its own options go to `board`, those of run, or of init where the program runs
@@ -160,17 +152,16 @@ fn no_root() -> Root {
 pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec<&'static OsStr>> {
     look_ahead(&words, board)?;
     let mut words = Words::new(words, Grammar::Board(board.in_container));
-    let (mut rest, mut has_rootfs) = (Vec::new(), false);
-    let (mut health, mut root) = (NO_HEALTH, no_root());
+    let mut rest = ["launcher", if board.in_container { "run" } else { "init" }].map(OsStr::new).to_vec();
+    let (mut has_rootfs, mut needs_root, mut needs_health) = (false, false, false);
     let program = loop {
         match words.next()? {
             Word::Option(option, value) if option.group == Group::Board || option.id == Id::StopTimeout => {
-                let value = value.unwrap_or_default();
-                if !set_root(&mut root, option, value)?
-                    && !set_health(&mut health, option, text(option, value)?)?
-                {
-                    set(board, option, text(option, value)?)?;
-                }
+                let value = text(option, value.unwrap_or_default())?;
+                set(board, option.id, value).map_err(|why| wrong(option, value, why))?;
+                needs_root |=
+                    matches!(option.id, Id::RootType | Id::RootMode | Id::RootOverlay | Id::RootWait);
+                needs_health |= matches!(option.id, Id::HealthEvery | Id::HealthTime | Id::HealthTries);
             }
             Word::Option(option, value) => {
                 has_rootfs |= matches!(option.id, Id::Rootfs | Id::Overlay);
@@ -180,15 +171,9 @@ pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec
             Word::End => break Vec::new(),
         }
     };
-    let has_root = !root.source.as_os_str().is_empty();
-    // Not all at once: a comparison of paths is 900 bytes.
-    let Root { kind, writable, overlay, patience, .. } = root;
-    let has_more = kind.is_some() || writable || overlay.is_some() || patience != no_root().patience;
-    if (has_more && !has_root) || (health.command.is_empty() && health != NO_HEALTH) {
+    if needs_root && board.root.source.is_empty() || needs_health && board.health.command.is_empty() {
         return Err(Error::new(packed!("options of --root and --health-cmd need these")));
     }
-    board.health = Some(health).filter(|health| health != &NO_HEALTH);
-    board.root = has_root.then_some(root);
     if board.in_container && !has_rootfs {
         rest.push(OsStr::new("--rootfs=/"));
     }
@@ -198,14 +183,9 @@ pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec
     }
     rest.push(OsStr::new(END));
     rest.extend(program);
-    let command = if board.in_container { "run" } else { "init" };
-    let parsed =
-        if board.in_container { run::parse(rest.clone())? } else { init::parse(rest.clone(), &[], None)? };
-    match parsed {
-        Command::Run(RunCommand { dry_run: false, .. }) | Command::Init(_) => {
-            rest.splice(0..0, ["launcher", command].map(OsStr::new));
-            Ok(rest)
-        }
+    let words = rest.get(2..).unwrap_or_default().to_vec();
+    match if board.in_container { run::parse(words)? } else { init::parse(words, &[], None)? } {
+        Command::Run(RunCommand { dry_run: false, .. }) | Command::Init(_) => Ok(rest),
         _ => Err(Error::new(packed!(
             "--help, --version and --dry-run run nothing: a machine would have nothing to do"
         ))),
@@ -225,7 +205,7 @@ pub(super) fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<
             Some(("--boot", value)) => boot = value,
             Some((name @ ("--on-exit" | "--on-fail"), value)) => {
                 if let Some(option) = name.strip_prefix(END).and_then(options::find) {
-                    set(board, option, value)?;
+                    set(board, option.id, value).map_err(|why| wrong(option, value, why))?;
                 }
             }
             _ => {}
@@ -240,9 +220,7 @@ pub(super) fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<
 
 /// An option as one word.
 pub(super) fn spell(option: &Opt, value: Option<&'static OsStr>) -> &'static OsStr {
-    let mut word = Vec::new();
-    word.extend_from_slice(b"--");
-    word.extend_from_slice(option.long().as_bytes());
+    let mut word = [END, option.long()].concat().into_bytes();
     if let Some(value) = value {
         word.push(b'=');
         word.extend_from_slice(value.as_bytes());
@@ -250,88 +228,67 @@ pub(super) fn spell(option: &Opt, value: Option<&'static OsStr>) -> &'static OsS
     OsStr::from_bytes(word.leak())
 }
 
-/// An option about the root, if it is one.
-fn set_root(root: &mut Root, option: &'static Opt, value: &'static OsStr) -> Result<bool> {
-    match option.id {
-        Id::Root => root.source = path(option, value)?,
-        Id::RootOverlay if value == "tmpfs" => root.overlay = Some(Upper::Tmpfs),
-        Id::RootOverlay => root.overlay = Some(Upper::Device(path(option, value)?)),
-        Id::RootType => root.kind = Some(text(option, value)?),
-        Id::RootMode if value == "ro" || value == "rw" => root.writable = value == "rw",
-        Id::RootMode => return Err(wrong(option, text(option, value)?, option.value())),
-        Id::RootWait => root.patience = milliseconds(option, text(option, value)?)?,
-        _ => return Ok(false),
-    }
-    Ok(true)
-}
-
-/// An option about health, if it is one.
-fn set_health(health: &mut Health, option: &'static Opt, value: &'static str) -> Result<bool> {
-    match option.id {
-        Id::HealthCmd => health.command = value,
-        Id::HealthEvery => health.interval = milliseconds(option, value)?.max(100),
-        Id::HealthTime => health.timeout = milliseconds(option, value)?.max(100),
-        Id::HealthTries => health.retries = number(option, value)?,
-        _ => return Ok(false),
-    }
-    Ok(true)
-}
-
-/// Any other option of the table's part.
-fn set(board: &mut Board, option: &'static Opt, value: &'static str) -> Result<()> {
-    match option.id {
+/// One option of the table's part; the error says only what is wrong with the value.
+fn set(board: &mut Board, id: Id, value: &'static str) -> Result<()> {
+    match id {
         // Both were looked at before.
-        Id::Boxed if value == "0" || value == "1" => {}
-        Id::Boot if matches!(value, "" | "0" | "1") => {}
-        Id::Modules => {
-            board.modules.extend(value.split(',').filter(|name| !name.is_empty()).map(Path::new));
+        Id::Boxed => drop(one_of(value, &["0", "1"])?),
+        Id::Boot => drop(one_of(value, &["", "1", "0"])?),
+        Id::Modules => board.modules.extend(value.split(',').filter(|name| !name.is_empty())),
+        Id::Root => board.root.source = path(value)?,
+        Id::RootOverlay if value == "tmpfs" => board.root.overlay = Some(Upper::Tmpfs),
+        Id::RootOverlay => board.root.overlay = Some(Upper::Device(path(value)?)),
+        Id::RootType => board.root.kind = Some(value),
+        Id::RootMode => board.root.writable = one_of(value, &["ro", "rw"])? == 1,
+        Id::RootWait => board.root.patience = milliseconds(value)?,
+        Id::HealthCmd => board.health.command = value,
+        Id::HealthEvery => board.health.interval = milliseconds(value)?.max(100),
+        Id::HealthTime => board.health.timeout = milliseconds(value)?.max(100),
+        Id::HealthTries => board.health.retries = number(value)?,
+        Id::Restart => {
+            board.restart = wanted(restart(value), packed!("no, or on-failure or always, maybe with :N/T"))?;
         }
-        Id::Restart => board.restart = restart(value).ok_or_else(|| wrong(option, value, option.value()))?,
-        Id::OnExit => board.on_exit = action(option, value)?,
-        Id::OnFail => board.on_fail = Some(action(option, value)?),
+        Id::OnExit => board.on_exit = action(value)?,
+        Id::OnFail => board.on_fail = Some(action(value)?),
         Id::Watchdog => {
             let (device, seconds) = match value.rsplit_once(':') {
-                Some((device, seconds)) => (device, number(option, seconds)?),
+                Some((device, seconds)) => (device, number(seconds)?),
                 None => (value, 30),
             };
-            board.watchdog = Some(Watchdog { device: path(option, OsStr::new(device))?, seconds });
+            board.watchdog = Some(Watchdog { device: path(device)?, seconds });
         }
         Id::ExitPort => {
             let port = match value.strip_prefix("0x") {
                 Some(digits) => text::number_of(16, digits),
                 None => text::number(value),
             };
-            board.exit_port =
-                Some(port.ok_or_else(|| wrong(option, value, packed!("wanted is a port such as 0xf4")))?);
+            board.exit_port = Some(wanted(port, packed!("a port such as 0xf4"))?);
         }
-        Id::StopSignal => {
-            board.stop_signal =
-                signals::parse(value).ok_or_else(|| wrong(option, value, packed!("no such signal")))?;
-        }
-        Id::StopTimeout => board.grace = milliseconds(option, value)?,
-        _ => return Err(wrong(option, value, option.value())),
+        Id::StopSignal => board.stop_signal = wanted(signals::parse(value), packed!("a signal"))?,
+        _ => board.grace = milliseconds(value)?, // StopTimeout
     }
     Ok(())
 }
 
+/// Which of these words it is.
+fn one_of(value: &str, words: &[&str]) -> Result<usize> {
+    let index = words.iter().position(|word| *word == value);
+    index.ok_or_else(|| Error::new(["wanted is ", &words.join(" or ")].concat()))
+}
+
 /// An absolute path.
-fn path(option: &'static Opt, value: &'static OsStr) -> Result<&'static Path> {
-    if value.as_bytes().first() == Some(&b'/') {
-        return Ok(Path::new(value));
-    }
-    Err(wrong(option, &value.shown().to_string(), packed!("wanted is an absolute path")))
+fn path(value: &'static str) -> Result<&'static str> {
+    wanted(Some(value).filter(|value| value.starts_with('/')), packed!("an absolute path"))
 }
 
 /// Seconds, in thousandths.
-fn milliseconds(option: &'static Opt, value: &str) -> Result<u64> {
-    size::parse_thousandths(value)
-        .ok_or_else(|| wrong(option, value, packed!("wanted is a number of seconds")))
+fn milliseconds(value: &str) -> Result<u64> {
+    wanted(size::parse_thousandths(value), packed!("a number of seconds"))
 }
 
 /// A number from 1.
-fn number(option: &'static Opt, value: &str) -> Result<u32> {
-    let number = text::number(value).filter(|number| *number > 0);
-    number.ok_or_else(|| wrong(option, value, packed!("wanted is a number from 1")))
+fn number(value: &str) -> Result<u32> {
+    wanted(text::number(value).filter(|number| *number > 0), packed!("a number from 1"))
 }
 
 /// When to start again: `on-failure:5/60s`.
@@ -355,20 +312,17 @@ fn restart(value: &str) -> Option<Restart> {
 }
 
 /// What to do in the end.
-fn action(option: &'static Opt, value: &'static str) -> Result<Action> {
-    const WANTED: Packed = packed!("wanted is poweroff, reboot, halt, panic, shell, hang or exec:PATH");
-    Ok(match value {
-        "poweroff" => Action::PowerOff,
-        "reboot" => Action::Reboot,
-        "halt" => Action::Halt,
-        "panic" => Action::Panic,
-        "shell" => Action::Shell,
-        "hang" => Action::Hang,
-        _ => {
-            let program = value.strip_prefix("exec:").ok_or_else(|| wrong(option, value, WANTED))?;
-            Action::Exec(path(option, OsStr::new(program))?.as_os_str())
-        }
-    })
+fn action(value: &'static str) -> Result<Action> {
+    let action = match value {
+        "poweroff" => Some(Action::PowerOff),
+        "reboot" => Some(Action::Reboot),
+        "halt" => Some(Action::Halt),
+        "panic" => Some(Action::Panic),
+        "shell" => Some(Action::Shell),
+        "hang" => Some(Action::Hang),
+        _ => value.strip_prefix("exec:").filter(|path| path.starts_with('/')).map(Action::Exec),
+    };
+    wanted(action, packed!("poweroff, reboot, halt, panic, shell, hang or exec:PATH, an absolute one"))
 }
 
 #[cfg(test)]

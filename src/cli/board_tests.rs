@@ -1,5 +1,7 @@
 //! What the words for the init of a machine become.
 
+use std::path::Path;
+
 use super::*;
 
 /// The words of what was said.
@@ -84,13 +86,10 @@ fn the_machines_options_are_told_from_the_containers() {
     let line = "--root=/dev/vda --root-overlay=tmpfs --memory 64m --restart=on-failure:5/60s --on-exit=reboot \
                 --on-fail=exec:/sbin/init --watchdog=/dev/watchdog0:20 --exit-port=0xf4 --stop-timeout=2.5 -- /app -x";
     let (board, command) = board(line).unwrap();
-    let root = board.root.unwrap();
-    assert_eq!(
-        (root.source, root.overlay, root.patience),
-        (Path::new("/dev/vda"), Some(Upper::Tmpfs), 10_000)
-    );
+    let root = board.root;
+    assert_eq!((root.source, root.overlay, root.patience), ("/dev/vda", Some(Upper::Tmpfs), 10_000));
     assert_eq!(board.restart, Restart { when: When::Failed, limit: Some((5, 60_000)) });
-    assert_eq!((board.on_exit, board.on_fail), (Action::Reboot, Some(Action::Exec("/sbin/init".as_ref()))));
+    assert_eq!((board.on_exit, board.on_fail), (Action::Reboot, Some(Action::Exec("/sbin/init"))));
     assert_eq!((board.exit_port, board.grace), (Some(0xf4), 2500));
     let Command::Run(run) = command else { panic!("a container") };
     assert_eq!((run.spec.rootfs, run.spec.resources.memory), (Some(Path::new("/")), Some(64 << 20)));

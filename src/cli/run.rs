@@ -182,7 +182,7 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Resul
 }
 
 /// A value, or the error that says what one is.
-fn wanted<T>(value: Option<T>, what: Packed) -> Result<T> {
+pub(super) fn wanted<T>(value: Option<T>, what: Packed) -> Result<T> {
     value.ok_or_else(|| Error::new(filled!("wanted is {}", &what)))
 }
 

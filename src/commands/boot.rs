@@ -23,7 +23,7 @@ use crate::sys::fd::Closing;
 use crate::sys::ns::{Side, Wish};
 use crate::sys::process::Who;
 use crate::sys::signal::Set;
-use crate::text::Show;
+use crate::text;
 
 /// Where options may be that do not fit the kernel's command line.
 const FILE: &str = "/etc/launcher.conf";
@@ -276,17 +276,17 @@ fn hang() -> ! {
 }
 
 /// Executes another init in our place; returns only on failure.
-fn become_other(program: &OsStr) {
+fn become_other(program: &str) {
     let env: Vec<_> =
         sys::entry::environment().into_iter().filter_map(|entry| c_string(entry).ok()).collect();
     tolerate(sys::signal::set_mask(Set::EMPTY), "never refused");
-    let Ok(path) = c_string(program) else { return };
+    let Ok(path) = text::c_string(program) else { return };
     let words = [path];
     let [path] = &words;
     let pointers = (sys::process::Pointers::new(&words), sys::process::Pointers::new(&env));
     let errno = sys::process::execve(path, &pointers.0, &pointers.1);
     tolerate(sys::signal::set_mask(Set::ALL_BUT_FAULTS), "never refused");
-    say(format_args!("execute {}: {}", program.shown(), crate::error::describe(errno)));
+    say(format_args!("execute {program}: {}", crate::error::describe(errno)));
 }
 
 /// What is done about a crash of ours: what is wanted on failure, with as little as possible.
@@ -297,7 +297,7 @@ fn crashed(_signal: i32) {
         Action::Hang => hang(),
         Action::Exec(program) => become_other(program),
         // It would be a child of one who is broken.
-        Action::Shell => become_other(OsStr::new("/bin/sh")),
+        Action::Shell => become_other("/bin/sh"),
         _ => {}
     }
     shutdown::reboot(action, STATUS_OURS, None)

@@ -83,8 +83,13 @@ struct Supervisor<'a> {
 /// Runs the entrypoint as often as is wanted. Every signal but those of faults must be blocked.
 pub(crate) fn supervise(board: &Board, dog: Option<&Watchdog>, starter: &mut dyn Starter) -> Verdict {
     let now = sys::clock::milliseconds();
-    let checks =
-        board.health.map(|wish| Checks { wish, running: None, due: now + wish.interval, failures: 0 });
+    let wish = board.health;
+    let checks = (!wish.command.is_empty()).then_some(Checks {
+        wish,
+        running: None,
+        due: now + wish.interval,
+        failures: 0,
+    });
     let mut supervisor = Supervisor {
         board,
         respawn: Respawn::new(board.restart),

@@ -30,8 +30,8 @@ pub(crate) fn prepare(board: &Board, say: &mut dyn FnMut(Error)) -> Result<()> {
     for path in &board.modules {
         modules::load(path).unwrap_or_else(&mut *say);
     }
-    if let Some(root) = &board.root {
-        machine_root::switch(root, say)?;
+    if !board.root.source.is_empty() {
+        machine_root::switch(&board.root, say)?;
     }
     mounts(say);
     loopback().unwrap_or_else(&mut *say);

@@ -18,7 +18,7 @@ use nix::mount::MsFlags;
 use super::rootfs::{c_path, ensure_folder, handle_path, make_root_read_only, pivot};
 use super::{early, image, overlay};
 use crate::error::{Doing, Error, Result, tolerate};
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::spec::board::{Root, Upper};
 use crate::sys;
 use crate::sys::dir::Kind;
@@ -84,7 +84,7 @@ pub(crate) fn switch(root: &Root, say: &mut dyn FnMut(Error)) -> Result<()> {
 impl Cover {
     /// Mounts everything, and returns a handle of what is on top.
     fn pile_up(&mut self, root: &Root) -> Result<OwnedFd> {
-        let within = |path: &Path| format!("mount the root {}", path.shown());
+        let within = |path: &str| filled!("mount the root {}", path).text();
         let writable = root.writable && root.overlay.is_none();
         let lower = self
             .add(root.source, root.kind, writable, root.patience)
@@ -106,7 +106,7 @@ impl Cover {
     }
 
     /// Mounts a device, an image file or a folder.
-    fn add(&mut self, path: &Path, kind: Option<&str>, writable: bool, patience: u64) -> Result<OwnedFd> {
+    fn add(&mut self, path: &str, kind: Option<&str>, writable: bool, patience: u64) -> Result<OwnedFd> {
         let file = wait_for(path, writable, patience)?;
         let is_file = match sys::fd::kind_of(file.as_fd()).doing("look at it")? {
             libc::S_IFDIR => {
@@ -198,14 +198,14 @@ impl Cover {
 }
 
 /// Opens a device, which may take its time to appear, or a file or folder.
-fn wait_for(path: &Path, writable: bool, patience: u64) -> Result<OwnedFd> {
+fn wait_for(path: &str, writable: bool, patience: u64) -> Result<OwnedFd> {
     /// Milliseconds between two looks: the kernel tells nobody but netlink.
     const PAUSE: libc::c_int = 10;
-    let is_device = path.as_os_str().as_bytes().starts_with(b"/dev/");
+    let is_device = path.starts_with("/dev/");
     let since = sys::clock::milliseconds();
     let access = if writable { OFlag::O_RDWR } else { OFlag::O_RDONLY };
     loop {
-        let opened = sys::path::open(path, access | OFlag::O_NONBLOCK);
+        let opened = sys::path::open(Path::new(path), access | OFlag::O_NONBLOCK);
         let errno = match opened {
             // A folder.
             Err(Errno::EISDIR) => return wait_for(path, false, 0),

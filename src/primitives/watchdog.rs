@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::fmt::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
@@ -11,10 +12,9 @@ use nix::unistd::Pid;
 use super::descendants::visit_children;
 use crate::error::{Error, Result, describe, tolerate};
 use crate::log::{Line, warning};
-use crate::packed::packed;
+use crate::packed::{filled, packed};
 use crate::spec::board;
 use crate::sys;
-use crate::text::Show;
 
 /// A watchdog that runs.
 ///
@@ -33,8 +33,8 @@ impl Watchdog {
     /// # Errors
     /// It is not there, or somebody else's.
     pub(crate) fn open(wanted: &board::Watchdog) -> Result<Self> {
-        let device = sys::path::open(wanted.device, OFlag::O_WRONLY).map_err(|errno| {
-            let error = Error::os(format_args!("open the watchdog {}", wanted.device.shown()), errno);
+        let device = sys::path::open(Path::new(wanted.device), OFlag::O_WRONLY).map_err(|errno| {
+            let error = Error::os(filled!("open the watchdog {}", wanted.device), errno);
             match errno {
                 Errno::ENOENT | Errno::ENODEV | Errno::ENXIO => error.hint(packed!(
                     "no driver: --modules with the board's, or softdog, and their dependency watchdog (CONFIG_WATCHDOG)"

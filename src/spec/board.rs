@@ -1,17 +1,14 @@
 //! What launcher does as the init of a machine, besides the container.
 
-use std::ffi::OsStr;
-use std::path::Path;
-
 /// The machine as the user wants it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Board {
     /// The entrypoint runs in a container; else as any process of the machine.
     pub(crate) in_container: bool,
     /// Files of kernel modules, in the order of loading.
-    pub(crate) modules: Vec<&'static Path>,
-    /// What becomes `/` of the machine; `None`: it stays as it is.
-    pub(crate) root: Option<Root>,
+    pub(crate) modules: Vec<&'static str>,
+    /// What becomes `/` of the machine.
+    pub(crate) root: Root,
     /// When the entrypoint is started again.
     pub(crate) restart: Restart,
     /// What is done when it has ended for good with status 0.
@@ -21,7 +18,7 @@ pub(crate) struct Board {
     /// The watchdog that is fed while the entrypoint lives.
     pub(crate) watchdog: Option<Watchdog>,
     /// What tells whether it is well.
-    pub(crate) health: Option<Health>,
+    pub(crate) health: Health,
     /// The I/O port that is told the exit status in the end.
     pub(crate) exit_port: Option<u16>,
     /// What asks the entrypoint to end.
@@ -35,12 +32,12 @@ impl Board {
     pub(crate) const DEFAULT: Self = Self {
         in_container: true,
         modules: Vec::new(),
-        root: None,
+        root: Root { source: "", kind: None, writable: false, overlay: None, patience: 10_000 },
         restart: Restart { when: When::Never, limit: None },
         on_exit: Action::PowerOff,
         on_fail: None,
         watchdog: None,
-        health: None,
+        health: Health { command: "", interval: 30_000, timeout: 30_000, retries: 3 },
         exit_port: None,
         stop_signal: libc::SIGTERM,
         grace: 10_000,
@@ -50,8 +47,8 @@ impl Board {
 /// Where `/` comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Root {
-    /// A block device, an image file, or a folder.
-    pub(crate) source: &'static Path,
+    /// A block device, an image file, or a folder. Empty: it stays as it is.
+    pub(crate) source: &'static str,
     /// The file system, as the kernel calls it; `None`: what the first bytes say.
     pub(crate) kind: Option<&'static str>,
     /// It may be written to.
@@ -68,7 +65,7 @@ pub(crate) enum Upper {
     /// Into memory.
     Tmpfs,
     /// Into the folders `upper` and `work` of the file system on this device.
-    Device(&'static Path),
+    Device(&'static str),
 }
 
 /// When the entrypoint is started again.
@@ -107,14 +104,14 @@ pub(crate) enum Action {
     /// It stays as it is.
     Hang,
     /// This program becomes PID 1 instead of us.
-    Exec(&'static OsStr),
+    Exec(&'static str),
 }
 
 /// A watchdog.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Watchdog {
     /// Its device.
-    pub(crate) device: &'static Path,
+    pub(crate) device: &'static str,
     /// Seconds after which it resets the machine.
     pub(crate) seconds: u32,
 }
@@ -122,7 +119,7 @@ pub(crate) struct Watchdog {
 /// The command that tells whether the entrypoint is well.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Health {
-    /// Program and arguments, with blanks between.
+    /// Program and arguments, with blanks between. Empty: nobody asks.
     pub(crate) command: &'static str,
     /// Milliseconds between two runs.
     pub(crate) interval: u64,
