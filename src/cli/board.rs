@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::packed::packed;
 use crate::spec::board::{Action, Board, Restart, Upper, Watchdog, When};
 use crate::spec::{keep, size};
-use crate::text;
+use crate::text::{self, join};
 
 /// What stands before an option on the kernel's command line, which other programs read too.
 const PREFIX: &str = "launcher.";
@@ -88,7 +88,7 @@ impl Said {
             "1" if is_flag => ("", name),
             _ => ("", option),
         };
-        self.options.push(OsStr::new([END, prefix, word].concat().leak()));
+        self.options.push(OsStr::new(join(&[END, prefix, word], "").leak()));
     }
 
     /// All of it as the words of one command.
@@ -220,7 +220,7 @@ pub(super) fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<
 
 /// An option as one word.
 pub(super) fn spell(option: &Opt, value: Option<&'static OsStr>) -> &'static OsStr {
-    let mut word = [END, option.long()].concat().into_bytes();
+    let mut word = [END.as_bytes(), option.long().as_bytes()].concat();
     if let Some(value) = value {
         word.push(b'=');
         word.extend_from_slice(value.as_bytes());
@@ -232,14 +232,17 @@ pub(super) fn spell(option: &Opt, value: Option<&'static OsStr>) -> &'static OsS
 fn set(board: &mut Board, id: Id, value: &'static str) -> Result<()> {
     match id {
         // Both were looked at before.
-        Id::Boxed => drop(one_of(value, &["0", "1"])?),
-        Id::Boot => drop(one_of(value, &["", "1", "0"])?),
+        Id::Boxed => drop(flag(value)?),
+        Id::Boot => drop(flag(if value.is_empty() { "1" } else { value })?),
         Id::Modules => board.modules.extend(value.split(',').filter(|name| !name.is_empty())),
         Id::Root => board.root.source = path(value)?,
         Id::RootOverlay if value == "tmpfs" => board.root.overlay = Some(Upper::Tmpfs),
         Id::RootOverlay => board.root.overlay = Some(Upper::Device(path(value)?)),
         Id::RootType => board.root.kind = Some(value),
-        Id::RootMode => board.root.writable = one_of(value, &["ro", "rw"])? == 1,
+        Id::RootMode => {
+            let mode = Some(value == "rw").filter(|is_rw| *is_rw || value == "ro");
+            board.root.writable = wanted(mode, packed!("ro or rw"))?;
+        }
         Id::RootWait => board.root.patience = milliseconds(value)?,
         Id::HealthCmd => board.health.command = value,
         Id::HealthEvery => board.health.interval = milliseconds(value)?.max(100),
@@ -270,10 +273,9 @@ fn set(board: &mut Board, id: Id, value: &'static str) -> Result<()> {
     Ok(())
 }
 
-/// Which of these words it is.
-fn one_of(value: &str, words: &[&str]) -> Result<usize> {
-    let index = words.iter().position(|word| *word == value);
-    index.ok_or_else(|| Error::new(["wanted is ", &words.join(" or ")].concat()))
+/// Yes or no.
+fn flag(value: &str) -> Result<bool> {
+    wanted(Some(value == "1").filter(|is_set| *is_set || value == "0"), packed!("0 or 1"))
 }
 
 /// An absolute path.

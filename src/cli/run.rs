@@ -183,7 +183,12 @@ fn set_text(spec: &mut Spec, option: &'static Opt, value: &'static str) -> Resul
 
 /// A value, or the error that says what one is.
 pub(super) fn wanted<T>(value: Option<T>, what: Packed) -> Result<T> {
-    value.ok_or_else(|| Error::new(filled!("wanted is {}", &what)))
+    /// Not generic, since every type would bring a copy.
+    #[cold]
+    fn unwanted(what: Packed) -> Error {
+        Error::new(filled!("wanted is {}", &what))
+    }
+    value.ok_or_else(|| unwanted(what))
 }
 
 /// What is mounted or made somewhere inside.

@@ -14,6 +14,7 @@ use crate::cli::{self, board::Said};
 use crate::error::{Doing, Error, Result, STATUS_OURS, tolerate};
 use crate::launch::board::{self, Starter, Verdict};
 use crate::log::{self, say, warning};
+use crate::packed::packed;
 use crate::primitives::execve::{DEFAULT_PATH, c_string};
 use crate::primitives::watchdog::{self, Watchdog};
 use crate::primitives::{early, shutdown};
@@ -133,7 +134,7 @@ fn read(args: &[&'static OsStr]) -> Result<Vec<&'static OsStr>> {
     match sys::file::read(Path::new(FILE)) {
         Ok(text) => said.read_file(&text),
         Err(Errno::ENOENT) => {}
-        Err(errno) => return Err(Error::os(format_args!("read {FILE}"), errno)),
+        Err(errno) => return Err(Error::os(packed!("read /etc/launcher.conf"), errno)),
     }
     let line = sys::file::read(Path::new("/proc/cmdline")).unwrap_or_default();
     said.read_command_line(&line);
@@ -171,7 +172,7 @@ impl Machine<'_> {
     /// put together in there: what we allocate ourselves is for good.
     fn start(&self, words: &dyn Fn() -> Vec<&'static OsStr>, has_console: bool) -> Result<Pid> {
         match sys::ns::clone_process(Wish { flags: CloneFlags::empty(), cgroup: None })
-            .doing("make a process")?
+            .doing(packed!("make a process"))?
         {
             Side::Parent(born) => Ok(born.pid),
             Side::Child => {

@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 
 use crate::cli::build_initramfs::BuildCommand;
 use crate::error::{Doing, Error, Result, tolerate};
-use crate::packed::packed;
+use crate::packed::{filled, packed};
 use crate::primitives::cpio::Archive;
 use crate::sys;
 use crate::text::Show;
@@ -21,8 +21,8 @@ use crate::text::Show;
 /// Something cannot be read or written; then nothing is left of it, and what was there stays.
 pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
     let mut known = [(0, 0); 2];
-    let (out, place) = open(command.output, &mut known)
-        .doing(format_args!("build-initramfs: {}", command.output.shown()))?;
+    let (out, place) =
+        open(command.output, &mut known).doing(filled!("build-initramfs: {}", command.output.shown()))?;
     let mut archive = Archive::new(out.as_fd(), known);
     let result = write(command, &mut archive).and_then(|()| {
         archive.is_broken = true; // what fails now is not what was read
@@ -35,7 +35,7 @@ pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
     }
     let subject =
         if archive.is_broken { command.output } else { Path::new(OsStr::from_bytes(&archive.subject)) };
-    let error = Error::os(format_args!("build-initramfs: {}", subject.shown()), errno);
+    let error = Error::os(filled!("build-initramfs: {}", subject.shown()), errno);
     Err(match errno {
         Errno::EBUSY if !archive.is_broken => {
             error.hint(packed!("its size is not what it was, or it is no file"))

@@ -11,6 +11,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknodat, umask};
 use super::mounts::explain;
 use super::{machine_root, modules};
 use crate::error::{Doing, Error, Result, tolerate};
+use crate::packed::{Fill, filled, packed};
 use crate::spec::board::Board;
 use crate::sys;
 use crate::text::c_string;
@@ -103,7 +104,7 @@ impl Row<'_> {
             mounted => mounted,
         };
         mounted.map_err(|errno| {
-            explain(self.kind, errno).within(format_args!("mount {} on {}", self.kind, self.target))
+            explain(self.kind, errno).within(filled!("mount {} on {}", self.kind, self.target))
         })
     }
 
@@ -122,10 +123,10 @@ impl Row<'_> {
 
 /// One folder for each controller of version 1.
 fn mount_v1() -> Result<()> {
-    let text = sys::file::read(Path::new("/proc/cgroups")).doing("read /proc/cgroups")?;
+    let text = sys::file::read(Path::new("/proc/cgroups")).doing(packed!("read /proc/cgroups"))?;
     let mut all = Ok(());
     for name in controllers(&text) {
-        let target = ["/sys/fs/cgroup/", name].concat();
+        let target = filled!("/sys/fs/cgroup/{}", name).text();
         all = Row { kind: "cgroup", target: &target, flags: 14, data: name }.mount().and(all);
     }
     all
@@ -138,11 +139,11 @@ fn controllers(text: &str) -> impl Iterator<Item = &str> {
 
 /// The nodes, links and folders that /dev lacks.
 fn fill_dev() -> Result<()> {
-    let root = sys::fd::open_path(c"/").doing("open /")?;
+    let root = sys::fd::open_path(c"/").doing(packed!("open /"))?;
     let dev = super::dev::populate(root.as_fd(), false)?;
     match mknodat(&dev, c"console", SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), makedev(5, 1)) {
         Err(Errno::EEXIST) => Ok(()),
-        made => made.doing("make /dev/console"),
+        made => made.doing(packed!("make /dev/console")),
     }
 }
 
@@ -153,7 +154,7 @@ fn fill_dev() -> Result<()> {
 pub(crate) fn stdio() -> Result<()> {
     sys::fd::fill_closed_stdio(c"/dev/console")
         .or_else(|_| sys::fd::fill_closed_stdio(c"/dev/null"))
-        .doing("open /dev/console, then /dev/null")
+        .doing(packed!("open /dev/console, then /dev/null"))
 }
 
 /// Brings the loopback device up.
@@ -171,7 +172,7 @@ fn loopback() -> Result<()> {
 fn hostname() -> Result<()> {
     let text = sys::file::read(Path::new("/etc/hostname")).unwrap_or_default();
     match name_in(&text) {
-        Some(name) => nix::unistd::sethostname(name).doing(format_args!("set the hostname {name}")),
+        Some(name) => nix::unistd::sethostname(name).doing(filled!("set the hostname {}", name)),
         None => Ok(()),
     }
 }

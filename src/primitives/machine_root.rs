@@ -18,7 +18,7 @@ use nix::mount::MsFlags;
 use super::rootfs::{c_path, ensure_folder, handle_path, make_root_read_only, pivot};
 use super::{early, image, overlay};
 use crate::error::{Doing, Error, Result, tolerate};
-use crate::packed::{Fill, filled, packed};
+use crate::packed::{filled, packed};
 use crate::spec::board::{Root, Upper};
 use crate::sys;
 use crate::sys::dir::Kind;
@@ -59,17 +59,18 @@ pub(crate) fn switch(root: &Root, say: &mut dyn FnMut(Error)) -> Result<()> {
     // Asked before `/..` leads elsewhere.
     let moved = MOVED.map(early::is_mounted);
     let mut cover = Cover { count: 0, needs_old: false };
-    let top = cover.pile_up(root).inspect_err(|_| {
+    let top = cover.pile_up(root).map_err(|error| {
         for _ in 0..cover.count {
             tolerate(sys::mount::detach(c"/.."), "the other failure is told");
         }
+        error.within(filled!("mount the root {}", root.source))
     })?;
     for (name, _) in MOVED.into_iter().zip(moved).filter(|(_, is_mounted)| *is_mounted) {
         move_along(top.as_fd(), name)
-            .unwrap_or_else(|error| say(error.within(format_args!("move {name} to the new root"))));
+            .unwrap_or_else(|error| say(error.within(filled!("move {} to the new root", name))));
     }
     if cover.needs_old && root.overlay.is_none() && !root.writable {
-        make_root_read_only(top.as_fd()).map_err(|error| error.within("make the root read-only"))?;
+        make_root_read_only(top.as_fd()).map_err(|error| error.within(packed!("make the root read-only")))?;
     }
     let old = pivot(top.as_fd(), true)?;
     if let Some(old) = old
@@ -84,23 +85,18 @@ pub(crate) fn switch(root: &Root, say: &mut dyn FnMut(Error)) -> Result<()> {
 impl Cover {
     /// Mounts everything, and returns a handle of what is on top.
     fn pile_up(&mut self, root: &Root) -> Result<OwnedFd> {
-        let within = |path: &str| filled!("mount the root {}", path).text();
         let writable = root.writable && root.overlay.is_none();
-        let lower = self
-            .add(root.source, root.kind, writable, root.patience)
-            .map_err(|error| error.within(within(root.source)))?;
+        let lower = self.add(root.source, root.kind, writable, root.patience)?;
         let upper = match root.overlay {
             None => return Ok(lower),
             Some(Upper::Tmpfs) => {
-                self.mount(c"tmpfs", c"tmpfs", MsFlags::empty(), c"mode=755").doing("mount tmpfs")?
+                self.mount(c"tmpfs", c"tmpfs", MsFlags::empty(), c"mode=755").doing(packed!("mount tmpfs"))?
             }
-            Some(Upper::Device(path)) => {
-                self.add(path, None, true, root.patience).map_err(|error| error.within(within(path)))?
-            }
+            Some(Upper::Device(path)) => self
+                .add(path, None, true, root.patience)
+                .map_err(|error| error.within(filled!("the overlay {}", path)))?,
         };
-        let top = self
-            .add_overlay(lower.as_fd(), upper.as_fd())
-            .map_err(|error| error.within(within(root.source)))?;
+        let top = self.add_overlay(lower.as_fd(), upper.as_fd())?;
         tolerate(UPPER.set(upper), "a machine changes its root once");
         Ok(top)
     }
@@ -108,11 +104,11 @@ impl Cover {
     /// Mounts a device, an image file or a folder.
     fn add(&mut self, path: &str, kind: Option<&str>, writable: bool, patience: u64) -> Result<OwnedFd> {
         let file = wait_for(path, writable, patience)?;
-        let is_file = match sys::fd::kind_of(file.as_fd()).doing("look at it")? {
+        let is_file = match sys::fd::kind_of(file.as_fd()).doing(packed!("look at it"))? {
             libc::S_IFDIR => {
                 self.needs_old = true;
                 let bound = sys::mount::bind(&c_path(path)?, c"/", true);
-                return self.on_top(bound).doing("bind it");
+                return self.on_top(bound).doing(packed!("bind it"));
             }
             kind => kind != libc::S_IFBLK,
         };
@@ -140,7 +136,7 @@ impl Cover {
 
     /// Mounts an overlay of the two. `upper` has two folders for it, which are made where they are missing.
     fn add_overlay(&mut self, lower: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> Result<OwnedFd> {
-        sys::fd::enter(upper).doing("enter the upper layer")?;
+        sys::fd::enter(upper).doing(packed!("enter the upper layer"))?;
         let lower = handle_path(lower);
         for name in ["work", "upper"] {
             match sys::path::make_folder(Path::new(name)) {
@@ -149,7 +145,7 @@ impl Cover {
                 }
                 Err(Errno::EEXIST) => {}
                 Err(errno) => {
-                    return Err(errno).doing(format_args!("make the folder {name} of the upper layer"));
+                    return Err(errno).doing(filled!("make the folder {} of the upper layer", name));
                 }
             }
         }
@@ -217,10 +213,10 @@ fn wait_for(path: &str, writable: bool, patience: u64) -> Result<OwnedFd> {
         }
         if sys::clock::milliseconds() - since >= patience {
             let seconds = patience / 1000;
-            return Err(Error::os("", errno).hint(format_args!(
-                "no such device after {seconds} s; the kernel has found{}",
-                devices().as_deref().unwrap_or(" none: is its driver a module? --modules")
-            )));
+            let found = devices();
+            let found = found.as_deref().unwrap_or(" none: is its driver a module? --modules");
+            let hint = filled!("no such device after {} s; the kernel has found{}", [&seconds, &found]);
+            return Err(Error::from(errno).hint(hint));
         }
         tolerate(sys::fd::poll([(None, 0)], PAUSE), "it is a pause");
     }
@@ -246,8 +242,8 @@ fn move_along(top: BorrowedFd<'_>, name: &str) -> Result<()> {
     if device(place.as_fd()) != device(top) {
         return Ok(());
     }
-    sys::fd::enter(place.as_fd()).doing("enter it")?;
-    sys::mount::move_path(&c_path(name)?, c".").doing("")
+    sys::fd::enter(place.as_fd()).doing(packed!("enter it"))?;
+    sys::mount::move_path(&c_path(name)?, c".").map_err(Error::from)
 }
 
 /// Frees the memory of the initramfs: removes what is in it. By way of the current directory, since no path leads there.
