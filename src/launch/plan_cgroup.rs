@@ -45,50 +45,63 @@ pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
         }
         wanted.push(DEVICES);
     }
-    let mut chosen: Vec<(&Hierarchy, Vec<&'static str>)> = Vec::new();
-    for controller in wanted {
-        let hierarchy = choose(&host.hierarchies, controller)?;
-        match chosen.iter_mut().find(|(other, _)| std::ptr::eq(*other, hierarchy)) {
-            Some((_, controllers)) => controllers.push(controller),
-            None => chosen.push((hierarchy, vec![controller])),
-        }
+    let mut chosen = Vec::new();
+    for controller in &wanted {
+        chosen.push(choose(&host.hierarchies, controller)?);
     }
-    for (hierarchy, mut controllers) in chosen {
-        let has_devices = controllers.contains(&DEVICES);
-        if hierarchy.version == Version::V2 {
-            controllers.retain(|name| *name != DEVICES);
-        }
-        let parent = parent(spec, host, hierarchy, &controllers)?;
-        match hierarchy.version {
-            Version::V1 if spec.resources.parent.is_none() => {}
-            Version::V2 if spec.resources.parent.is_none() && controllers.is_empty() => {}
-            Version::V1 => {
-                plan.steps.push(ParentStep::MakeParentFolders { top: hierarchy.mountpoint, parent });
+    for hierarchy in &host.hierarchies {
+        let mut controllers = Vec::new();
+        for (controller, one) in wanted.iter().zip(&chosen) {
+            if std::ptr::eq(*one, hierarchy) {
+                controllers.push(*controller);
             }
-            Version::V2 => plan.steps.push(ParentStep::EnableControllers {
-                top: delegated_top(hierarchy, parent),
-                parent,
-                controllers: controllers.clone().leak(),
-            }),
         }
-        let cgroup = Cgroup::new(hierarchy.version, parent.join(folder_name(name)).leak());
-        plan.steps.push(ParentStep::MakeCgroup(cgroup));
-        let limits = match hierarchy.version {
-            Version::V1 => v1::limits(&spec.resources, &controllers),
-            Version::V2 => v2::limits(&spec.resources, &controllers),
-        };
-        for limit in limits {
-            plan.steps.push(ParentStep::SetLimit(cgroup, limit));
+        if !controllers.is_empty() {
+            plan.add(spec, host, hierarchy, name, controllers)?;
         }
-        if has_devices {
-            plan.steps.push(ParentStep::AllowDevices(cgroup, spec.devices.clone().leak()));
-        }
-        if hierarchy.version == Version::V1 {
-            plan.v1_controllers.push(text::join(&hierarchy.controllers, ",").leak());
-        }
-        plan.cgroups.push(cgroup);
     }
     Ok(plan)
+}
+
+impl CgroupPlan {
+    /// The cgroup in one hierarchy, for these controllers.
+    fn add(
+        &mut self,
+        spec: &Spec,
+        host: &Host,
+        hierarchy: &Hierarchy,
+        name: &str,
+        mut controllers: Vec<&'static str>,
+    ) -> Result<()> {
+        let has_devices = controllers.contains(&DEVICES);
+        let is_v1 = hierarchy.version == Version::V1;
+        if !is_v1 {
+            controllers.retain(|name| *name != DEVICES);
+        }
+        let controllers = &*controllers.leak();
+        let parent = parent(spec, host, hierarchy, controllers)?;
+        let is_ours = spec.resources.parent.is_some();
+        if is_v1 && is_ours {
+            self.steps.push(ParentStep::MakeParentFolders { top: hierarchy.mountpoint, parent });
+        } else if !is_v1 && (is_ours || !controllers.is_empty()) {
+            let top = delegated_top(hierarchy, parent);
+            self.steps.push(ParentStep::EnableControllers { top, parent, controllers });
+        }
+        let cgroup = Cgroup::new(hierarchy.version, parent.join(folder_name(name)).leak());
+        self.steps.push(ParentStep::MakeCgroup(cgroup));
+        let limits = if is_v1 { v1::limits } else { v2::limits };
+        for limit in limits(&spec.resources, controllers) {
+            self.steps.push(ParentStep::SetLimit(cgroup, limit));
+        }
+        if has_devices {
+            self.steps.push(ParentStep::AllowDevices(cgroup, spec.devices.clone().leak()));
+        }
+        if is_v1 {
+            self.v1_controllers.push(text::join(&hierarchy.controllers, ",").leak());
+        }
+        self.cgroups.push(cgroup);
+        Ok(())
+    }
 }
 
 /// Whether a hierarchy has a controller.

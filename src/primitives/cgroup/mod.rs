@@ -55,53 +55,51 @@ pub(crate) struct Limit {
 struct Limits<'a> {
     /// What the hierarchy can enforce.
     controllers: &'a [&'a str],
+    /// What is written for `u64::MAX`, which is no limit.
+    unlimited: &'static str,
     /// So far.
     limits: Vec<Limit>,
 }
 
 impl<'a> Limits<'a> {
     /// None yet.
-    const fn new(controllers: &'a [&'a str]) -> Self {
-        Self { controllers, limits: Vec::new() }
+    const fn new(controllers: &'a [&'a str], unlimited: &'static str) -> Self {
+        Self { controllers, unlimited, limits: Vec::new() }
     }
 
     /// Adds a limit that the user asked for, if there is a value and it is for one of the controllers.
-    fn put(&mut self, file: &'static str, value: Option<&'static str>) {
-        self.add(file, value, false);
+    fn put(&mut self, file: &'static str, value: Option<u64>) {
+        let text = |value| if value == u64::MAX { self.unlimited } else { u64::to_string(&value).leak() };
+        self.put_text(file, value.map(text));
     }
 
     /// Adds one that follows from another.
-    fn put_default(&mut self, file: &'static str, value: Option<&'static str>) {
-        self.add(file, value, true);
+    fn put_default(&mut self, file: &'static str, value: Option<u64>) {
+        let count = self.limits.len();
+        self.put(file, value);
+        for limit in self.limits.iter_mut().skip(count) {
+            limit.is_default = true;
+        }
     }
 
-    /// See [`Self::put`].
-    fn add(&mut self, file: &'static str, value: Option<&'static str>, is_default: bool) {
+    /// As [`Self::put`], the text as it is.
+    fn put_text(&mut self, file: &'static str, value: Option<&'static str>) {
         if let Some(value) = value.filter(|_| self.controllers.contains(&controller_of(file))) {
-            self.limits.push(Limit { file, value, is_default });
+            self.limits.push(Limit { file, value, is_default: false });
         }
     }
 
     /// Adds what has the same name on both interfaces, and what the user wants written as it is.
     fn finish(mut self, resources: &Resources) -> Vec<Limit> {
-        self.put("pids.max", resources.pids.map(number_or_max));
-        self.put("cpuset.cpus", resources.cpuset_cpus);
-        self.put("cpuset.mems", resources.cpuset_mems);
+        self.unlimited = "max";
+        self.put("pids.max", resources.pids);
+        self.put_text("cpuset.cpus", resources.cpuset_cpus);
+        self.put_text("cpuset.mems", resources.cpuset_mems);
         for (file, value) in &resources.raw {
-            self.put(file, Some(value));
+            self.put_text(file, Some(value));
         }
         self.limits
     }
-}
-
-/// A number as cgroup files have it.
-fn number(count: u64) -> &'static str {
-    count.to_string().leak()
-}
-
-/// The same where `u64::MAX` is no limit.
-fn number_or_max(count: u64) -> &'static str {
-    if count == u64::MAX { "max" } else { number(count) }
 }
 
 impl Cgroup {

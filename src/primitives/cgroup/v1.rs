@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::{Limit, Limits, number};
+use super::{Limit, Limits};
 use crate::error::{Doing, Error, Result};
 use crate::packed::{filled, packed};
 use crate::spec::devices::{DEFAULT, Rule};
@@ -14,27 +14,26 @@ use crate::text::Show;
 
 /// What to write for the limits that one hierarchy with these controllers can enforce.
 pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
-    let mut limits = Limits::new(controllers);
-    limits.put("memory.limit_in_bytes", resources.memory.map(number));
-    // Docker's rule: as much swap as memory where nothing is said.
-    match (resources.memory_swap, resources.memory) {
-        (Some(u64::MAX), _) => limits.put("memory.memsw.limit_in_bytes", Some("-1")),
-        (Some(total), _) => limits.put("memory.memsw.limit_in_bytes", Some(number(total))),
-        (None, memory) => {
-            let total = memory.and_then(|bytes| bytes.checked_mul(2));
-            limits.put_default("memory.memsw.limit_in_bytes", total.map(number));
+    let mut limits = Limits::new(controllers, "-1");
+    limits.put("memory.limit_in_bytes", resources.memory);
+    match resources.memory_swap {
+        Some(total) => limits.put("memory.memsw.limit_in_bytes", Some(total)),
+        // Docker's rule: as much swap as memory where nothing is said.
+        None => {
+            let total = resources.memory.and_then(|bytes| bytes.checked_mul(2));
+            limits.put_default("memory.memsw.limit_in_bytes", total);
         }
     }
-    limits.put("cpu.cfs_period_us", resources.cpus.map(|_| "100000"));
-    limits.put("cpu.cfs_quota_us", resources.cpus.map(|cpus| number(cpus * 100)));
+    limits.put_text("cpu.cfs_period_us", resources.cpus.map(|_| "100000"));
+    limits.put("cpu.cfs_quota_us", resources.cpus.map(|cpus| cpus * 100));
     // 1024 shares are what a weight of 100 is: the default of each.
-    limits.put("cpu.shares", resources.cpu_weight.map(|weight| number((weight * 1024 / 100).max(2))));
+    limits.put("cpu.shares", resources.cpu_weight.map(|weight| (weight * 1024 / 100).max(2)));
     limits.finish(resources)
 }
 
 /// Fills a new cgroup's cpuset from the one above: as long as it is empty no process can be put in.
 pub(super) fn inherit_cpuset(folder: &Path) -> Result<()> {
-    for file in ["cpuset.cpus", "cpuset.mems"] {
+    for file in &["cpuset.cpus", "cpuset.mems"] {
         let (own, above) = (folder.join(file), folder.join("..").join(file));
         let Ok(text) = read(&own) else { return Ok(()) };
         if text.trim_ascii().is_empty() {

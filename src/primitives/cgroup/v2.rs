@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::{Limit, Limits, number, number_or_max};
+use super::{Limit, Limits};
 use crate::error::{Doing, Error, Result};
 use crate::packed::{Fill, Packed, filled, packed};
 use crate::spec::resources::Resources;
@@ -18,18 +18,20 @@ pub(crate) const DELEGATION: Packed = packed!(
 
 /// What to write for the limits of these controllers.
 pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
-    let mut limits = Limits::new(controllers);
-    limits.put("memory.max", resources.memory.map(number_or_max));
-    // Docker counts memory and swap together, the kernel apart. Unsaid: as much swap as memory.
-    match (resources.memory_swap, resources.memory) {
-        (Some(u64::MAX), _) => limits.put("memory.swap.max", Some("max")),
-        (Some(total), memory) => {
-            limits.put("memory.swap.max", Some(number(total.saturating_sub(memory.unwrap_or(0)))));
+    let mut limits = Limits::new(controllers, "max");
+    limits.put("memory.max", resources.memory);
+    match resources.memory_swap {
+        Some(u64::MAX) => limits.put("memory.swap.max", Some(u64::MAX)),
+        // Docker counts memory and swap together, the kernel apart. Unsaid: as much swap as memory.
+        Some(total) => {
+            let memory = resources.memory.unwrap_or(0);
+            limits.put("memory.swap.max", Some(total.saturating_sub(memory)));
         }
-        (None, memory) => limits.put_default("memory.swap.max", memory.map(number_or_max)),
+        None => limits.put_default("memory.swap.max", resources.memory),
     }
-    limits.put("cpu.max", resources.cpus.map(|cpus| &*filled!("{} 100000", &(cpus * 100)).text().leak()));
-    limits.put("cpu.weight", resources.cpu_weight.map(number_or_max));
+    limits
+        .put_text("cpu.max", resources.cpus.map(|cpus| &*filled!("{} 100000", &(cpus * 100)).text().leak()));
+    limits.put("cpu.weight", resources.cpu_weight);
     limits.finish(resources)
 }
 
@@ -91,9 +93,11 @@ fn enable(
         if has(&enabled, name) {
             continue;
         }
-        let separator = if enabling.is_empty() { "" } else { " " };
-        enabling = enabling + separator + "+" + name;
-        disabling = disabling + separator + "-" + name;
+        for (line, sign) in [(&mut enabling, "+"), (&mut disabling, "-")] {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(sign);
+            line.push_str(name);
+        }
         if has(&read(&folder.join("cgroup.controllers")).unwrap_or_default(), name) {
             continue;
         }
