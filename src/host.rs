@@ -217,8 +217,8 @@ fn delegated(hierarchy: &Hierarchy, wanted: &[&str]) -> Option<&'static Path> {
 /// Finds the hierarchies in /proc/self/mountinfo and our place in them in /proc/self/cgroup; proc(5), cgroups(7).
 pub(crate) fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
     let mut found: Vec<Hierarchy> = Vec::new();
-    for line in mountinfo.lines() {
-        let mut fields = line.split(' ').skip(3);
+    for line in text::lines(mountinfo) {
+        let mut fields = text::parts(line, b' ').skip(3);
         let (Some(root), Some(mountpoint)) = (fields.next(), fields.next()) else { continue };
         while fields.next().is_some_and(|field| field != "-") {}
         let version = match fields.next() {
@@ -228,7 +228,7 @@ pub(crate) fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
         };
         let options = fields.nth(1).unwrap_or_default();
         let mut controllers = Vec::new();
-        for word in options.split(',') {
+        for word in text::parts(options, b',') {
             if version == Version::V1 && is_controller(word) {
                 controllers.push(keep(word));
             }
@@ -248,35 +248,36 @@ pub(crate) fn parse_hierarchies(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
 fn is_controller(word: &str) -> bool {
     const CONTROLLERS: &str =
         "cpu cpuacct cpuset memory devices freezer net_cls blkio perf_event net_prio hugetlb pids rdma misc";
-    CONTROLLERS.split(' ').any(|name| name == word)
+    text::parts(CONTROLLERS, b' ').any(|name| name == word)
 }
 
 /// Our cgroup in the hierarchy of these controllers, as a path; the mount may show only a part of the tree.
 fn own_path(own: &str, controllers: &[&str], root: &str, mountpoint: &'static Path) -> &'static Path {
-    let inside = own.lines().find_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (names, path) = (fields.next()?, fields.next()?);
+    let inside = text::lines(own).find_map(|line| {
+        let (_, rest) = text::cut(line, b':')?;
+        let (names, path) = text::cut(rest, b':')?;
         let same = if controllers.is_empty() {
             names.is_empty()
         } else {
-            names.split(',').any(|name| controllers.contains(&name))
+            text::parts(names, b',').any(|name| controllers.contains(&name))
         };
         same.then_some(path)
     });
     let root = sys::mount::unescape(root);
-    let root = root.strip_suffix('/').unwrap_or(&root);
+    let root = root.strip_suffix("/").unwrap_or(&root);
     let below = inside.and_then(|path| path.strip_prefix(root));
     // What lies outside of our cgroup namespace begins with `/..` here, and there is no such folder below the mount.
-    let is_below =
-        |rest: &&str| rest.is_empty() || rest.starts_with('/') && !rest.split('/').any(|part| part == "..");
-    below.filter(is_below).map_or(mountpoint, |rest| mountpoint.join(rest.trim_start_matches('/')).leak())
+    let is_below = |rest: &&str| {
+        rest.is_empty() || rest.starts_with('/') && text::parts(rest, b'/').all(|part| part != "..")
+    };
+    below.filter(is_below).map_or(mountpoint, |rest| mountpoint.join(text::without_leading(rest, "/")).leak())
 }
 
 /// The name of a user in passwd(5); its number if it has none there.
 pub(crate) fn user_name(uid: u32, passwd: &str) -> String {
     let uid = uid.to_string();
-    let name = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
+    let name = text::lines(passwd).find_map(|line| {
+        let mut fields = text::parts(line, b':');
         let name = fields.next()?;
         (fields.nth(1) == Some(&uid)).then(|| name.to_owned())
     });
@@ -286,8 +287,8 @@ pub(crate) fn user_name(uid: u32, passwd: &str) -> String {
 /// The ranges of a user in subuid(5), by name or by number; without those that go beyond 4294967294, the last id.
 pub(crate) fn parse_subids(text: &str, user: &str, uid: u32) -> Vec<SubRange> {
     let mut ranges = Vec::new();
-    for line in text.lines() {
-        let mut fields = line.trim_ascii().split(':');
+    for line in text::lines(text) {
+        let mut fields = text::parts(line.trim_ascii(), b':');
         let owner = fields.next().unwrap_or_default();
         let mut number = || text::number(fields.next()?);
         let (Some(start), Some(size)) = (number(), number()) else { continue };

@@ -108,6 +108,62 @@ fn without_slashes(mut path: &[u8]) -> &[u8] {
     path
 }
 
+/// What stands before and after the first of these letters, one of ASCII; as `split_once` of std.
+#[inline(never)]
+pub(crate) fn cut(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == separator)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// The parts of a text that stand between letters of ASCII; as `split` of std.
+pub(crate) const fn parts(text: &str, separator: u8) -> Parts<'_> {
+    Parts { left: Some(text), separator }
+}
+
+/// The lines of a text; the last may end with a newline. As `lines` of std, for files of Unix.
+pub(crate) fn lines(text: &str) -> Parts<'_> {
+    Parts {
+        left: Some(text.strip_suffix("\n").unwrap_or(text)).filter(|_| !text.is_empty()),
+        separator: b'\n',
+    }
+}
+
+/// What stands after all `before` at the beginning.
+pub(crate) fn without_leading<'a>(mut text: &'a str, before: &str) -> &'a str {
+    while let Some(rest) = text.strip_prefix(before) {
+        text = rest;
+    }
+    text
+}
+
+/// See [`parts`].
+#[derive(Debug, Clone)]
+pub(crate) struct Parts<'a> {
+    /// What comes after the last one; `None` when that was the end.
+    left: Option<&'a str>,
+    /// What stands between them.
+    separator: u8,
+}
+
+impl<'a> Parts<'a> {
+    /// All that is left, with what stands between; `None` at the end.
+    pub(crate) fn rest(self) -> Option<&'a str> {
+        self.left
+    }
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a str> {
+        let left = self.left?;
+        let (part, rest) = cut(left, self.separator).map_or((left, None), |(part, rest)| (part, Some(rest)));
+        self.left = rest;
+        Some(part)
+    }
+}
+
 /// Texts in one, with something between them.
 pub(crate) fn join(texts: &[impl AsRef<str>], between: &str) -> String {
     let mut joined = String::new();
@@ -191,6 +247,19 @@ mod tests {
             assert!(!is_same_path(path, &path.join("x")), "{}", path.display());
         }
         assert_eq!(folder_and_name(Path::new("a")), None);
+    }
+
+    #[test]
+    fn texts_are_cut_as_std_cuts_them() {
+        for text in
+            ["", "=", "a", "a=b", "=b", "a=", "a=b=c", "ä=ö=", "\n", "a\n", "a\n\nb", "\n\n", "a\nb\n"]
+        {
+            for letter in [b'=', b'\n'] {
+                assert_eq!(cut(text, letter), text.split_once(char::from(letter)), "{text}");
+                assert!(parts(text, letter).eq(text.split(char::from(letter))), "{text}");
+            }
+            assert!(lines(text).eq(text.lines()), "{text}");
+        }
     }
 
     #[test]

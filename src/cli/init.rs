@@ -247,14 +247,14 @@ impl InitCommand {
             Id::StopDelay => options.stop_delay = seconds(option, value)?,
             Id::StopTimeout => options.stop_timeout = seconds(option, value)?,
             Id::WaitAll => options.wait_all = seconds(option, value)?,
-            _ => value.split(',').try_for_each(|part| self.set_part(option, part))?,
+            _ => text::parts(value, b',').try_for_each(|part| self.set_part(option, part))?,
         }
         Ok(())
     }
 
     /// One of several values with commas between them.
     fn set_part(&mut self, option: &'static Opt, value: &str) -> Result<()> {
-        let pair = value.split_once(':').ok_or_else(|| wrong(option, value, option.value()));
+        let pair = text::cut(value, b':').ok_or_else(|| wrong(option, value, option.value()));
         match option.id {
             Id::Success => self.options.exit_map.put(code(option, value)?, 0),
             Id::ExitMap => {

@@ -21,7 +21,9 @@ use std::ffi::OsStr;
 
 use crate::error::{Error, Result, Words};
 use crate::packed::{Fill, Packed, filled, packed};
-use crate::text::Show;
+#[cfg(feature = "container")]
+use crate::text::cut;
+use crate::text::{Show, parts, without_leading};
 use models::Model;
 use options::{Group, Opt};
 #[cfg(feature = "container")]
@@ -71,7 +73,7 @@ pub(crate) fn parse(mut args: Vec<&'static OsStr>, env: &[&'static OsStr]) -> Re
         return init::parse(args, env, Some(model));
     }
     let first = args.first().and_then(|word| word.to_str());
-    match COMMANDS.split(' ').find(|name| Some(*name) == first) {
+    match parts(COMMANDS, b' ').find(|name| Some(*name) == first) {
         Some(command) => {
             args.remove(0);
             parse_command(command, args, env)
@@ -125,7 +127,7 @@ fn describes_container(words: &[&'static OsStr]) -> bool {
     let mut words = words.iter().map(|word| word.shown().to_string());
     while let Some(word) = words.next() {
         if let Some(long) = word.strip_prefix("--") {
-            let (name, has_value) = long.split_once('=').map_or((long, false), |(name, _)| (name, true));
+            let (name, has_value) = cut(long, b'=').map_or((long, false), |(name, _)| (name, true));
             match options::find(name) {
                 Some(option) if option.group == Group::Container => return true,
                 Some(option) if takes_word(option) && !has_value => drop(words.next()),
@@ -207,7 +209,7 @@ impl Refusal<'_> {
 fn unknown(word: &str) -> Error {
     const SEE_LIST: Packed = packed!("launcher --help lists them; a program's own options come after --");
     let error = Error::new(filled!("unknown option {}", word));
-    let name = word.trim_start_matches('-');
+    let name = without_leading(word, "-");
     if let Some(option) = options::find(name) {
         return error.hint(match option.group {
             Group::Container => {

@@ -1,6 +1,7 @@
 //! The one table of options: the parsers, `--help` and the README come from it.
 
 use crate::packed::{Packed, packed};
+use crate::text;
 
 /// Which command an option belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Opt {
     /// One of its words.
     fn word(&self, index: usize) -> &'static str {
         let rest = WORDS.get(usize::from(self.at)..).unwrap_or_default();
-        rest.split('\t').nth(index).unwrap_or_default()
+        text::parts(rest, b'\t').nth(index).unwrap_or_default()
     }
 
     /// Its letter; `-` if it has none.

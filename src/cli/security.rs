@@ -4,13 +4,14 @@ use crate::error::{Error, Result};
 use crate::packed::packed;
 use crate::spec::process::Label;
 use crate::spec::{Spec, seccomp};
+use crate::text;
 
 /// Puts one `KEY=VALUE` into the spec; docker's older `KEY:VALUE` is the same, a lone key is true.
 ///
 /// # Errors
 /// There is no such key, or the value makes no sense.
 pub(super) fn set(spec: &mut Spec, value: &'static str) -> Result<()> {
-    let cut = value.split_once('=').or_else(|| value.split_once(':'));
+    let cut = text::cut(value, b'=').or_else(|| text::cut(value, b':'));
     match cut.unwrap_or((value, "true")) {
         ("no-new-privileges", "true") => spec.process.no_new_privs = Some(true),
         ("no-new-privileges", "false") => spec.process.no_new_privs = Some(false),
@@ -21,7 +22,7 @@ pub(super) fn set(spec: &mut Spec, value: &'static str) -> Result<()> {
             spec.label = Some(Label::AppArmor(profile));
         }
         // Docker's parts of a context would need the policy to be put together.
-        ("label", context) if context.split(':').count() > 2 => {
+        ("label", context) if text::parts(context, b':').count() > 2 => {
             spec.label = Some(Label::SeLinux(context));
         }
         _ => {

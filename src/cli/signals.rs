@@ -1,5 +1,7 @@
 //! Signals by name.
 
+use crate::text;
+
 /// Signals in the order of their numbers, from 1; signal(7), the numbering of every architecture we build for.
 pub(crate) const NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP \
                      TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
@@ -12,13 +14,13 @@ const REAL_TIME: (i32, i32) = (34, 64);
 
 /// A signal by name with or without SIG, in any case, by number from 1 to 64, or as RTMIN+n and RTMAX-n.
 pub(crate) fn parse(text: &str) -> Option<i32> {
-    if let Some(number) = crate::text::number(text) {
+    if let Some(number) = text::number(text) {
         return (1..=REAL_TIME.1).contains(&number).then_some(number);
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let real_time = |rest: &str, sign: char, base: i32, factor: i32| {
-        let offset: u8 = if rest.is_empty() { 0 } else { crate::text::number(rest.strip_prefix(sign)?)? };
+        let offset: u8 = if rest.is_empty() { 0 } else { text::number(rest.strip_prefix(sign)?)? };
         let number = base + factor * i32::from(offset);
         (REAL_TIME.0..=REAL_TIME.1).contains(&number).then_some(number)
     };
@@ -29,7 +31,7 @@ pub(crate) fn parse(text: &str) -> Option<i32> {
         return real_time(rest, '-', REAL_TIME.1, -1);
     }
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
-    NAMES.split(' ').zip(1..).find(|(known, _)| *known == name).map(|(_, number)| number)
+    text::parts(NAMES, b' ').zip(1..).find(|(known, _)| *known == name).map(|(_, number)| number)
 }
 
 #[cfg(test)]

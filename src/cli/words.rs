@@ -10,7 +10,7 @@ use super::models::Model;
 use super::options::{self, Group, Opt};
 use crate::error::{Error, Result};
 use crate::packed::filled;
-use crate::text::Show;
+use crate::text::{self, Show};
 
 /// Whose options are understood.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,7 +72,8 @@ impl Grammar {
         let Self::Model(model) = self else {
             return options::find(name).filter(|option| self.rank(option).is_some());
         };
-        let mut fitting = model.names.split(' ').filter(|long| long.starts_with(name) && !name.is_empty());
+        let mut fitting =
+            text::parts(model.names, b' ').filter(|long| long.starts_with(name) && !name.is_empty());
         let found = fitting.next()?;
         if fitting.next().is_some() { None } else { options::find(found) }
     }
@@ -166,7 +167,7 @@ impl Words {
         let Some(text) = word.to_str() else {
             return Err(Error::new(filled!("not UTF-8: --{}", word.shown())).hint(super::SEE_HELP));
         };
-        let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+        let (name, value) = text::cut(text, b'=').map_or((text, None), |(name, value)| (name, Some(value)));
         let option = self.grammar.long(name).ok_or_else(|| self.refuse(Refusal::UnknownName(name)))?;
         let value = match (value, option.value()) {
             (Some(_), "") => return Err(self.refuse(Refusal::ValueOfName(option.long()))),

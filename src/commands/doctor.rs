@@ -18,6 +18,7 @@ use crate::primitives::trials::{Outcome, Trials};
 use crate::spec::caps::CapSet;
 use crate::spec::namespaces::Kind;
 use crate::sys;
+use crate::text;
 
 /// Looks at everything and prints it, as text or as a line of JSON for each check.
 ///
@@ -136,11 +137,14 @@ impl Doctor {
                 ),
             ),
         ] {
-            let is_set = status.lines().any(|line| line == field);
+            let is_set = text::lines(status).any(|line| line == field);
             self.note_lacking(if is_set { "set" } else { "" }, words);
         }
         let label = host::read_or_empty("/proc/self/attr/current");
-        let label = label.trim_end_matches(['\n', '\0']);
+        let label = text::parts(&label, b'\n')
+            .next()
+            .and_then(|label| text::parts(label, b'\0').next())
+            .unwrap_or_default();
         self.note_lacking(
             if label == "unconfined" { "" } else { label },
             packed!("profile of a security module\twhat it forbids fails\tin docker: --security-opt apparmor=unconfined"),

@@ -22,6 +22,7 @@ use nix::sys::socket::{MsgFlags, recv, send};
 
 use crate::error::{Doing, Error, Fault, Result, tolerate};
 use crate::packed::packed;
+use crate::text;
 
 /// Longest text of an error; what is longer is cut.
 const TEXT: usize = 1500;
@@ -160,8 +161,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Message> {
         [b'f', s0, s1, e0, e1, e2, e3, status, text @ ..] => {
             let step = Some(u16::from_ne_bytes([*s0, *s1])).filter(|step| *step != u16::MAX);
             let errno = i32::from_ne_bytes([*e0, *e1, *e2, *e3]);
-            let text = crate::text::from_bytes(text.to_vec());
-            let (doing, hint) = text.split_once('\0')?;
+            let words = text::from_bytes(text.to_vec());
+            let (doing, hint) = text::cut(&words, b'\0')?;
             let error = Fault {
                 doing: doing.to_owned(),
                 errno: (errno != 0).then(|| Errno::from_raw(errno)),

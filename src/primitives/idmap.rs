@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::packed::{Fill, filled, packed};
 use crate::spec::idmap::IdMap;
 use crate::sys;
+use crate::text;
 
 /// Which of the two maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,8 @@ pub(crate) fn write_by_helper(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> 
     match execve::run_helper(&words)? {
         (0, _) => Ok(()),
         (_, said) => {
-            Err(Error::new(said.lines().next().unwrap_or("it refused and did not say why").trim_ascii()))
+            let first = text::lines(&said).next().unwrap_or("it refused and did not say why");
+            Err(Error::new(first.trim_ascii()))
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) enum Mapping {
 /// Parses `CONTAINER:HOST:SIZE`; three decimal numbers, size at least 1. The last id is at most 4294967294: -1 is
 /// "no id" to the kernel, and a map with it EINVAL.
 pub(crate) fn parse(text: &str) -> Result<IdMap> {
-    let mut numbers = text.split(':').map(text::number);
+    let mut numbers = text::parts(text, b':').map(text::number);
     let (Some(Some(container_id)), Some(Some(host_id)), Some(Some(size)), None) =
         (numbers.next(), numbers.next(), numbers.next(), numbers.next())
     else {

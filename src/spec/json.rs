@@ -134,8 +134,9 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(crate) fn word(&mut self, prefix: &str, words: &str) -> Result<usize> {
         let word = self.string()?;
-        let place =
-            word.strip_prefix(prefix).and_then(|bare| words.split(' ').position(|other| other == bare));
+        let place = word
+            .strip_prefix(prefix)
+            .and_then(|bare| text::parts(words, b' ').position(|other| other == bare));
         place.ok_or_else(|| self.unknown(word))
     }
 

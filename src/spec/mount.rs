@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::packed::{Fill, filled, packed};
-use crate::text::Show;
+use crate::text::{self, Show};
 use std::fmt::{self, Display};
 use std::path::Path;
 
@@ -158,7 +158,7 @@ const BITS: [u8; 12] = [0, 1, 2, 3, 17, 18, 19, 20, 25, 26, 27, 29];
 impl Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for (bit, word) in BITS.iter().zip(WORDS.split(' ')) {
+        for (bit, word) in BITS.iter().zip(text::parts(WORDS, b' ')) {
             let flag = Self(1 << *bit);
             if self.has(flag) {
                 let is_for_all = Self::PROPAGATION.has(flag) && self.has(Self::RECURSIVE);

@@ -7,6 +7,7 @@ use super::mount::{self, Flags, Layers, Mount, Source};
 use super::{devices, size};
 use crate::error::{Error, Result};
 use crate::packed::{filled, packed};
+use crate::text;
 
 /// Options of a tmpfs that are for the file system; tmpfs(5).
 const TMPFS_KEYS: &str = "size mode uid gid nr_inodes nr_blocks huge mpol";
@@ -55,7 +56,7 @@ impl Words {
 /// Where a word stands in a list.
 #[inline(never)]
 fn place(word: &str, list: &str) -> Option<usize> {
-    list.split(' ').position(|known| known == word)
+    text::parts(list, b' ').position(|known| known == word)
 }
 
 /// `rprivate` and the like, in the bits of mount(2).
@@ -78,7 +79,7 @@ fn unknown(word: &str) -> Error {
 /// A place inside: absolute, without `.`, `..` and doubled slashes.
 fn clean(target: &str) -> Result<&'static str> {
     let mut clean = String::new();
-    for part in target.split('/') {
+    for part in text::parts(target, b'/') {
         if part == ".." || (clean.is_empty() && !target.starts_with('/')) {
             clean.clear();
             break;
@@ -104,9 +105,9 @@ fn clean(target: &str) -> Result<&'static str> {
 /// Says what is wrong.
 pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount> {
     let is_device = kind == "device";
-    let mut parts = text.splitn(if kind == "tmpfs" { 2 } else { 3 }, ':');
+    let mut parts = text::parts(text, b':');
     let source = if kind == "tmpfs" { "" } else { parts.next().unwrap_or_default() };
-    let (mut target, mut rest) = (parts.next(), parts.next());
+    let (mut target, mut rest) = (parts.next(), parts.rest());
     if is_device
         && rest.is_none()
         && target.is_none_or(|text| devices::parse_modes(text.as_bytes()).is_some())
@@ -116,7 +117,7 @@ pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount> {
     let Some(target) = target else {
         return Err(Error::new(packed!("wanted is SOURCE:PLACE; a volume without a source is --tmpfs")));
     };
-    if kind == "bind" && !source.contains('/') && !source.starts_with('.') {
+    if kind == "bind" && !source.as_bytes().contains(&b'/') && !source.starts_with('.') {
         return Err(Error::new(filled!(
             "there are no volumes by name; for the folder of that name: ./{}",
             source
@@ -128,7 +129,7 @@ pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount> {
         draft.access = access
             .ok_or_else(|| Error::new(packed!("wanted is HOST[:PLACE][:MODES], modes being some of rwm")))?;
     } else {
-        for word in rest.into_iter().flat_map(|options| options.split(',')) {
+        for word in rest.into_iter().flat_map(|options| text::parts(options, b',')) {
             draft.take(word, "")?;
         }
     }
@@ -140,7 +141,7 @@ pub(crate) fn parse_short(kind: &str, text: &str) -> Result<Mount> {
 /// # Errors
 /// Says what is wrong.
 pub(crate) fn parse_content(text: &str, make: fn(&'static str) -> Source) -> Result<Mount> {
-    let (target, text) = text.split_once('=').ok_or_else(|| Error::new(packed!("wanted is PLACE=TEXT")))?;
+    let (target, text) = text::cut(text, b'=').ok_or_else(|| Error::new(packed!("wanted is PLACE=TEXT")))?;
     Ok(Mount { source: make(keep(text)), target: clean(target)?, flags: Flags::INERT })
 }
 
@@ -172,13 +173,13 @@ pub(crate) fn add_writable(mounts: &mut Vec<Mount>) {
 fn fields(text: &str) -> Result<Vec<String>> {
     let (mut fields, mut field, mut is_quoted) = (Vec::new(), String::new(), true);
     let mut before = ","; // the text before a quote: none, and the quote is the second of two
-    for (index, piece) in text.split('"').enumerate() {
+    for (index, piece) in text::parts(text, b'"').enumerate() {
         is_quoted = !is_quoted;
         if is_quoted {
             field.push_str(if before.is_empty() { "\"" } else { "" });
             field.push_str(piece);
         } else {
-            for (index, part) in piece.split(',').enumerate() {
+            for (index, part) in text::parts(piece, b',').enumerate() {
                 if index > 0 {
                     fields.push(std::mem::take(&mut field));
                 }
@@ -219,7 +220,7 @@ impl<'a> Draft<'a> {
 
     /// Takes one field; `texts` is what is allowed of [`TEXTS`].
     fn take(&mut self, field: &'a str, texts: &str) -> Result<()> {
-        let (key, value) = field.split_once('=').unwrap_or((field, "true"));
+        let (key, value) = text::cut(field, b'=').unwrap_or((field, "true"));
         if let Some(index) = place(key, texts).filter(|_| !key.is_empty()) {
             let index = match index {
                 6 => 1,
@@ -282,7 +283,7 @@ impl<'a> Draft<'a> {
         // Docker's word for what is mounted where there is one hierarchy.
         let new = if kind == "cgroup" { "cgroup2" } else { kind };
         let mut data = self.data;
-        let (source, flags) = match (kind, NEW.split(' ').find(|known| *known == new)) {
+        let (source, flags) = match (kind, text::parts(NEW, b' ').find(|known| *known == new)) {
             ("device", _) => {
                 let flags =
                     Flags::NOSUID.with(Flags::NOEXEC).with(Flags::DEV).with(Flags::ALONE).with(PRIVATE);

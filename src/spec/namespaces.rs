@@ -94,7 +94,7 @@ impl Namespaces {
 
 /// Parses the value of an option of [`Kind::option`]: `new` (or `private`), `host`, `ns:PATH`, `container:PID`.
 pub(crate) fn parse_placement(kind: Kind, text: &str) -> Result<Placement> {
-    match text.split_once(':') {
+    match text::cut(text, b':') {
         None if text == "new" || text == "private" => Ok(Placement::New),
         None if text == "none" && kind == Kind::Network => Ok(Placement::New),
         None if text == "host" => Ok(Placement::Host),
@@ -139,9 +139,8 @@ impl Display for TimeOffsets {
 /// Parses `boottime=+1d,monotonic=-30`: seconds, or a number with s, m, h or d.
 pub(crate) fn parse_offsets(text: &str) -> Result<TimeOffsets> {
     let mut offsets = TimeOffsets::default();
-    for part in text.split(',') {
-        let (clock, value) = part
-            .split_once('=')
+    for part in text::parts(text, b',') {
+        let (clock, value) = text::cut(part, b'=')
             .ok_or_else(|| Error::new(packed!("wanted is boottime=SECONDS,monotonic=SECONDS")))?;
         let seconds = Some(
             parse_seconds(value).ok_or_else(|| Error::new(filled!("not a number of seconds: {}", value)))?,
@@ -162,10 +161,14 @@ pub(crate) fn parse_offsets(text: &str) -> Result<TimeOffsets> {
 
 /// `+1d` is 86400, `-30` is -30.
 fn parse_seconds(text: &str) -> Option<i64> {
-    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
-    let cut = |(letter, unit)| Some((text.strip_suffix(letter)?, unit));
-    let (number, unit) = units.into_iter().find_map(cut).unwrap_or((text, 1));
-    text::signed(number)?.checked_mul(unit)
+    let unit = match text.as_bytes().last()? {
+        b's' => 1,
+        b'm' => 60,
+        b'h' => 3600,
+        b'd' => 86_400,
+        _ => return text::signed(text),
+    };
+    text::signed(text.get(..text.len() - 1)?)?.checked_mul(unit)
 }
 
 #[cfg(test)]

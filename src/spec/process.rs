@@ -113,7 +113,7 @@ pub(crate) struct FileRule {
 
 /// Parses `ro:/PATH`, `rx:/PATH` or `rw:/PATH`. Who may write may make, rename and remove, but not execute.
 pub(crate) fn parse_file_rule(text: &str) -> Result<FileRule> {
-    let access = match text.split_once(':') {
+    let access = match text::cut(text, b':') {
         Some(("ro", path)) => (path, 0b1100),
         Some(("rx", path)) => (path, 0b1101),
         Some(("rw", path)) => (path, !1),
@@ -206,7 +206,7 @@ pub(crate) const RLIMITS: [(&str, u32); 16] = [
 /// Parses `NAME=SOFT[:HARD]`; numbers, `unlimited` or -1.
 pub(crate) fn parse_rlimit(text: &str) -> Result<Rlimit> {
     let (name, values) =
-        text.split_once('=').ok_or_else(|| Error::new(packed!("wanted is NAME=SOFT[:HARD]")))?;
+        text::cut(text, b'=').ok_or_else(|| Error::new(packed!("wanted is NAME=SOFT[:HARD]")))?;
     let (name, resource) = RLIMITS
         .iter()
         .find(|(known, _)| *known == name)
@@ -215,7 +215,7 @@ pub(crate) fn parse_rlimit(text: &str) -> Result<Rlimit> {
         "unlimited" | "-1" => Ok(u64::MAX),
         _ => text::number(word).ok_or_else(|| Error::new(filled!("not a limit: {}", word))),
     };
-    let (soft, hard) = values.split_once(':').unwrap_or((values, values));
+    let (soft, hard) = text::cut(values, b':').unwrap_or((values, values));
     let (soft, hard) = (number(soft)?, number(hard)?);
     if soft > hard {
         return Err(Error::new(filled!("the soft limit is above the hard one: {}", values)));

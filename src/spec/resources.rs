@@ -5,6 +5,7 @@ use crate::packed::packed;
 use std::path::Path;
 
 use super::keep;
+use crate::text;
 
 /// The limits wanted; everything `None` or empty means no cgroup is made.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -66,13 +67,13 @@ impl Resources {
 
 /// The controller that owns a file: `memory` for `memory.high`.
 pub(crate) fn controller_of(file: &str) -> &str {
-    file.split_once('.').map_or(file, |(controller, _)| controller)
+    text::cut(file, b'.').map_or(file, |(controller, _)| controller)
 }
 
 /// Parses `FILE=VALUE`; the file is a plain name such as `memory.high`, never a path.
 pub(crate) fn parse_raw(text: &str) -> Result<(&'static str, &'static str)> {
     let wanted = || Error::new(packed!("wanted is CONTROLLER.FILE=VALUE, such as memory.high=32m"));
-    let (file, value) = text.split_once('=').ok_or_else(wanted)?;
+    let (file, value) = text::cut(text, b'=').ok_or_else(wanted)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_';
     // On v1 who is frozen cannot be killed, not even with its launcher.
     if matches!(controller_of(file), "cgroup" | "freezer") {
@@ -81,7 +82,11 @@ pub(crate) fn parse_raw(text: &str) -> Result<(&'static str, &'static str)> {
     if controller_of(file) == "devices" {
         return Err(Error::new(packed!("devices have --device-cgroup-rule")));
     }
-    if !file.contains('.') || file.starts_with('.') || !file.bytes().all(plain) || value.is_empty() {
+    if !file.as_bytes().contains(&b'.')
+        || file.starts_with('.')
+        || !file.bytes().all(plain)
+        || value.is_empty()
+    {
         return Err(wanted());
     }
     Ok((keep(file), keep(value)))

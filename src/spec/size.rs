@@ -2,15 +2,25 @@
 
 /// Bytes: a number with an optional b, k, m, g or t (powers of 1024, any case, an optional further b).
 pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
-    let lower = text.to_ascii_lowercase();
-    let unitless = lower.strip_suffix('b').unwrap_or(&lower);
-    let units = [('k', 10), ('m', 20), ('g', 30), ('t', 40)];
-    let cut = |(letter, shift)| Some((unitless.strip_suffix(letter)?, shift));
-    let (number, shift) = units.into_iter().find_map(cut).unwrap_or((unitless, 0));
-    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+    let mut digits = text.as_bytes();
+    if let [before @ .., b'b' | b'B'] = digits {
+        digits = before;
+    }
+    let (last, before) = digits.split_last()?;
+    let shift = match last.to_ascii_lowercase() {
+        b'k' => 10,
+        b'm' => 20,
+        b'g' => 30,
+        b't' => 40,
+        _ => 0,
+    };
+    if shift > 0 {
+        digits = before;
+    }
+    if digits.first() == Some(&b'+') {
         return None;
     }
-    crate::text::number::<u64>(number)?.checked_mul(1 << shift)
+    crate::text::number::<u64>(digits)?.checked_mul(1 << shift)
 }
 
 /// A decimal fraction in thousandths: `0.5` is 500. At most three places count, more are refused.

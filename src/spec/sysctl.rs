@@ -4,6 +4,7 @@ use super::keep;
 use super::namespaces::Kind;
 use crate::error::{Error, Result};
 use crate::packed::packed;
+use crate::text;
 
 /// One parameter and its value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,7 +39,7 @@ const OWNERS: [(&str, Kind); 6] = [
 /// # Errors
 /// It could be a path that leads elsewhere (CVE-2022-0811), or it belongs to no namespace.
 pub(crate) fn parse(text: &str) -> Result<Sysctl> {
-    let (key, value) = text.split_once('=').ok_or_else(|| Error::new(packed!("wanted is KEY=VALUE")))?;
+    let (key, value) = text::cut(text, b'=').ok_or_else(|| Error::new(packed!("wanted is KEY=VALUE")))?;
     let has_dots = key.bytes().find(|byte| matches!(byte, b'.' | b'/')) == Some(b'.');
     let mut path = key.as_bytes().to_vec();
     let mut is_legal = true;

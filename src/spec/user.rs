@@ -85,7 +85,7 @@ impl User {
 /// # Errors
 /// One of the two is neither name nor number.
 pub(crate) fn parse_user(text: &str) -> Result<User> {
-    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let (user, group) = text::cut(text, b':').map_or((text, None), |(user, group)| (user, Some(group)));
     Ok(User { user: Principal::parse(user)?, group: group.map(Principal::parse).transpose()? })
 }
 

@@ -11,6 +11,7 @@ use nix::sys::stat::FileStat;
 
 use super::cvt_int;
 use crate::packed::{Fill, filled};
+use crate::text;
 
 /// `openat2(2)`, Linux 5.6: `path` as seen by a process whose root is `root`; ELOOP for any link on the way.
 /// ENOSYS before 5.6: the caller walks the path itself.
@@ -223,12 +224,12 @@ pub(super) fn own(fd: RawFd) -> OwnedFd {
 /// The id of the mount that a handle is on, from /proc/self/fdinfo (Linux 3.15).
 pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Option<u64> {
     let text = super::file::read(filled!("/proc/self/fdinfo/{}", &fd.as_raw_fd()).text().as_ref()).ok()?;
-    text.lines().find_map(|line| crate::text::number(line.strip_prefix("mnt_id:")?.trim_ascii()))
+    text::lines(&text).find_map(|line| text::number(line.strip_prefix("mnt_id:")?.trim_ascii()))
 }
 
 /// `readlink("/proc/self/fd/N")`: the path of a descriptor as the kernel sees it now.
 pub(crate) fn path_of(fd: BorrowedFd<'_>) -> Result<OsString, Errno> {
-    let path = crate::text::c_string(filled!("/proc/self/fd/{}", &fd.as_raw_fd()).text())?;
+    let path = text::c_string(filled!("/proc/self/fd/{}", &fd.as_raw_fd()).text())?;
     target_of(fd, &path)
 }
 

@@ -10,6 +10,7 @@ use nix::mount::MsFlags;
 
 use super::fd::own;
 use super::{cvt, cvt_int};
+use crate::text;
 
 /// `mount(2)` of a new file system on the current directory: no path, hence nothing to be led astray by.
 pub(crate) fn new_filesystem_here(kind: &CStr, flags: MsFlags, data: &CStr) -> Result<(), Errno> {
@@ -177,8 +178,8 @@ pub(crate) fn parse_points(text: &str, folder: &Path) -> Vec<PathBuf> {
     let above = folder.as_os_str().as_bytes();
     let above = above.strip_suffix(b"/").unwrap_or(above);
     let mut found = Vec::new();
-    for line in text.lines() {
-        let point = unescape(line.split(' ').nth(4).unwrap_or_default());
+    for line in text::lines(text) {
+        let point = unescape(text::parts(line, b' ').nth(4).unwrap_or_default());
         if matches!(point.as_bytes().strip_prefix(above), Some([b'/', _, ..])) {
             found.push(PathBuf::from(point));
         }
@@ -188,7 +189,7 @@ pub(crate) fn parse_points(text: &str, folder: &Path) -> Vec<PathBuf> {
 
 /// Paths in mountinfo have blank, tab, newline and backslash as three octal digits; proc(5).
 pub(crate) fn unescape(text: &str) -> String {
-    let mut parts = text.split('\\');
+    let mut parts = text::parts(text, b'\\');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (letter, rest) = match part.split_at_checked(3) {

@@ -58,13 +58,13 @@ struct Limits<'a> {
     /// What is written for `u64::MAX`, which is no limit.
     unlimited: &'static str,
     /// So far.
-    limits: Vec<Limit>,
+    found: Vec<Limit>,
 }
 
 impl<'a> Limits<'a> {
     /// None yet.
     const fn new(controllers: &'a [&'a str], unlimited: &'static str) -> Self {
-        Self { controllers, unlimited, limits: Vec::new() }
+        Self { controllers, unlimited, found: Vec::new() }
     }
 
     /// Adds a limit that the user asked for, if there is a value and it is for one of the controllers.
@@ -75,9 +75,9 @@ impl<'a> Limits<'a> {
 
     /// Adds one that follows from another.
     fn put_default(&mut self, file: &'static str, value: Option<u64>) {
-        let count = self.limits.len();
+        let count = self.found.len();
         self.put(file, value);
-        for limit in self.limits.iter_mut().skip(count) {
+        for limit in self.found.iter_mut().skip(count) {
             limit.is_default = true;
         }
     }
@@ -85,7 +85,7 @@ impl<'a> Limits<'a> {
     /// As [`Self::put`], the text as it is.
     fn put_text(&mut self, file: &'static str, value: Option<&'static str>) {
         if let Some(value) = value.filter(|_| self.controllers.contains(&controller_of(file))) {
-            self.limits.push(Limit { file, value, is_default: false });
+            self.found.push(Limit { file, value, is_default: false });
         }
     }
 
@@ -98,7 +98,7 @@ impl<'a> Limits<'a> {
         for (file, value) in &resources.raw {
             self.put_text(file, Some(value));
         }
-        self.limits
+        self.found
     }
 }
 
@@ -275,7 +275,7 @@ fn processes(folder: &Path) -> Vec<i32> {
 /// The lines of cgroup.procs; 0 is a process outside of our PID namespace.
 pub(crate) fn parse_processes(text: &str) -> Vec<i32> {
     let mut found = Vec::new();
-    for line in text.lines() {
+    for line in text::lines(text) {
         if let Some(pid @ 1..) = text::number(line) {
             found.push(pid);
         }
@@ -285,7 +285,7 @@ pub(crate) fn parse_processes(text: &str) -> Vec<i32> {
 
 /// The count in memory.events, or memory.oom_control of v1 (Linux 4.13).
 pub(crate) fn parse_oom_kills(text: &str) -> Option<u64> {
-    text.lines().find_map(|line| text::number(line.strip_prefix("oom_kill ")?))
+    text::lines(text).find_map(|line| text::number(line.strip_prefix("oom_kill ")?))
 }
 
 /// Removes a folder of cgroupfs: its sub-cgroups first, the files in it go by themselves.

@@ -16,13 +16,12 @@ use crate::text::Show;
 pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
     let mut limits = Limits::new(controllers, "-1");
     limits.put("memory.limit_in_bytes", resources.memory);
-    match resources.memory_swap {
-        Some(total) => limits.put("memory.memsw.limit_in_bytes", Some(total)),
+    if resources.memory_swap.is_some() {
+        limits.put("memory.memsw.limit_in_bytes", resources.memory_swap);
+    } else {
         // Docker's rule: as much swap as memory where nothing is said.
-        None => {
-            let total = resources.memory.and_then(|bytes| bytes.checked_mul(2));
-            limits.put_default("memory.memsw.limit_in_bytes", total);
-        }
+        let total = resources.memory.and_then(|bytes| bytes.checked_mul(2));
+        limits.put_default("memory.memsw.limit_in_bytes", total);
     }
     limits.put_text("cpu.cfs_period_us", resources.cpus.map(|_| "100000"));
     limits.put("cpu.cfs_quota_us", resources.cpus.map(|cpus| cpus * 100));

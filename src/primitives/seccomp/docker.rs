@@ -14,7 +14,7 @@ use crate::packed::packed;
 use crate::spec::caps::CapSet;
 use crate::spec::json::Reader;
 use crate::sys::seccomp::SPEC_ALLOW;
-use crate::text::number;
+use crate::text::{self, number};
 
 /// This machine's name in `arches`, Go's.
 const ARCH: &str = if cfg!(target_arch = "x86_64") {
@@ -186,7 +186,7 @@ impl Profile {
                 }
                 _ => {
                     let text = reader.string()?;
-                    let (major, minor) = text.split_once('.').unwrap_or_default();
+                    let (major, minor) = text::cut(text, b'.').unwrap_or_default();
                     let (Some(major), Some(minor)) = (number(major), number(minor)) else {
                         return Err(reader.fail(&packed!("wanted is a version such as 4.8")));
                     };
