@@ -273,7 +273,7 @@ impl InitCommand {
     /// What follows from all options together.
     fn finish(mut self) -> Result<Command> {
         if self.options.place == Place::Session {
-            for number in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+            for number in libc::SIGTSTP..=libc::SIGTTOU {
                 // A session has no job control from outside: its leader is stopped the hard way, unless -r says how.
                 if self.options.sent_for(number) == number {
                     self.options.rewrite_as(number, libc::SIGSTOP);

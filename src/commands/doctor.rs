@@ -117,29 +117,32 @@ impl Doctor {
         }
     }
 
+    /// Whether a line stands in our status, proc(5).
+    fn note_set(&mut self, status: &str, line: &str, words: Packed) {
+        let is_set = text::lines(status).any(|other| other == line);
+        self.note_lacking(if is_set { "set" } else { "" }, words);
+    }
+
     /// The kernel, and what confines us already.
     fn look_at_us(&mut self, status: &str) {
         let release = host::read_or_empty("/proc/sys/kernel/osrelease");
         self.note(State::Fine, packed!("kernel"), &release.trim_ascii());
-        for (field, words) in [
-            (
-                "Seccomp:\t2",
-                packed!(
-                    "seccomp filter on launcher\tcalls that it forbids fail, whoever makes them\tin docker: --security-opt \
+        self.note_set(
+            status,
+            "Seccomp:\t2",
+            packed!(
+                "seccomp filter on launcher\tcalls that it forbids fail, whoever makes them\tin docker: --security-opt \
                  seccomp=unconfined; in kubernetes: seccompProfile Unconfined"
-                ),
             ),
-            (
-                "NoNewPrivs:\t1",
-                packed!(
-                    "no_new_privs on launcher\tnewuidmap and other set-id programs do not work\tstart launcher where it is \
+        );
+        self.note_set(
+            status,
+            "NoNewPrivs:\t1",
+            packed!(
+                "no_new_privs on launcher\tnewuidmap and other set-id programs do not work\tstart launcher where it is \
                  not set"
-                ),
             ),
-        ] {
-            let is_set = text::lines(status).any(|line| line == field);
-            self.note_lacking(if is_set { "set" } else { "" }, words);
-        }
+        );
         let label = host::read_or_empty("/proc/self/attr/current");
         let label = text::parts(&label, b'\n')
             .next()
@@ -226,16 +229,19 @@ impl Doctor {
     /// System calls of newer kernels.
     fn look_at_calls(&mut self) {
         let mut lacking = String::new();
-        for (name, number) in [
-            ("clone3 ", libc::SYS_clone3),
-            ("openat2 ", libc::SYS_openat2),
-            ("close_range ", libc::SYS_close_range),
-            ("pidfd_open ", libc::SYS_pidfd_open),
-            ("open_tree ", libc::SYS_open_tree),
-            ("mount_setattr ", libc::SYS_mount_setattr),
-        ] {
-            if matches!(sys::trial::call(number), Errno::ENOSYS | Errno::EPERM) {
+        let numbers = &[
+            libc::SYS_clone3,
+            libc::SYS_openat2,
+            libc::SYS_close_range,
+            libc::SYS_pidfd_open,
+            libc::SYS_open_tree,
+            libc::SYS_mount_setattr,
+        ];
+        let names = "clone3 openat2 close_range pidfd_open open_tree mount_setattr";
+        for (name, number) in text::parts(names, b' ').zip(numbers) {
+            if matches!(sys::trial::call(*number), Errno::ENOSYS | Errno::EPERM) {
                 lacking += name;
+                lacking += " ";
             }
         }
         self.note_lacking(
@@ -272,9 +278,10 @@ impl Doctor {
         );
         if uid != 0 {
             let mut lacking = String::new();
-            for name in ["newuidmap ", "newgidmap "] {
-                if !is_in_path(name.trim_ascii_end()) {
+            for name in text::parts("newuidmap newgidmap", b' ') {
+                if !is_in_path(name) {
                     lacking += name;
+                    lacking += " ";
                 }
             }
             self.note_lacking(
@@ -289,7 +296,7 @@ impl Doctor {
         let hierarchies = host::probe_hierarchies(self.trials.uid, &[]).unwrap_or_default();
         let mut found = String::new();
         let mut state = State::Fine;
-        for name in ["memory", "cpu", "cpuset", "pids"] {
+        for name in text::parts("memory cpu cpuset pids", b' ') {
             let has = |one: &&Hierarchy| one.controllers.contains(&name);
             let words = match hierarchies.iter().find(has) {
                 Some(one) if may_make_cgroups(one) => match one.version {

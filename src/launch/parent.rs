@@ -73,9 +73,9 @@ pub(crate) fn launch(plan: &Plan) -> Result<Ending> {
     sys::signal::set_mask(Set::ALL).doing(packed!("block signals"))?;
     // Blocked, they reach us even if our caller ignores them (nohup): then they are not meant for us.
     let mut ignored = Vec::new();
-    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
-        if sys::signal::set_disposition(signal, Disposition::Default) == Ok(Disposition::Ignored) {
-            ignored.push(signal);
+    for signal in &[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        if sys::signal::set_disposition(*signal, Disposition::Default) == Ok(Disposition::Ignored) {
+            ignored.push(*signal);
         }
     }
     // With a terminal of its own the program leads a session there, and ours stays with us.

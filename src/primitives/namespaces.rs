@@ -78,7 +78,7 @@ pub(crate) fn unshare_time(offsets: TimeOffsets, is_wanted: bool) -> Result<()> 
     let mut text = String::new();
     for (clock, seconds) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
         if let Some(seconds) = seconds {
-            text = text + clock + &filled!(" {} 0\n", &seconds).text();
+            text.push_str(&filled!("{} {} 0\n", [&clock, &seconds]).text());
         }
     }
     if !text.is_empty() {

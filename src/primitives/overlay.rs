@@ -37,7 +37,7 @@ pub(crate) fn mount_root(top: BorrowedFd<'_>, layers: &Layers, in_memory: bool) 
     }
     let tree = sys::mount::clone_tree(top, c"", in_userns);
     let layer = mount_tmpfs(top)?;
-    for name in ["lower", "upper", "work", "merged"] {
+    for name in text::parts("lower upper work merged", b' ') {
         make_folder(layer.as_fd(), name, 0o755)?;
     }
     let place = open_folder(layer.as_fd(), "lower")?;

@@ -302,16 +302,7 @@ fn remount_tree(top: BorrowedFd<'_>, flags: MsFlags) -> Result<()> {
 /// The kernel refuses.
 pub(crate) fn flags_of(folder: BorrowedFd<'_>) -> Result<MsFlags> {
     let has = nix::sys::statfs::fstatfs(folder).doing(packed!("look at the mount"))?.flags();
-    let mut flags = MsFlags::empty();
-    for (flag, repeated) in [
-        (nix::sys::statvfs::FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
-        (nix::sys::statvfs::FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
-        (nix::sys::statvfs::FsFlags::ST_NODEV, MsFlags::MS_NODEV),
-        (nix::sys::statvfs::FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
-    ] {
-        if has.contains(flag) {
-            flags |= repeated;
-        }
-    }
-    Ok(flags)
+    // The four have the same bits in statfs(2) and mount(2).
+    let repeated = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    Ok(MsFlags::from_bits_truncate(has.bits()) & repeated)
 }

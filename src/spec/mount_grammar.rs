@@ -160,7 +160,7 @@ pub(crate) fn parse_mount(text: &str) -> Result<Mount> {
 
 /// Podman's places that programs write to, each in memory unless something else is mounted there.
 pub(crate) fn add_writable(mounts: &mut Vec<Mount>) {
-    for place in ["/run:exec,mode=755", "/tmp:exec", "/var/tmp:exec"] {
+    for place in text::parts("/run:exec,mode=755 /tmp:exec /var/tmp:exec", b' ') {
         if let Ok(mount) = parse_short("tmpfs", place)
             && !mounts.iter().any(|other| other.target == mount.target)
         {

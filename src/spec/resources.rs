@@ -44,22 +44,19 @@ impl Resources {
     /// The controllers that the limits need, each once.
     pub(crate) fn controllers(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
-        for (needed, name) in [
-            (self.memory.is_some() || self.memory_swap.is_some(), "memory"),
-            (self.cpus.is_some() || self.cpu_weight.is_some(), "cpu"),
-            (self.pids.is_some(), "pids"),
-            (self.cpuset_cpus.is_some() || self.cpuset_mems.is_some(), "cpuset"),
-        ] {
-            if needed {
+        let mut add = |is_needed: bool, name| {
+            if is_needed && !names.contains(&name) {
                 names.push(name);
             }
-        }
+        };
+        add(self.memory.is_some() || self.memory_swap.is_some(), "memory");
+        add(self.cpus.is_some() || self.cpu_weight.is_some(), "cpu");
+        add(self.pids.is_some(), "pids");
+        add(self.cpuset_cpus.is_some() || self.cpuset_mems.is_some(), "cpuset");
         for (file, _) in &self.raw {
             let controller = controller_of(file);
             // `cgroup.*` files exist without any controller.
-            if controller != "cgroup" && !names.contains(&controller) {
-                names.push(controller);
-            }
+            add(controller != "cgroup", controller);
         }
         names
     }

@@ -23,15 +23,22 @@ impl Sysctl {
         Self { path: "user/max_user_namespaces", value: "0", kind: Kind::User };
 }
 
-/// What the paths begin with, and whose they are. In a namespace of its own the kernel shows of net/ only what is there.
-const OWNERS: [(&str, Kind); 6] = [
-    ("net/", Kind::Network),
-    ("fs/mqueue/", Kind::Ipc),
-    ("kernel/msg", Kind::Ipc),
-    ("kernel/sem", Kind::Ipc),
-    ("kernel/shm", Kind::Ipc),
-    ("user/", Kind::User),
-];
+/// Whose a parameter is. In a namespace of its own the kernel shows of net/ only what is there.
+///
+/// # Errors
+/// Nobody's.
+fn owner(path: &str) -> Result<Kind> {
+    match text::cut(path, b'/').unwrap_or_default() {
+        ("net", _) => Ok(Kind::Network),
+        ("user", _) => Ok(Kind::User),
+        ("fs", name) if name.starts_with("mqueue/") => Ok(Kind::Ipc),
+        ("kernel", name) if matches!(name.get(..3), Some("msg" | "sem" | "shm")) => Ok(Kind::Ipc),
+        ("kernel", "hostname" | "domainname") => {
+            Err(Error::new(packed!("that is --hostname or --domainname")))
+        }
+        _ => Err(Error::new(packed!("it has no namespace: it would be set for the whole machine"))),
+    }
+}
 
 /// Parses `KEY=VALUE`, with dots or slashes in the key as of sysctl(8): the first of either is the separator, and then the
 /// other one stands for a dot in a name (`net.ipv4.conf.eth0/1.forwarding`).
@@ -56,13 +63,7 @@ pub(crate) fn parse(text: &str) -> Result<Sysctl> {
         )));
     }
     let path: &str = String::from_utf8(path).unwrap_or_default().leak();
-    match OWNERS.into_iter().find(|(start, _)| path.starts_with(start)) {
-        Some((_, kind)) => Ok(Sysctl { path, value: keep(value), kind }),
-        None if path == "kernel/hostname" || path == "kernel/domainname" => {
-            Err(Error::new(packed!("that is --hostname or --domainname")))
-        }
-        None => Err(Error::new(packed!("it has no namespace: it would be set for the whole machine"))),
-    }
+    Ok(Sysctl { path, value: keep(value), kind: owner(path)? })
 }
 
 #[cfg(test)]
