@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::packed::packed;
 use crate::spec::board::{Action, Board, Restart, Upper, Watchdog, When};
 use crate::spec::{keep, size};
-use crate::text::{self, join};
+use crate::text::{self, cut, join};
 
 /// What stands before an option on the kernel's command line, which other programs read too.
 const PREFIX: &str = "launcher.";
@@ -32,8 +32,7 @@ impl Said {
     /// Reads the text of the file: one option a line, `#` before a remark. A line that begins with `--` begins the program:
     /// words on that line, then one argument a line as it is.
     pub(crate) fn read_file(&mut self, text: &str) {
-        let lines = text.strip_suffix('\n').unwrap_or(text).split('\n');
-        let mut lines = lines.map(|line| line.strip_suffix('\r').unwrap_or(line));
+        let mut lines = text::lines(text).map(|line| line.strip_suffix("\r").unwrap_or(line));
         while let Some(line) = lines.next() {
             let line = line.trim_ascii();
             match line.strip_prefix(END) {
@@ -79,7 +78,7 @@ impl Said {
 
     /// One option without what stands before it. A flag has no value to the parser, and 1 or 0 here.
     fn add(&mut self, option: &str) {
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let (name, value) = cut(option, b'=').unwrap_or((option, ""));
         let is_flag = options::find(name).is_some_and(|option| option.value().is_empty());
         let (prefix, word) = match value {
             // It must not become the `--` that begins the program; nobody knows this one.
@@ -200,7 +199,7 @@ pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec
 pub(super) fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<()> {
     let mut boot = "1";
     for word in words.iter().take_while(|word| **word != END).filter_map(|word| word.to_str()) {
-        match word.split_once('=') {
+        match cut(word, b'=') {
             Some(("--container", value)) => board.in_container = value != "0",
             Some(("--boot", value)) => boot = value,
             Some((name @ ("--on-exit" | "--on-fail"), value)) => {
@@ -234,7 +233,7 @@ fn set(board: &mut Board, id: Id, value: &'static str) -> Result<()> {
         // Both were looked at before.
         Id::Boxed => drop(flag(value)?),
         Id::Boot => drop(flag(if value.is_empty() { "1" } else { value })?),
-        Id::Modules => board.modules.extend(value.split(',').filter(|name| !name.is_empty())),
+        Id::Modules => board.modules.extend(text::parts(value, b',').filter(|name| !name.is_empty())),
         Id::Root => board.root.source = path(value)?,
         Id::RootOverlay if value == "tmpfs" => board.root.overlay = Some(Upper::Tmpfs),
         Id::RootOverlay => board.root.overlay = Some(Upper::Device(path(value)?)),
@@ -254,7 +253,7 @@ fn set(board: &mut Board, id: Id, value: &'static str) -> Result<()> {
         Id::OnExit => board.on_exit = action(value)?,
         Id::OnFail => board.on_fail = Some(action(value)?),
         Id::Watchdog => {
-            let (device, seconds) = match value.rsplit_once(':') {
+            let (device, seconds) = match cut(value, b':') {
                 Some((device, seconds)) => (device, number(seconds)?),
                 None => (value, 30),
             };
@@ -295,7 +294,7 @@ fn number(value: &str) -> Result<u32> {
 
 /// When to start again: `on-failure:5/60s`.
 fn restart(value: &str) -> Option<Restart> {
-    let (when, limit) = value.split_once(':').map_or((value, None), |(when, limit)| (when, Some(limit)));
+    let (when, limit) = cut(value, b':').map_or((value, None), |(when, limit)| (when, Some(limit)));
     let when = match when {
         "no" if limit.is_none() => When::Never,
         "on-failure" => When::Failed,
@@ -305,8 +304,8 @@ fn restart(value: &str) -> Option<Restart> {
     let limit = match limit {
         None => None,
         Some(limit) => {
-            let (count, time) = limit.split_once('/')?;
-            let time = size::parse_thousandths(time.strip_suffix('s').unwrap_or(time))?;
+            let (count, time) = cut(limit, b'/')?;
+            let time = size::parse_thousandths(time.strip_suffix("s").unwrap_or(time))?;
             Some((text::number(count).filter(|count| *count > 0)?, time))
         }
     };

@@ -73,7 +73,7 @@ fn is_first_namespace(proc: BorrowedFd<'_>) -> bool {
 
 /// Whether a word is a command that is not to run something.
 fn is_other_command(word: &OsStr) -> bool {
-    cli::COMMANDS.split(' ').any(|name| word == name && name != "run" && name != "init")
+    text::parts(cli::COMMANDS, b' ').any(|name| word == name && name != "run" && name != "init")
 }
 
 /// The folder of a procfs: the one that is there, or our own. `None`: it cannot be had, so this is a container.
@@ -226,7 +226,8 @@ impl Starter for Machine<'_> {
             let mut words = ["launcher", "init", "--single-child", "--env"].map(OsStr::new).to_vec();
             words.push(OsStr::new(format!("LAUNCHER_PID={pid}").leak()));
             words.push(OsStr::new("--"));
-            words.extend(command.split_ascii_whitespace().map(OsStr::new));
+            let parts = text::parts(command, b' ').filter(|part| !part.is_empty());
+            words.extend(parts.map(OsStr::new));
             words
         };
         self.start(&words, false)

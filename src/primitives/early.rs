@@ -14,7 +14,7 @@ use crate::error::{Doing, Error, Result, tolerate};
 use crate::packed::{Fill, filled, packed};
 use crate::spec::board::Board;
 use crate::sys;
-use crate::text::c_string;
+use crate::text::{self, c_string};
 
 /// The mounts that the change of root needs: kind, place, flags of mount(2) (2 nosuid, 4 nodev, 8 noexec), options.
 const FIRST: &str = "proc /proc 14 \nsysfs /sys 14 \ndevtmpfs /dev 2 mode=755";
@@ -56,7 +56,7 @@ fn mounts(say: &mut dyn FnMut(Error)) {
 
 /// Mounts each row on whose place nothing is mounted.
 fn mount_rows(rows: &'static str, say: &mut dyn FnMut(Error)) {
-    for row in rows.split('\n').filter_map(row) {
+    for row in text::lines(rows).filter_map(row) {
         if !is_mounted(row.target) {
             row.mount().unwrap_or_else(&mut *say);
         }
@@ -78,8 +78,8 @@ struct Row<'a> {
 
 /// A row of the tables.
 fn row(line: &str) -> Option<Row<'_>> {
-    let mut words = line.split(' ');
-    let (kind, target, flags) = (words.next()?, words.next()?, crate::text::number(words.next()?)?);
+    let mut words = text::parts(line, b' ');
+    let (kind, target, flags) = (words.next()?, words.next()?, text::number(words.next()?)?);
     Some(Row { kind, target, flags, data: words.next()? })
 }
 
@@ -134,7 +134,7 @@ fn mount_v1() -> Result<()> {
 
 /// Those that are enabled; cgroups(7): name, hierarchy, number of cgroups, whether it is.
 fn controllers(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n').filter(|line| line.ends_with("\t1")).filter_map(|line| line.split('\t').next())
+    text::lines(text).filter(|line| line.ends_with("\t1")).filter_map(|line| text::parts(line, b'\t').next())
 }
 
 /// The nodes, links and folders that /dev lacks.
@@ -179,7 +179,7 @@ fn hostname() -> Result<()> {
 
 /// The first line that is no comment.
 fn name_in(text: &str) -> Option<&str> {
-    text.split('\n').map(str::trim_ascii).find(|line| !line.is_empty() && !line.starts_with('#'))
+    text::lines(text).map(str::trim_ascii).find(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::spec::board::Action;
 use crate::sys;
 use crate::sys::ns::{Side, Wish};
 use crate::sys::process::{Change, Who};
-use crate::text::Show;
+use crate::text::{self, Show};
 
 /// How many milliseconds pass at most between two calls of who wants to be called.
 const TICK: u64 = 1000;
@@ -188,8 +188,8 @@ fn tell(tried: Result<(), Errno>, what: &dyn Display) -> u8 {
 fn empty_swap() -> u8 {
     nix::unistd::sync();
     let swaps = sys::file::read(Path::new("/proc/swaps")).unwrap_or_default();
-    for line in swaps.lines().skip(1) {
-        let name = sys::mount::unescape(line.split(' ').next().unwrap_or_default());
+    for line in text::lines(&swaps).skip(1) {
+        let name = sys::mount::unescape(text::parts(line, b' ').next().unwrap_or_default());
         if let Ok(path) = c_path(Path::new(&name)) {
             tolerate(sys::reboot::swap_off(&path), "ENOMEM: it keeps its file system busy then, no more");
         }
@@ -231,7 +231,7 @@ pub(crate) fn reboot(how: Action, status: u8, exit_port: Option<u16>) -> ! {
     if let Some(port) = exit_port
         && let Err(errno) = sys::reboot::write_port(port, status)
     {
-        warning!("the status cannot be told to the I/O port {port:#x}: {}", describe(errno));
+        warning!("the status cannot be told to the I/O port {port}: {}", describe(errno));
     }
     let mode = match how {
         Action::Panic => sys::process::exit_now(status),
