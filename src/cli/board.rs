@@ -128,12 +128,12 @@ fn split(line: &str) -> Vec<&'static OsStr> {
 pub(crate) fn boot_word(command_line: &str) -> Option<bool> {
     let mut said = Said::default();
     said.read_command_line(command_line);
-    let values = said.options.iter().filter_map(|word| match word.as_encoded_bytes() {
+    let mut values = said.options.iter().filter_map(|word| match word.as_encoded_bytes() {
         b"--boot" | b"--boot=1" => Some(true),
         b"--boot=0" => Some(false),
         _ => None,
     });
-    values.last()
+    values.next_back()
 }
 
 /// Whether the kernel took our arguments from its command line; else somebody wrote them for us.
