@@ -96,7 +96,7 @@ fn generate_filter() -> Result<()> {
         ),
         list("MAP", "u16", map.len(), format!("{map:?}")),
         list("NAMES", "u8", names.len(), format!("{names:?}")),
-        list("SLOTS", "u16", slots.len(), format!("{slots:?}")),
+        list("SLOTS", "u8", slots.len(), format!("{slots:?}")),
         list("DEFAULT", "u64", program.len(), format!("{program:?}")),
     ];
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("seccomp.rs"), text.concat())?;

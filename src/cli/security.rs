@@ -12,24 +12,29 @@ use crate::text;
 /// There is no such key, or the value makes no sense.
 pub(super) fn set(spec: &mut Spec, value: &'static str) -> Result<()> {
     let cut = text::cut(value, b'=').or_else(|| text::cut(value, b':'));
-    match cut.unwrap_or((value, "true")) {
-        ("no-new-privileges", "true") => spec.process.no_new_privs = Some(true),
-        ("no-new-privileges", "false") => spec.process.no_new_privs = Some(false),
-        ("seccomp", text) if !text.is_empty() => spec.process.seccomp = seccomp::parse(text),
+    let (key, text) = cut.unwrap_or((value, "true"));
+    match key {
+        _ if text.is_empty() => return Err(unknown()),
+        "no-new-privileges" => {
+            spec.process.no_new_privs = Some(match text {
+                "true" => true,
+                "false" => false,
+                _ => return Err(unknown()),
+            });
+        }
+        "seccomp" => spec.process.seccomp = seccomp::parse(text),
         // Nothing is asked: a label is set only where one is named.
-        ("apparmor", "unconfined") | ("label", "disable") => spec.label = None,
-        ("apparmor", profile) if !profile.is_empty() => {
-            spec.label = Some(Label::AppArmor(profile));
-        }
+        "apparmor" if text == "unconfined" => spec.label = None,
+        "apparmor" => spec.label = Some(Label::AppArmor(text)),
+        "label" if text == "disable" => spec.label = None,
         // Docker's parts of a context would need the policy to be put together.
-        ("label", context) if text::parts(context, b':').count() > 2 => {
-            spec.label = Some(Label::SeLinux(context));
-        }
-        _ => {
-            let known =
-                packed!("known are no-new-privileges=false, seccomp=FILE, apparmor=PROFILE, label=CONTEXT");
-            return Err(Error::new(known));
-        }
+        "label" if text::parts(text, b':').count() > 2 => spec.label = Some(Label::SeLinux(text)),
+        _ => return Err(unknown()),
     }
     Ok(())
+}
+
+/// What is none of them.
+fn unknown() -> Error {
+    Error::new(packed!("known are no-new-privileges=false, seccomp=FILE, apparmor=PROFILE, label=CONTEXT"))
 }

@@ -232,19 +232,22 @@ impl<'a> Draft<'a> {
             }
             return Ok(());
         }
-        let is_good = match (key, value) {
-            ("bind-propagation", _) => parse_propagation(value).is_some() && self.words.take(value),
-            ("bind-recursive", "enabled" | "readonly") => true,
-            ("bind-recursive", "disabled") => self.words.take("bind"),
-            ("bind-recursive", "writable") => self.words.take("ro-shallow"),
-            ("tmpfs-size", _) => match size::parse_bytes(value) {
+        let is_good = match key {
+            "bind-propagation" => parse_propagation(value).is_some() && self.words.take(value),
+            "bind-recursive" => match value {
+                "enabled" | "readonly" => true,
+                "disabled" => self.words.take("bind"),
+                "writable" => self.words.take("ro-shallow"),
+                _ => false,
+            },
+            "tmpfs-size" => match size::parse_bytes(value) {
                 Some(bytes) => {
                     self.add("size", &bytes.to_string());
                     true
                 }
                 None => false,
             },
-            ("tmpfs-mode", _) => {
+            "tmpfs-mode" => {
                 self.add("mode", value);
                 value.bytes().all(|digit| (b'0'..=b'7').contains(&digit))
             }
@@ -253,9 +256,11 @@ impl<'a> Draft<'a> {
                 true
             }
             // Said to be false, a word is as if it had not been said.
-            (_, "false" | "0") => Words::default().take(key),
-            (_, "true" | "1") => self.words.take(key),
-            _ => false,
+            _ => match value {
+                "false" | "0" => Words::default().take(key),
+                "true" | "1" => self.words.take(key),
+                _ => false,
+            },
         };
         if is_good { Ok(()) } else { Err(unknown(field)) }
     }

@@ -57,7 +57,7 @@ struct Profile {
     /// See [`Facts`].
     facts: Facts,
     /// The names of all calls, in order.
-    names: Vec<Vec<u8>>,
+    names: Vec<(Vec<u8>, u16)>,
     /// Those without conditions first.
     rules: Vec<Rule>,
     /// How many they are.
@@ -160,8 +160,8 @@ impl Profile {
     /// The name of a call; one that this machine does not have, or that is younger than we, is passed over.
     fn name(&self, reader: &mut Reader<'_>, calls: &mut Vec<u16>) -> Result<()> {
         let name = reader.string()?.as_bytes();
-        let place = self.names.binary_search_by(|known| known.as_slice().cmp(name)).ok();
-        calls.extend(place.and_then(|place| SLOTS.get(place)));
+        let place = self.names.binary_search_by(|(known, _)| known.as_slice().cmp(name)).ok();
+        calls.extend(place.and_then(|place| self.names.get(place)).map(|(_, slot)| slot));
         Ok(())
     }
 
@@ -230,14 +230,16 @@ fn compare(reader: &mut Reader<'_>) -> Result<Compare> {
     })
 }
 
-/// The names of all calls, in order; see generate.rs.
-fn names() -> Vec<Vec<u8>> {
-    let mut names: Vec<Vec<u8>> = Vec::with_capacity(SLOTS.len());
+/// The names of all calls, in order, with their slots; see generate.rs.
+fn names() -> Vec<(Vec<u8>, u16)> {
+    let mut names: Vec<(Vec<u8>, u16)> = Vec::with_capacity(SLOTS.len());
+    let mut slots = SLOTS.iter();
     for byte in &NAMES {
-        if *byte < b' ' {
-            let shared = names.last().and_then(|name| name.get(..usize::from(*byte)));
-            names.push(shared.unwrap_or_default().to_vec());
-        } else if let Some(name) = names.last_mut() {
+        if *byte < b'0' {
+            let shared = names.last().and_then(|(name, _)| name.get(..usize::from(byte % 16)));
+            let low = slots.next().copied().unwrap_or_default();
+            names.push((shared.unwrap_or_default().to_vec(), u16::from_be_bytes([byte / 16, low])));
+        } else if let Some((name, _)) = names.last_mut() {
             name.push(*byte);
         }
     }

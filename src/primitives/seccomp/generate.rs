@@ -61,16 +61,18 @@ pub(crate) fn program(machine: u32, map: &[u16], caps: u64) -> Vec<u64> {
     compile(machine, NO_SUCH_CALL, NO_SUCH_CALL, &rules(opened(granted(caps)), map))
 }
 
-/// Names in their order, each as how many letters it shares with the one before and its other letters; and the calls.
-pub(crate) fn names(column: usize) -> (Vec<u8>, Vec<u16>) {
+/// Names in their order, each as a head and its letters; and the low bytes of their slots. A head is how many letters the name
+/// shares with the one before, up to 15, and 16 times the high byte of its slot: below `0`, the first letter that a name has.
+pub(crate) fn names(column: usize) -> (Vec<u8>, Vec<u8>) {
     let mut calls = calls(column);
     calls.sort_unstable();
     let (mut text, mut slots, mut before) = (Vec::new(), Vec::new(), "");
     for (name, number, _) in calls {
-        let shared = before.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
-        text.extend(u8::try_from(shared)); // below 32: that is how it is told from a letter
+        let [high, low] = slot(number).unwrap_or_default().to_be_bytes();
+        let shared = before.bytes().zip(name.bytes()).take(15).take_while(|(a, b)| a == b).count();
+        text.extend(u8::try_from(shared).map(|shared| shared | high << 4));
         text.extend(name.bytes().skip(shared));
-        slots.extend(slot(number));
+        slots.push(low);
         before = name;
     }
     (text, slots)
