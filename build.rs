@@ -75,7 +75,7 @@ fn git_version() -> Option<String> {
 
 /// `seccomp.rs` for src/primitives/seccomp/mod.rs: the tables of the target, and the compiled filter.
 fn generate_filter() -> Result<()> {
-    use seccomp::generate::{TARGETS, granted, map, names, program};
+    use seccomp::generate::{TARGETS, granted, map, names, paired, program};
     let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
     let (_, column, machine) = TARGETS
         .into_iter()
@@ -84,6 +84,7 @@ fn generate_filter() -> Result<()> {
     let map = map(column);
     let caps = caps::CapSet::NO_NODES.0;
     let (names, slots) = names(column);
+    let (names, pairs) = paired(names);
     let list = |name: &str, kind: &str, len: usize, values: String| {
         format!("/// See generate.rs.\npub(super) static {name}: [{kind}; {len}] = {values};\n")
     };
@@ -96,6 +97,7 @@ fn generate_filter() -> Result<()> {
         ),
         list("MAP", "u16", map.len(), format!("{map:?}")),
         list("NAMES", "u8", names.len(), format!("{names:?}")),
+        list("PAIRS", "[u8; 2]", pairs.len(), format!("{pairs:?}")),
         list("SLOTS", "u8", slots.len(), format!("{slots:?}")),
         list("DEFAULT", "u64", program.len(), format!("{program:?}")),
     ];

@@ -24,6 +24,8 @@ pub(crate) const PRIVATE: u16 = 512;
 pub(crate) const ARM: u32 = 0xf_0000;
 /// How many calls there can be.
 pub(crate) const SLOTS: usize = 520;
+/// In the names of the calls, see generate.rs: the byte of the first pair of letters; all letters are below.
+pub(crate) const FIRST_PAIR: u8 = b'z' + 1;
 /// `__X32_SYSCALL_BIT`: numbers from here on are x32's, on x86-64 alone.
 const X32: u32 = 0x4000_0000;
 

@@ -7,8 +7,8 @@
 //! numbers of one machine.
 #![allow(clippy::cast_possible_truncation, reason = "of numbers that are known to be small")]
 
-use super::compile::{ALLOW, Compare, ERRNO, KILL, NO_SUCH_CALL, Relation, Rule, compile};
-use super::generated::{MACHINE, NAMES, SLOTS};
+use super::compile::{ALLOW, Compare, ERRNO, FIRST_PAIR, KILL, NO_SUCH_CALL, Relation, Rule, compile};
+use super::generated::{MACHINE, NAMES, PAIRS, SLOTS};
 use crate::error::Result;
 use crate::packed::packed;
 use crate::spec::caps::CapSet;
@@ -240,10 +240,21 @@ fn names() -> Vec<(Vec<u8>, u16)> {
             let low = slots.next().copied().unwrap_or_default();
             names.push((shared.unwrap_or_default().to_vec(), u16::from_be_bytes([byte / 16, low])));
         } else if let Some((name, _)) = names.last_mut() {
-            name.push(*byte);
+            spell(name, *byte);
         }
     }
     names
+}
+
+/// A letter of a name, or the two that a pair stands for.
+fn spell(name: &mut Vec<u8>, byte: u8) {
+    match PAIRS.get(usize::from(byte).wrapping_sub(FIRST_PAIR.into())) {
+        Some([first, second]) => {
+            spell(name, *first);
+            spell(name, *second);
+        }
+        None => name.push(byte),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What build.rs makes of the tables for one target: the map of groups, the names, the program of the default profile.
 //! Nothing of this is in launcher; its tests use it for all targets.
 
-use super::compile::{ARM, NO_SUCH_CALL, PRIVATE, SLOTS, compile};
+use std::collections::BTreeMap;
+
+use super::compile::{ARM, FIRST_PAIR, NO_SUCH_CALL, PRIVATE, SLOTS, compile};
 use super::profile::{FILTERED_AFTER_TRACING, opened, rules};
 use super::table::CALLS;
 
@@ -76,4 +78,29 @@ pub(crate) fn names(column: usize) -> (Vec<u8>, Vec<u8>) {
         before = name;
     }
     (text, slots)
+}
+
+/// The same text with a byte for two letters, or pairs before, that stand together often; and the pairs.
+pub(crate) fn paired(mut text: Vec<u8>) -> (Vec<u8>, Vec<[u8; 2]>) {
+    let mut pairs = Vec::new();
+    for code in FIRST_PAIR..=u8::MAX {
+        let mut counts = BTreeMap::new();
+        for two in text.windows(2).filter(|two| two.iter().all(|byte| *byte >= b'0')) {
+            *counts.entry(<[u8; 2]>::try_from(two).unwrap_or_default()).or_insert(0) += 1;
+        }
+        // A pair costs two bytes itself.
+        let Some((pair, 4..)) = counts.into_iter().max_by_key(|(_, count)| *count) else { break };
+        let mut shorter: Vec<u8> = Vec::new();
+        let mut left = text.iter().copied().peekable();
+        while let Some(byte) = left.next() {
+            let is_pair = left.peek().is_some_and(|next| [byte, *next] == pair);
+            shorter.push(if is_pair { code } else { byte });
+            if is_pair {
+                left.next();
+            }
+        }
+        text = shorter;
+        pairs.push(pair);
+    }
+    (text, pairs)
 }
