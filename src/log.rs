@@ -52,9 +52,11 @@ pub(crate) fn says(level: u8) -> bool {
     VERBOSITY.load(Ordering::Relaxed) >= level
 }
 
-/// The kernel's log, once a machine's init has opened it.
 #[cfg(feature = "board")]
-static KERNEL_LOG: std::sync::OnceLock<std::os::fd::OwnedFd> = std::sync::OnceLock::new();
+thread_local! {
+    /// The kernel's log, once a machine's init has opened it.
+    static KERNEL_LOG: std::cell::Cell<Option<&'static std::os::fd::OwnedFd>> = const { std::cell::Cell::new(None) };
+}
 
 /// What a record of ours begins with there, kmsg(4): a program's, and of the lowest level, since the console, where the
 /// kernel prints the others, has it from us already.
@@ -63,7 +65,7 @@ const RECORD: &str = "<15>";
 /// From now on what is said goes to the kernel's log, /dev/kmsg, too.
 #[cfg(feature = "board")]
 pub(crate) fn also_to(kernel_log: std::os::fd::OwnedFd) {
-    crate::error::tolerate(KERNEL_LOG.set(kernel_log).map_err(drop), "one is enough");
+    KERNEL_LOG.set(Some(Box::leak(Box::new(kernel_log))));
 }
 
 /// The descriptor of that, for who closes the others.

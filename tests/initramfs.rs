@@ -193,14 +193,14 @@ fn an_image_and_modules_are_in_it() {
         built(&temp, &["--modules", &modules, "--rootfs", &path("image"), "--modules", &path("c.ko")]);
     for (name, text) in [
         ("rootfs.img", "hsqs"),
-        ("modules/00-b.ko", "first"),
-        ("modules/01-a.ko", "second"),
-        ("modules/02-c.ko", "third"),
+        ("modules/0-b.ko", "first"),
+        ("modules/1-a.ko", "second"),
+        ("modules/2-c.ko", "third"),
     ] {
         assert_eq!(found[name].content, text.as_bytes(), "{name}");
     }
     let lines = String::from_utf8(found["etc/launcher.conf"].content.clone()).unwrap();
-    let wanted = "modules=/modules/00-b.ko\nmodules=/modules/01-a.ko\nmodules=/modules/02-c.ko\nrootfs=/rootfs.img\n--\n";
+    let wanted = "modules=/modules/0-b.ko\nmodules=/modules/1-a.ko\nmodules=/modules/2-c.ko\nrootfs=/rootfs.img\n--\n";
     assert!(lines.starts_with(wanted), "{lines}");
     assert!(!found.contains_key("rootfs"));
 }

@@ -20,7 +20,7 @@ pub(crate) struct BuildCommand {
     /// The folder or image of this machine that goes into it.
     pub(crate) rootfs: Option<&'static Path>,
     /// Kernel modules of this machine that go into it.
-    pub(crate) modules: Vec<&'static [u8]>,
+    pub(crate) modules: Vec<&'static Path>,
     /// The other options and the program, as lines of /etc/launcher.conf.
     pub(crate) lines: Vec<u8>,
 }
@@ -42,9 +42,8 @@ pub(crate) fn parse(words: Vec<&'static OsStr>) -> Result<Command> {
                 Id::Output => output = value,
                 Id::Rootfs => rootfs = value,
                 Id::Modules => {
-                    for name in value.unwrap_or_default().as_bytes().split(|byte| *byte == b',') {
-                        modules.push(name);
-                    }
+                    let names = value.unwrap_or_default().as_bytes().split(|byte| *byte == b',');
+                    modules.extend(names.map(|name| Path::new(OsStr::from_bytes(name))));
                 }
                 id => {
                     has_root |= id == Id::Root;

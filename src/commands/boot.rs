@@ -1,9 +1,9 @@
 //! launcher as the init of a machine: brings it up, runs the entrypoint, takes it down.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
@@ -92,8 +92,10 @@ fn proc() -> Option<OwnedFd> {
         .ok()
 }
 
-/// What is done when something failed, for who cannot be told otherwise.
-static ON_FAIL: OnceLock<Action> = OnceLock::new();
+thread_local! {
+    /// What is done when something failed, for who cannot be told otherwise.
+    static ON_FAIL: Cell<Action> = const { Cell::new(Action::PowerOff) };
+}
 
 /// Is the init of the machine; ends with it, or where the machine cannot be ended.
 pub(crate) fn be_init(args: &[&'static OsStr], env: &[&'static OsStr], run: Run) -> u8 {
@@ -110,7 +112,7 @@ pub(crate) fn be_init(args: &[&'static OsStr], env: &[&'static OsStr], run: Run)
     let mut board = Board::DEFAULT;
     let words = read(args).and_then(|words| cli::board::parse(words, &mut board));
     let on_fail = board.on_fail.unwrap_or(board.on_exit);
-    tolerate(ON_FAIL.set(on_fail), "nobody was before us");
+    ON_FAIL.set(on_fail);
     let words = words.and_then(|words| early::prepare(&board, &mut told).map(|()| words));
     tolerate(nix::unistd::chdir(c"/"), "EACCES: it cannot be, for root");
     let watchdog = board.watchdog.and_then(|wish| Watchdog::open(&wish).map_err(&mut told).ok());
@@ -293,7 +295,7 @@ fn become_other(program: &str) {
 
 /// What is done about a crash of ours: what is wanted on failure, with as little as possible.
 fn crashed(_signal: i32) {
-    let action = ON_FAIL.get().copied().unwrap_or(Action::PowerOff);
+    let action = ON_FAIL.get();
     shutdown::flush(&mut || {});
     match action {
         Action::Hang => hang(),

@@ -10,20 +10,23 @@ use nix::fcntl::OFlag;
 
 use crate::cli::build_initramfs::BuildCommand;
 use crate::error::{Doing, Error, Result, tolerate};
-use crate::packed::{filled, packed};
+use crate::packed::{Fill, filled, packed};
 use crate::primitives::cpio::Archive;
 use crate::sys;
-use crate::text::Show;
+use crate::text::{Show, Shown};
 
 /// Writes the archive beside its place and renames it, or straight to what is no regular file.
 ///
 /// # Errors
 /// Something cannot be read or written; then nothing is left of it, and what was there stays.
 pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
-    let mut known = [(0, 0); 2];
-    let (out, place) =
-        open(command.output, &mut known).doing(filled!("build-initramfs: {}", command.output.shown()))?;
-    let mut archive = Archive::new(out.as_fd(), known);
+    let (out, place) = open(command.output).doing(filled!("build-initramfs: {}", command.output.shown()))?;
+    // What is there, and what is written: neither is a part of it.
+    let left_out = [sys::path::stat(command.output), sys::fd::stat(out.as_fd())].map(|found| {
+        let found = found.ok()?;
+        Some((found.st_dev, found.st_ino))
+    });
+    let mut archive = Archive::new(out.as_fd(), left_out);
     let result = write(command, &mut archive).and_then(|()| {
         archive.is_broken = true; // what fails now is not what was read
         let Some((place, beside)) = &place else { return Ok(()) };
@@ -48,61 +51,37 @@ pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
 }
 
 /// Opens the output. With its place, and its name until it is complete, if it is a regular file: of a link that to which
-/// it leads. Tells which files these are: what is there, and what is written.
-fn open(
-    path: &Path,
-    known: &mut [(u64, u64); 2],
-) -> std::result::Result<(OwnedFd, Option<(PathBuf, PathBuf)>), Errno> {
-    let mut place = path.to_path_buf();
-    let mut is_new = true;
-    let there = if path.as_os_str() == "-" {
-        sys::fd::above_standard(sys::fd::standard(1)).map(Some)
-    } else {
-        sys::path::open(path, OFlag::O_PATH)
-            .map(Some)
-            .or_else(|errno| if errno == Errno::ENOENT { Ok(None) } else { Err(errno) })
-    }?;
-    if let Some(there) = there {
-        let found = sys::fd::stat(there.as_fd())?;
-        known[0] = (found.st_dev, found.st_ino);
-        if path.as_os_str() == "-" {
-            return Ok((there, None));
-        }
-        is_new = found.st_mode & libc::S_IFMT == libc::S_IFREG;
-        if is_new {
-            place = sys::fd::path_of(there.as_fd())?.into();
-        }
+/// it leads.
+fn open(path: &Path) -> std::result::Result<(OwnedFd, Option<(PathBuf, PathBuf)>), Errno> {
+    if path.as_os_str() == "-" {
+        return Ok((sys::fd::above_standard(sys::fd::standard(1))?, None));
     }
-    if !is_new {
-        return Ok((sys::path::open(path, OFlag::O_WRONLY)?, None));
-    }
-    let mut beside = place.clone().into_os_string();
-    beside.push(format!(".{}", std::process::id()));
-    let file = sys::path::create(beside.as_ref())?;
-    let found = sys::fd::stat(file.as_fd())?;
-    known[1] = (found.st_dev, found.st_ino);
-    Ok((file, Some((place, beside.into()))))
+    let place = match sys::path::open(path, OFlag::O_PATH) {
+        Ok(there) if sys::fd::kind_of(there.as_fd())? == libc::S_IFREG => sys::fd::path_of(there.as_fd())?,
+        Ok(_) => return Ok((sys::path::open(path, OFlag::O_WRONLY)?, None)),
+        Err(Errno::ENOENT) => path.into(),
+        Err(errno) => return Err(errno),
+    };
+    let mut beside = place.clone();
+    beside.push(filled!(".{}", &std::process::id()).text());
+    Ok((sys::path::create(beside.as_ref())?, Some((place.into(), beside.into()))))
 }
 
 /// Writes all of it.
 fn write(command: &BuildCommand, archive: &mut Archive<'_>) -> std::result::Result<(), Errno> {
     let mut lines = Vec::new();
-    let mut copies: Vec<(Vec<u8>, &[u8])> = vec![(b"init".to_vec(), b"/proc/self/exe")];
-    for path in &command.modules {
-        let mut name = format!("modules/{:02}-", copies.len() - 1).into_bytes();
-        name.extend_from_slice(path.rsplit(|byte| *byte == b'/').next().unwrap_or_default());
-        lines.extend_from_slice(b"modules=/");
-        lines.extend_from_slice(&name);
-        lines.push(b'\n');
+    let mut copies = vec![("init".to_owned(), Path::new("/proc/self/exe"))];
+    for (number, path) in command.modules.iter().enumerate() {
+        let name = path.as_os_str().as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let name = filled!("modules/{}-{}", [&number, &Shown(name)]).text();
+        lines.extend_from_slice(filled!("modules=/{}\n", &*name).text().as_bytes());
         copies.push((name, path));
     }
     if let Some(path) = command.rootfs {
-        let path = path.as_os_str().as_bytes();
-        archive.subject = path.to_vec();
-        let is_folder = sys::dir::is_folder(Path::new(OsStr::from_bytes(path)));
-        let name = if is_folder { "rootfs" } else { "rootfs.img" };
-        lines.extend_from_slice(format!("rootfs=/{name}\n").as_bytes());
-        copies.push((name.into(), path));
+        archive.subject = path.as_os_str().as_bytes().to_vec();
+        let name = if sys::dir::is_folder(path) { "rootfs" } else { "rootfs.img" };
+        lines.extend_from_slice(filled!("rootfs=/{}\n", name).text().as_bytes());
+        copies.push((name.to_owned(), path));
     }
     lines.extend_from_slice(&command.lines);
     for name in ["dev", "etc", "modules", "proc", "run", "sys", "tmp"] {
@@ -112,12 +91,12 @@ fn write(command: &BuildCommand, archive: &mut Archive<'_>) -> std::result::Resu
     archive.add(b"etc/launcher.conf", libc::S_IFREG | 0o644, lines.len())?;
     archive.put(&lines)?;
     for (name, path) in copies {
-        archive.subject = path.to_vec();
-        let file = sys::path::open(Path::new(OsStr::from_bytes(path)), OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
-        match name.as_slice() {
-            b"rootfs" => archive.add_tree(&name, file.as_fd())?,
-            b"init" => archive.add_copy(&name, file.as_fd(), 0o755)?,
-            _ => archive.add_copy(&name, file.as_fd(), 0o644)?,
+        archive.subject = path.as_os_str().as_bytes().to_vec();
+        let file = sys::path::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
+        match &*name {
+            "rootfs" => archive.add_tree(name.as_bytes(), file.as_fd())?,
+            "init" => archive.add_copy(name.as_bytes(), file.as_fd(), 0o755)?,
+            _ => archive.add_copy(name.as_bytes(), file.as_fd(), 0o644)?,
         }
     }
     archive.finish()

@@ -59,7 +59,7 @@ pub(crate) struct Archive<'a> {
     /// The path on this machine of what is read.
     pub(crate) subject: Vec<u8>,
     /// Files that are not taken.
-    pub(crate) left_out: [(u64, u64); 2],
+    pub(crate) left_out: [Option<(u64, u64)>; 2],
     /// Its name in the archive.
     name: Vec<u8>,
     /// The number of the last file.
@@ -78,7 +78,7 @@ pub(crate) struct Archive<'a> {
 
 impl<'a> Archive<'a> {
     /// An empty one.
-    pub(crate) fn new(out: BorrowedFd<'a>, left_out: [(u64, u64); 2]) -> Self {
+    pub(crate) fn new(out: BorrowedFd<'a>, left_out: [Option<(u64, u64)>; 2]) -> Self {
         let user = nix::unistd::geteuid();
         let owner = if user.is_root() { [0; 2] } else { [user.as_raw(), nix::unistd::getegid().as_raw()] };
         Self {
@@ -166,7 +166,7 @@ impl<'a> Archive<'a> {
     /// One file, or a folder with all in it.
     fn visit(&mut self, parent: BorrowedFd<'_>, name: &CStr, device: u64) -> Result<(), Errno> {
         let mut found = sys::fd::stat_at(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        if self.left_out.contains(&(found.st_dev, found.st_ino)) {
+        if self.left_out.contains(&Some((found.st_dev, found.st_ino))) {
             return Ok(());
         }
         let mut file = None;

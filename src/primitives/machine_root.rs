@@ -5,11 +5,11 @@
 //! root may not have; nobody notices, since we stay in the mount beneath until all is ready; and it is where the new
 //! root has to be in the end, on every kernel. `/..` is the way up to what was mounted last.
 
+use std::cell::Cell;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -27,9 +27,11 @@ use crate::text::{self, Show};
 /// What goes along into the new root, where it is a mount.
 const MOVED: [&str; 5] = ["/dev", "/proc", "/sys", "/run", "/tmp"];
 
-/// The file system on the device that the overlay of the root writes to: it is mounted nowhere any more, and has to be
-/// read-only when the machine ends.
-static UPPER: OnceLock<OwnedFd> = OnceLock::new();
+thread_local! {
+    /// The file system on the device that the overlay of the root writes to: it is mounted nowhere any more, and has to be
+    /// read-only when the machine ends.
+    static UPPER: Cell<Option<&'static OwnedFd>> = const { Cell::new(None) };
+}
 
 /// Makes that one read-only, if there is one; the root must be so already.
 ///
@@ -97,7 +99,7 @@ impl Cover {
                 .map_err(|error| error.within(filled!("the overlay {}", path)))?,
         };
         let top = self.add_overlay(lower.as_fd(), upper.as_fd())?;
-        tolerate(UPPER.set(upper), "a machine changes its root once");
+        UPPER.set(Some(Box::leak(Box::new(upper))));
         Ok(top)
     }
 
