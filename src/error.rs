@@ -7,7 +7,7 @@ use std::fmt::{self, Display};
 use nix::errno::Errno;
 
 use crate::packed::{Fill, Filled, Named, Names, One, Packed, filled};
-use crate::text::Shown;
+use crate::text::{Shown, text_of};
 
 mod names;
 
@@ -61,7 +61,7 @@ impl Error {
     #[inline(never)]
     fn make(doing: &dyn Display, errno: Option<Errno>) -> Self {
         Self(Box::new(Fault {
-            doing: doing.to_string(),
+            doing: text_of(doing),
             errno,
             hint: None,
             status: STATUS_OURS,
@@ -187,15 +187,15 @@ macro_rules! plain_words {
             }
 
             fn say(self) -> String {
-                self.to_string()
+                text_of(&self)
             }
 
             fn hint_of(self, error: Error) -> Error {
-                error.with_hint(self.to_string())
+                error.with_hint(text_of(&self))
             }
 
             fn around(self, error: Error) -> Error {
-                error.put_within(self.to_string())
+                error.put_within(text_of(&self))
             }
         }
     )*};

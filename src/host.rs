@@ -275,7 +275,7 @@ fn own_path(own: &str, controllers: &[&str], root: &str, mountpoint: &'static Pa
 
 /// The name of a user in passwd(5); its number if it has none there.
 pub(crate) fn user_name(uid: u32, passwd: &str) -> String {
-    let uid = uid.to_string();
+    let uid = text::text_of(&uid);
     let name = text::lines(passwd).find_map(|line| {
         let mut fields = text::parts(line, b':');
         let name = fields.next()?;

@@ -11,7 +11,7 @@
 
 use std::fmt::{self, Display, Write};
 
-use crate::text::Shown;
+use crate::text::{Shown, text_of};
 
 /// What the codes stand for: in the texts of launcher, the two letters, or words before, that stand together most often in
 /// what the words before have left. Any other list would do, only less well. Two are empty: their codes are newline and tab.
@@ -292,7 +292,7 @@ macro_rules! fill {
         /// See [`Fill::text`].
         #[inline(never)]
         fn $text(text: Packed, $($value: $of),*) -> String {
-            $kind(text, $($value),*).to_string()
+            text_of(&$kind(text, $($value),*))
         }
     };
 }

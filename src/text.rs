@@ -164,6 +164,12 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
+/// What can be printed as a text; not generic, as `to_string` is.
+#[inline(never)]
+pub(crate) fn text_of(value: &dyn Display) -> String {
+    value.to_string()
+}
+
 /// Texts in one, with something between them.
 pub(crate) fn join(texts: &[impl AsRef<str>], between: &str) -> String {
     let mut joined = String::new();

@@ -130,9 +130,12 @@ impl Display for ParentStep {
             Self::SetOomScore(score) => filled!("write {} to oom_score_adj", score).put(f),
             Self::DenySetgroups => f.write_str("write deny to setgroups"),
             Self::WriteMap { ids, maps, by_helper } => {
-                let maps: Vec<_> = maps.iter().map(ToString::to_string).collect();
-                let helper = if *by_helper { " by its helper" } else { "" };
-                filled!("write {} {}{}", [&ids.file(), &join(&maps, ", "), &helper]).put(f)
+                filled!("write {}", ids.file()).put(f)?;
+                for (index, map) in maps.iter().enumerate() {
+                    f.write_str(if index == 0 { " " } else { ", " })?;
+                    map.fmt(f)?;
+                }
+                f.write_str(if *by_helper { " by its helper" } else { "" })
             }
             Self::OpenSource(mount) => filled!("open for: {}", mount).put(f),
             Self::MapIds(mount) => filled!("map the ids for: {}", mount).put(f),

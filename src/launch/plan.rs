@@ -62,7 +62,7 @@ impl Plan {
     /// The spec asks for what this machine, or this user, cannot have.
     pub(crate) fn new(spec: &Spec, host: &Host) -> Result<Self> {
         let plan = Planner { spec, host };
-        let name = spec.name.unwrap_or_else(|| host.pid.to_string().leak());
+        let name = spec.name.unwrap_or_else(|| text::text_of(&host.pid).leak());
         let cgroups = plan_cgroup::plan(spec, host, name)?;
         let (maps, map_steps) = plan_idmap::plan(spec, host, plan.is_new(Kind::User))?;
         let users = plan.users()?;
@@ -109,22 +109,22 @@ impl Plan {
 
     /// The clone as a line.
     fn clone_line(&self) -> String {
-        let mut words = vec!["clone".to_owned()];
+        let mut line = "clone".to_owned();
         for (kind, word) in CLONED {
             if self.clone.contains(flag(kind)) {
-                words.push(filled!("new-{}", word).text());
+                line.push_str(&filled!(" new-{}", word).text());
             }
         }
         for kind in &self.courier {
-            words.push(filled!("inside the joined {} namespace", kind.file()).text());
+            line.push_str(&filled!(" inside the joined {} namespace", kind.file()).text());
         }
-        text::join(&words, " ")
+        line
     }
 
     /// Every line of the plan in order, with who does it.
     pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
         let mut lines = Vec::new();
-        let mut add = |who, step: &dyn Display| lines.push((who, step.to_string()));
+        let mut add = |who, step: &dyn Display| lines.push((who, text::text_of(step)));
         for step in &self.host {
             add("host", step);
         }

@@ -103,7 +103,10 @@ impl Write for Escaper<'_, '_> {
         let mut left = text;
         while let Some((at, byte)) = left.bytes().enumerate().find(|(_, byte)| is_special(byte)) {
             self.0.write_str(left.get(..at).unwrap_or_default())?;
-            write!(self.0, "\\u{byte:04x}")?;
+            self.0.write_str("\\u00")?;
+            for digit in [byte / 16, byte % 16].map(usize::from) {
+                self.0.write_str("0123456789abcdef".get(digit..=digit).unwrap_or_default())?;
+            }
             left = left.get(at + 1..).unwrap_or_default();
         }
         self.0.write_str(left)

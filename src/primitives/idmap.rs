@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::packed::{Fill, filled, packed};
 use crate::spec::idmap::IdMap;
 use crate::sys;
-use crate::text;
+use crate::text::{self, text_of};
 
 /// Which of the two maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +62,9 @@ pub(crate) fn write(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> {
 /// The helper is missing or refuses; its own first line is passed on.
 pub(crate) fn write_by_helper(pid: Pid, ids: Ids, maps: &[IdMap]) -> Result<()> {
     let helper = ids.helper();
-    let mut words = vec![helper.to_owned(), pid.to_string()];
+    let mut words = vec![helper.to_owned(), text_of(&pid)];
     for map in maps {
-        words.extend([map.container_id, map.host_id, map.size].map(|number| number.to_string()));
+        words.extend([map.container_id, map.host_id, map.size].map(|number| text_of(&number)));
     }
     let words: Vec<_> = words.iter().map(OsStr::new).collect();
     match execve::run_helper(&words)? {

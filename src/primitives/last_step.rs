@@ -12,7 +12,7 @@ use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
 use crate::spec::user::{Identity, Principal};
 use crate::sys;
-use crate::text::Show;
+use crate::text::{Show, text_of};
 
 /// What the entrypoint does to itself before it becomes the program. All of it allocated beforehand.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,13 +59,15 @@ pub(crate) enum LastStep {
 
 impl Display for LastStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
+        let number = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { text_of(&value) };
         match self {
             Self::StandardError(fd) => filled!("send standard error to descriptor {}", fd).put(f),
             Self::Limit(limit) => {
                 filled!("limit {} to {}:{}", [&limit.name, &number(limit.soft), &number(limit.hard)]).put(f)
             }
-            Self::SetUmask(mask) => write!(f, "set the umask to {mask:03o}"),
+            Self::SetUmask(mask) => {
+                filled!("set the umask to {}{}{}", [&(mask >> 6 & 7), &(mask >> 3 & 7), &(mask & 7)]).put(f)
+            }
             Self::ChangeDir(path) => filled!("enter {}", path.shown()).put(f),
             Self::SetGroups { .. } => packed!("set the groups of the user").fmt(f),
             Self::SetGid(None) => packed!("become the group of the user").fmt(f),

@@ -16,7 +16,7 @@ use crate::packed::{Fill, filled, packed};
 use crate::spec::mount::Layers;
 use crate::sys;
 use crate::sys::dir::Kind;
-use crate::text::{self, Show};
+use crate::text::{self, Show, text_of};
 
 /// How deep [`compose`] descends before it shows a folder as it is, read-only.
 const DEPTH: usize = 8;
@@ -74,7 +74,7 @@ pub(crate) fn mount_root(top: BorrowedFd<'_>, layers: &Layers, in_memory: bool) 
 fn overlay_of(handles: &[OwnedFd], layers: &Layers, in_memory: bool) -> std::result::Result<(), Errno> {
     let mut options = "lowerdir=lower".to_owned();
     for (index, handle) in handles.iter().enumerate() {
-        let name = index.to_string();
+        let name = text_of(&index);
         let link = text::c_string(&name)?;
         nix::unistd::symlinkat(&*handle_path(handle.as_fd()), nix::fcntl::AT_FDCWD, &*link)?;
         add(&mut options, &name, index, layers);

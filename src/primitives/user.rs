@@ -15,7 +15,7 @@ use crate::spec::caps::CapSet;
 use crate::spec::process::Rlimit;
 use crate::spec::user::{Identity, Principal, User, identify};
 use crate::sys;
-use crate::text::Show;
+use crate::text::{Show, text_of};
 
 /// Becomes root of the user namespace, so that what we make belongs to an id that exists there.
 ///
@@ -108,7 +108,7 @@ pub(crate) fn drop_bounding(keep: CapSet) -> Result<()> {
 /// # Errors
 /// It would be later than before and CAP_SYS_RESOURCE is missing.
 pub(crate) fn set_oom_score(pid: Pid, score: i32) -> Result<()> {
-    match sys::file::write(Path::new(&filled!("/proc/{}/oom_score_adj", &pid).text()), &score.to_string())
+    match sys::file::write(Path::new(&filled!("/proc/{}/oom_score_adj", &pid).text()), &text_of(&score))
         .map_err(Error::from)
     {
         Err(error) if error.errno == Some(Errno::EACCES) => {

@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use crate::error::{Error, Result};
 use crate::packed::{filled, packed};
-use crate::text;
+use crate::text::{self, Shown};
 
 /// The text, and how far it was read.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     fn take(&mut self, wanted: u8) -> Result<()> {
         if self.peek() != wanted {
-            return Err(self.fail(&filled!("wanted is {}", &char::from(wanted))));
+            return Err(self.fail(&filled!("wanted is {}", Shown(&[wanted]))));
         }
         self.at += 1;
         Ok(())

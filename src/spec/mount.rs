@@ -207,7 +207,7 @@ impl Display for Mount {
             Source::Link(to) => return filled!("make the link {} to {}", [&self.target, &to]).put(f),
             Source::Overlay(layers) => filled!("mount overlay {} on {}", [&layers, &self.target]).put(f)?,
         }
-        let mut words = self.flags.to_string();
+        let mut words = text::text_of(&self.flags);
         if let Source::New { data, .. } = &self.source
             && !data.is_empty()
         {

@@ -1,5 +1,7 @@
 //! Mounts as docker's users write them: `-v`, `--mount`, `--tmpfs`, `--device`, and what else is put somewhere inside.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::keep;
@@ -7,7 +9,7 @@ use super::mount::{self, Flags, Layers, Mount, Source};
 use super::{devices, size};
 use crate::error::{Error, Result};
 use crate::packed::{filled, packed};
-use crate::text;
+use crate::text::{self, text_of};
 
 /// Options of a tmpfs that are for the file system; tmpfs(5).
 const TMPFS_KEYS: &str = "size mode uid gid nr_inodes nr_blocks huge mpol";
@@ -85,7 +87,7 @@ fn clean(target: &str) -> Result<&'static str> {
             break;
         }
         if !part.is_empty() && part != "." {
-            clean.push('/');
+            clean += "/";
             clean.push_str(part);
         }
     }
@@ -242,7 +244,7 @@ impl<'a> Draft<'a> {
             },
             "tmpfs-size" => match size::parse_bytes(value) {
                 Some(bytes) => {
-                    self.add("size", &bytes.to_string());
+                    self.add("size", &text_of(&bytes));
                     true
                 }
                 None => false,
@@ -319,16 +321,19 @@ impl<'a> Draft<'a> {
 
 /// Folders with colons between them; a colon in a name, and a backslash, has a backslash before it.
 pub(crate) fn parse_layers(text: &str) -> Vec<&'static Path> {
-    let (mut layers, mut name, mut letters) = (Vec::new(), String::new(), text.chars());
-    while let Some(letter) = letters.next() {
-        match letter {
-            ':' => layers.push(Path::new(std::mem::take(&mut name).leak())),
-            '\\' => name.extend(letters.next()),
-            letter => name.push(letter),
+    let (mut layers, mut name, mut bytes) = (Vec::new(), Vec::new(), text.bytes());
+    loop {
+        match bytes.next() {
+            Some(b'\\') => name.extend(bytes.next()),
+            Some(byte) if byte != b':' => name.push(byte),
+            end => {
+                layers.push(Path::new(OsStr::from_bytes(std::mem::take(&mut name).leak())));
+                if end.is_none() {
+                    return layers;
+                }
+            }
         }
     }
-    layers.push(Path::new(name.leak()));
-    layers
 }
 
 #[cfg(test)]

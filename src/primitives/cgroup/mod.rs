@@ -18,7 +18,7 @@ use crate::spec::resources::{Resources, controller_of};
 use crate::sys;
 use crate::sys::dir::Kind;
 use crate::sys::file::write;
-use crate::text::{self, Show};
+use crate::text::{self, Show, text_of};
 
 /// Who may say which devices there are.
 pub(crate) const ONLY_ROOT: Packed = packed!(
@@ -69,7 +69,7 @@ impl<'a> Limits<'a> {
 
     /// Adds a limit that the user asked for, if there is a value and it is for one of the controllers.
     fn put(&mut self, file: &'static str, value: Option<u64>) {
-        let text = |value| if value == u64::MAX { self.unlimited } else { u64::to_string(&value).leak() };
+        let text = |value| if value == u64::MAX { self.unlimited } else { text_of(&value).leak() };
         self.put_text(file, value.map(text));
     }
 
@@ -173,7 +173,7 @@ impl Cgroup {
     /// # Errors
     /// The caller may not move processes here.
     pub(crate) fn attach(&self, pid: Pid) -> Result<()> {
-        write(&self.folder().join("cgroup.procs"), &pid.to_string()).map_err(|errno| {
+        write(&self.folder().join("cgroup.procs"), &text_of(&pid)).map_err(|errno| {
             let error = Error::from(errno);
             match errno {
                 Errno::EACCES | Errno::EPERM => error.hint(v2::DELEGATION),

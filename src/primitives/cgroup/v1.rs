@@ -10,7 +10,7 @@ use crate::packed::{filled, packed};
 use crate::spec::devices::{DEFAULT, Rule};
 use crate::spec::resources::Resources;
 use crate::sys::file::{read, write};
-use crate::text::Show;
+use crate::text::{Show, text_of};
 
 /// What to write for the limits that one hierarchy with these controllers can enforce.
 pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> {
@@ -49,7 +49,7 @@ pub(super) fn allow_devices(folder: &Path, rules: &[Rule]) -> Result<()> {
         .map_err(|errno| Error::os(packed!("forbid all"), errno).hint(super::ONLY_ROOT))?;
     let file = folder.join("devices.allow");
     for (index, rule) in rules.iter().enumerate() {
-        match write(&file, &rule.to_string()) {
+        match write(&file, &text_of(rule)) {
             Ok(()) => {}
             // The cgroup above forbids it, to launcher too: nobody has asked for that.
             Err(Errno::EPERM) if index < DEFAULT.len() => {}
