@@ -5,7 +5,6 @@ DIST = target/dist
 CARGO_DIR = $(or $(CARGO_TARGET_DIR),target)
 MAX_RELEASE = 262144
 MAX_INIT = 57344
-MAX_BOARD = 294912
 
 TARGET.x86_64 = x86_64-unknown-linux-musl
 TARGET.aarch64 = aarch64-unknown-linux-musl
@@ -27,12 +26,12 @@ OUT = $(CARGO_DIR)/$(TARGET)/release
 put = @mkdir -p $(DIST) && { cmp -s $(1) $(DIST)/$(2) || { cp $(1) $(DIST)/.$(2) && mv $(DIST)/.$(2) $(DIST)/$(2); }; }
 
 # $(call test_env,FOLDER): the files under test, taken from there
-test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ONLY=$(1)/launcher-init LAUNCHER_BOARD=$(1)/launcher-board \
-	$(foreach arch,aarch64 armv7 riscv64,LAUNCHER_$(shell echo $(arch) | tr a-z A-Z)=$(1)/launcher-board-$(arch)) LAUNCHER_DOCS=$(1)
+test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ONLY=$(1)/launcher-init \
+	$(foreach arch,aarch64 armv7 riscv64,LAUNCHER_$(shell echo $(arch) | tr a-z A-Z)=$(1)/launcher-$(arch)) LAUNCHER_DOCS=$(1)
 TEST_ENV = $(call test_env,$(CURDIR)/$(DIST))
 
-.PHONY: release init-only board probe docs native aarch64 armv7 riscv64 all-builds test fuzz engines lint size bench compare run soak clean help
-.NOTPARALLEL: # release, init-only and board come out of cargo under one name
+.PHONY: release init-only probe docs native aarch64 armv7 riscv64 all-builds test fuzz engines lint size bench compare run soak clean help
+.NOTPARALLEL: # release and init-only come out of cargo under one name
 .DEFAULT_GOAL = release
 
 release: ## target/dist/launcher, the static file that is shipped (ARCH=aarch64|armv7|riscv64: launcher-ARCH)
@@ -43,10 +42,6 @@ init-only: ## target/dist/launcher-init: without the container part
 	@$(BUILD) --bin launcher --no-default-features
 	$(call put,$(OUT)/launcher,launcher-init$(SUFFIX))
 
-board: ## target/dist/launcher-board: the init of a machine too
-	@$(BUILD) --bin launcher --features board
-	$(call put,$(OUT)/launcher,launcher-board$(SUFFIX))
-
 probe: ## target/dist/probe: the program that tests run in a container
 	@$(BUILD) --example probe
 	$(call put,$(OUT)/examples/probe,probe$(SUFFIX))
@@ -56,14 +51,13 @@ docs: ## target/dist/launcher.1, and completions for bash (launcher.bash), zsh (
 	@mkdir -p $(DIST)
 	@$(HOST_CARGO) run --quiet --locked --example docs -- $(DIST)
 
-native: board release probe init-only docs
+native: release probe init-only docs
 
-# The init of a machine, which has all that launcher has, and the probe. Each into a folder of its own, so that cargo lets two
-# of them run at once. Where the compiler or the libc of another machine cannot be had, the others go on: its tests tell that
+# Each into a folder of its own, so that cargo lets two of them run at once. Where the compiler or the libc of another machine cannot be had, the others go on: its tests tell that
 # they are skipped, which CI takes for a failure.
 aarch64 armv7 riscv64:
-	@rm -f $(DIST)/launcher-board-$@ $(DIST)/probe-$@
-	@if .ci/install.sh build cross-$@; then CARGO_TARGET_DIR=$(CARGO_DIR)/$@ $(MAKE) --no-print-directory board probe ARCH=$@; \
+	@rm -f $(DIST)/launcher-$@ $(DIST)/probe-$@
+	@if .ci/install.sh build cross-$@; then CARGO_TARGET_DIR=$(CARGO_DIR)/$@ $(MAKE) --no-print-directory release probe ARCH=$@; \
 	else echo "launcher: without the build for $@, and without its tests" >&2; fi
 
 all-builds: ## all of the above, for all machines, as many at once as there are processors
@@ -74,7 +68,7 @@ test: all-builds ## every test, on the shipped files (TESTS="--test cli" for som
 	@# in a folder that the ordinary user of the tests can reach, wherever the checkout is; and with no signal ignored, as
 	@# nohup and shells' background jobs do it: launcher takes that for its caller's wish
 	bin=$$(mktemp -d) && trap 'rm -rf "$$bin"' EXIT && chmod 755 "$$bin" && cp $(DIST)/* "$$bin" && \
-	env --default-signal $(call test_env,$$bin) $(HOST_CARGO) test --locked --no-fail-fast --features board $(TESTS)
+	env --default-signal $(call test_env,$$bin) $(HOST_CARGO) test --locked --no-fail-fast $(TESTS)
 	@if [ -x tests/bench/compare.py ]; then $(TEST_ENV) tests/bench/compare.py --behaviour --quiet --check README.md; fi
 	@if [ -x tests/vm/run-all ]; then .ci/install.sh vm && $(TEST_ENV) tests/vm/run-all; fi
 	@if [ -x tests/engines/run-all ]; then .ci/install.sh engines && $(TEST_ENV) tests/engines/run-all; fi
@@ -91,15 +85,14 @@ lint: ## format and clippy, all three feature sets
 	@$(HOST_CARGO) clippy --version >/dev/null 2>&1 || .ci/install.sh lint
 	$(HOST_CARGO) fmt --check
 	$(HOST_CARGO) clippy --locked --all-targets -- -D warnings
-	$(HOST_CARGO) clippy --locked --all-targets --features board -- -D warnings
+	$(HOST_CARGO) clippy --locked --all-targets --no-default-features --features container -- -D warnings
 	$(HOST_CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
 
-size: release init-only board ## fails when a shipped file is too large or not a hardened static PIE
+size: release init-only ## fails when a shipped file is too large or not a hardened static PIE
 	@.ci/check-file $(DIST)/launcher $(MAX_RELEASE)
 	@.ci/check-file $(DIST)/launcher-init $(MAX_INIT)
-	@.ci/check-file $(DIST)/launcher-board $(MAX_BOARD)
 
-bench: release init-only board probe ## times and memory beside tini, bubblewrap, crun, runc; the boot beside busybox
+bench: release init-only probe ## times and memory beside tini, bubblewrap, crun, runc; the boot beside busybox
 	@.ci/install.sh bench vm
 	@$(TEST_ENV) python3 tests/bench/bench.py
 

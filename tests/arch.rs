@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Finished, Running, path_from, run};
+use common::{Finished, Running, launcher, path_from, run};
 
 /// A build for another machine.
 struct Build {
@@ -27,7 +27,7 @@ macro_rules! tests {
         mod $need {
             $(#[test]
             fn $test() {
-                crate::require!(board, $need, $qemu_need);
+                crate::require!($need, $qemu_need);
                 super::$test(&$build);
             })+
         }
@@ -69,7 +69,7 @@ fn command(build: &Build, words: &[&str]) -> Command {
 
 /// The same build for this machine, with the same words.
 fn native(words: &[&str]) -> Finished {
-    run(Command::new(path_from("LAUNCHER_BOARD").unwrap()).args(words).stdin(Stdio::null()))
+    run(&mut launcher(words))
 }
 
 /// Runs it.

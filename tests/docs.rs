@@ -166,12 +166,20 @@ fn the_examples_of_the_man_page_are_understood() {
 fn every_option_is_completed_by_bash_and_fish() {
     require!(fish);
     let wanted: BTreeSet<_> = told().into_iter().map(|option| option.name).collect();
-    for (shell, offered) in [("bash", bash("launcher --")), ("fish", fish("launcher --"))] {
-        assert_eq!(offered.into_iter().collect::<BTreeSet<_>>(), wanted, "{shell}");
+    // Those of a machine's init are none of launcher's own words but there.
+    let everywhere = |offer: fn(&str) -> Vec<String>, begin: &str| -> BTreeSet<String> {
+        ["launcher ", "launcher build-initramfs "]
+            .iter()
+            .flat_map(|line| offer(&[line, begin].concat()))
+            .collect()
+    };
+    for (shell, offer) in [("bash", bash as fn(&str) -> _), ("fish", fish)] {
+        assert_eq!(everywhere(offer, "--"), wanted, "{shell}");
     }
     let letters: BTreeSet<_> = told().into_iter().filter_map(|option| option.letter).collect();
-    for (shell, offered) in [("bash", bash("launcher -")), ("fish", fish("launcher -"))] {
-        let offered: BTreeSet<_> = offered.into_iter().filter(|word| !word.starts_with("--")).collect();
+    for (shell, offer) in [("bash", bash as fn(&str) -> _), ("fish", fish)] {
+        let mut offered = everywhere(offer, "-");
+        offered.retain(|word| !word.starts_with("--"));
         assert_eq!(offered, letters, "{shell}");
     }
 }
@@ -201,7 +209,12 @@ fn the_completions_are_in_the_language_of_their_shells() {
 /// Lines, and what is offered for the last word: all of it, or after `..` what must be among it, after `!` what must not.
 const OFFERS: &[(&str, &str)] = &[
     ("launcher --net", "--network"),
-    ("launcher ", ".. run init delete doctor"),
+    ("launcher ", ".. run init delete doctor build-initramfs"),
+    ("launcher --on-e", ""),
+    ("launcher build-initramfs --on-e", "--on-exit"),
+    ("launcher build-initramfs --", "! --signal-group --report"),
+    ("launcher build-initramfs -o x -m 1m --re", "--read-only --read-only-tmpfs --restart"),
+    ("launcher build-initramfs --on-fail p", "poweroff panic"),
     ("launcher init --", ".. --signal-group --user --help"),
     ("launcher init --", "! --rootfs --memory --dry-run"),
     ("launcher run --", ".. --rootfs --user --help"),
@@ -274,21 +287,28 @@ fn bash_is_given_what_it_takes_for_a_word() {
 
 #[test]
 fn what_is_offered_is_accepted() {
-    let inits = bash("launcher init --");
+    let (inits, runs) = (bash("launcher init --"), bash("launcher run --"));
     let mut count = 0;
     for option in told().into_iter().filter(|option| option.has_value && option.name != "--as") {
-        let words: &[&str] =
-            if inits.contains(&option.name) { &["--", "true"] } else { &["--dry-run", "--", "true"] };
+        let (command, words): (&[&str], &[&str]) = if inits.contains(&option.name) {
+            (&[], &["--", "true"])
+        } else if runs.contains(&option.name) {
+            (&[], &["--dry-run", "--", "true"])
+        } else {
+            (&["build-initramfs", "-o", "-", "--root", "/dev/vda"], &["--", "true"])
+        };
         for offered in bash(&format!("launcher {} ", option.name)) {
             let value = match offered.as_str() {
                 "ns:" => "ns:/proc/self/ns/net".to_owned(),
                 "container:" => "container:1".to_owned(),
                 _ if option.name == "--env" => continue, // the variables of whoever runs this
+                "exec:" => "exec:/init".to_owned(),
+                "on-failure:" | "always:" => format!("{offered}5/60s"),
                 begun if begun.ends_with(':') => format!("{begun}TERM"),
                 begun if begun.ends_with('=') => format!("{begun}1"),
                 whole => whole.to_owned(),
             };
-            let finished = run(launcher([&option.name, &value]).args(words));
+            let finished = run(launcher(command).args([&option.name, &value]).args(words));
             let refusal = format!("launcher: {} {value}: ", option.name);
             assert!(!finished.err.starts_with(&refusal) || is_machines(&finished), "{}", finished.err);
             count += 1;

@@ -10,18 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::process::Stdio;
 
-use common::{Finished, Running, Temp, USER, as_user, path_from, run};
+use common::{Finished, Running, Temp, USER, as_user, launcher, launcher_path, run};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
-
-/// The file with the init of a machine.
-fn board_path() -> PathBuf {
-    path_from("LAUNCHER_BOARD").unwrap_or_else(|| env!("CARGO_BIN_EXE_launcher").into())
-}
 
 /// A command that builds with these words.
 fn build(words: &[&str]) -> Command {
-    let mut command = Command::new(board_path());
-    command.arg("build-initramfs").args(words).stdin(Stdio::null());
+    let mut command = launcher(["build-initramfs"]);
+    command.args(words);
     command
 }
 
@@ -135,7 +130,7 @@ fn every_kind_of_file_is_in_it_as_it_is() {
     for (name, mode) in modes {
         assert_eq!(found[name].mode(), mode, "{name}");
     }
-    assert_eq!(found["init"].content, fs::read(board_path()).unwrap());
+    assert_eq!(found["init"].content, fs::read(launcher_path()).unwrap());
     assert_eq!(found["dev/console"].numbers[9..11], [5, 1]);
     assert_eq!(found["rootfs/disk"].numbers[9..11], [254, 300]);
     assert_eq!(found["rootfs/etc/none"].owner(), (1000, 2000));
@@ -291,7 +286,7 @@ fn a_full_disk_and_other_mounts() {
     require!(root);
     let (temp, root) = tree();
     let (arg, here) = (root.to_str().unwrap(), temp.0.to_str().unwrap());
-    let launcher = board_path();
+    let launcher = launcher_path();
     // In mounts of its own: a small disk for the output, another file system below the rootfs.
     let script = format!(
         "mount -t tmpfs -o size=300k small {arg}/empty && echo old >{arg}/empty/out && echo mine >{arg}/empty/hidden
@@ -371,7 +366,7 @@ fn who_is_killed_leaves_no_output() {
         "/dev/null",
         "--",
     ]);
-    command.arg(board_path()).arg("build-initramfs").args(words);
+    command.arg(launcher_path()).arg("build-initramfs").args(words);
     let running = Running::start(&mut command);
     assert_ne!(running.finish().status, 0);
     assert_eq!(fs::read(&out).unwrap(), b"old");
@@ -385,10 +380,9 @@ fn a_file_that_changes_meanwhile_is_named() {
     let words =
         ["build-initramfs", "--rootfs", root.to_str().unwrap(), "-o", out.to_str().unwrap(), "--", "a"];
     // The end of a file comes before its size says so: reading stands still at the first bytes of the rootfs.
-    let own = fs::metadata(board_path()).unwrap().len().div_ceil(65536) + 1;
+    let own = fs::metadata(launcher_path()).unwrap().len().div_ceil(65536) + 1;
     let fault = format!("read:retval=0:when={}", own + 1);
-    let board = board_path();
-    let finished = run(&mut common::with_faults(board.as_os_str(), &[fault], &words)).expect(125);
+    let finished = run(&mut common::launcher_with_faults(&[fault], &words)).expect(125);
     let message =
         format!("launcher: build-initramfs: {}/a: Device or resource busy (EBUSY)\n", root.display());
     assert!(finished.err.starts_with(&message), "{}", finished.err);

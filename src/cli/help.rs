@@ -20,9 +20,6 @@ launcher: makes a container, and is PID 1 in it
   launcher run [OPTION]... [--] PROGRAM ...            the same, without guessing
   launcher delete --force NAME                         removes what a killed container left
   launcher doctor [--json]                             says what this machine lets launcher do
-
-What the first word or an option says decides: a command; else run, if an option describes a container and stands
-before the program; else init, which works under any seccomp filter.
 "
     )
 } else {
@@ -35,6 +32,21 @@ launcher: PID 1 of a container
     )
 };
 
+/// The use that a build without the init of a machine lacks.
+const BUILD: Packed = packed!(
+    "  launcher build-initramfs [OPTION]... -o FILE -- PROGRAM ...
+                                                       writes an initramfs, with launcher as its init
+"
+);
+
+/// How one of them is chosen.
+const MODE: Packed = packed!(
+    "
+What the first word or an option says decides: a command; else run, if an option describes a container and stands
+before the program; else init, which works under any seccomp filter. As PID 1 of a machine it is that machine's init.
+"
+);
+
 /// What stands below them.
 const TAIL: Packed = packed!(
     "
@@ -43,17 +55,15 @@ executed; 127 if it, or its interpreter, is not there.
 "
 );
 
-/// What stands above the options of a machine's init.
-const BOARD: Packed = packed!(
-    "
-  launcher build-initramfs [OPTION]... --rootfs DIR|IMAGE -o FILE -- PROGRAM [ARGUMENT]...
-                                                       writes an initramfs whose init does that on a machine
-"
-);
-
 impl Display for Help {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         HEAD.fmt(f)?;
+        if cfg!(feature = "board") {
+            BUILD.fmt(f)?;
+        }
+        if cfg!(feature = "container") {
+            MODE.fmt(f)?;
+        }
         section(f, "All:", Group::Common)?;
         section(f, "As init:", Group::Init)?;
         section(f, "For the program (letters only as options of run, but -u):", Group::Process)?;
@@ -61,12 +71,7 @@ impl Display for Help {
             section(f, "For a container (run):", Group::Container)?;
         }
         if cfg!(feature = "board") {
-            BOARD.fmt(f)?;
-            section(
-                f,
-                "As the init of a machine (launcher.NAME=VALUE on the kernel's command line):",
-                Group::Board,
-            )?;
+            section(f, "As the init of a machine (launcher.NAME=VALUE for its kernel):", Group::Board)?;
         }
         TAIL.fmt(f)
     }

@@ -46,6 +46,7 @@ _launcher_letters() { # LETTERS
         [[ $mode == any && "@init_letters@" == *"$letter"* ]] && mode=init
         wanting="@valued_init@"
         [[ $mode == run ]] && wanting="@valued_run@"
+        [[ $mode == build-initramfs ]] && wanting="@valued_build@"
         if [[ $wanting == *"$letter"* ]]; then
             [[ $letters ]] || valued=${mode/any/init}-$letter
             return
@@ -131,6 +132,7 @@ _launcher() {
     any) options="@any@" ;;
     init) options="@init@" ;;
     run) options="@run@" ;;
+    build-initramfs) options="@build@" ;;
     delete) options="--force --help $(_launcher_containers)" ;;
     doctor) options="--json --help" ;;
     esac

@@ -31,6 +31,7 @@ function __launcher_scan
                     end
                     set -l wanting @valued_init@
                     test $mode = run; and set wanting @valued_run@
+                    test $mode = build-initramfs; and set wanting @valued_build@
                     if string match -q "*$letter*" -- $wanting
                         string match -q "*$letter" -- $word; and set -e words[1]
                         break

@@ -21,6 +21,7 @@ pub(super) fn lists() -> Lists {
         ("init", group(Group::Init)),
         ("process", group(Group::Process)),
         ("container", group(Group::Container)),
+        ("board", group(Group::Board)),
         ("variables", paragraph(&format!("{}.", variables.join(", ")))),
         ("models", rules.map(model).concat()),
     ]
@@ -151,6 +152,34 @@ fn more(id: Id) -> &'static str {
         }
         Id::Privileged => "Set-id programs work as well.",
         Id::DryRun => "Errors name its steps.",
+        _ => more_for_machines(id),
+    }
+}
+
+/// The same for the init of a machine.
+fn more_for_machines(id: Id) -> &'static str {
+    match id {
+        Id::Boot => {
+            "By itself launcher is it as PID 1 of the first PID namespace with the right to reboot. 1 is for the PID 1 of \
+             another namespace, as an argument only; reboot(2) ends that namespace."
+        }
+        Id::Modules => "Names that end in .xz, .gz or .zst are for kernels that unpack them.",
+        Id::Root => "An initramfs is freed when the root changes.",
+        Id::RootType => "ext4, squashfs and erofs are told by their first bytes.",
+        Id::RootOverlay => "On a device with ext4 the folders upper and work are used, and made.",
+        Id::Restart => {
+            "Between two starts pass 0.1 to 5 seconds; more than N of them within T seconds are a failure."
+        }
+        Id::OnExit => "poweroff by default.",
+        Id::OnFail => {
+            "As --on-exit by default. A program that ends with another status than 0, or that cannot be started, has failed."
+        }
+        Id::Watchdog => "It is left armed when the machine goes down, so that a hanging end is an end too.",
+        Id::HealthCmd => {
+            "Words with blanks between, run on the machine; LAUNCHER_PID is the process of the program there."
+        }
+        Id::ExitPort => "QEMU's isa-debug-exit is one.",
+        Id::StopSignal => "After --stop-timeout seconds (10) everything is killed.",
         _ => "",
     }
 }

@@ -16,11 +16,14 @@ enum Mode {
     Init,
     /// Those of run.
     Run,
+    /// Those of run and of a machine's init.
+    Build,
 }
 
 impl Mode {
     /// All, with the names that the templates have for them.
-    const ALL: [(Self, &str); 3] = [(Self::Any, "any"), (Self::Init, "init"), (Self::Run, "run")];
+    const ALL: [(Self, &str); 4] =
+        [(Self::Any, "any"), (Self::Init, "init"), (Self::Run, "run"), (Self::Build, "build-initramfs")];
 
     /// Whether the option may follow.
     fn has(self, option: &Opt) -> bool {
@@ -28,6 +31,7 @@ impl Mode {
             Self::Any => option.group != Group::Board,
             Self::Init => Grammar::Init.long(option.long()).is_some(),
             Self::Run => Grammar::Run.long(option.long()).is_some(),
+            Self::Build => Grammar::Board(true).long(option.long()).is_some(),
         }
     }
 
@@ -37,6 +41,7 @@ impl Mode {
             Self::Any => Grammar::Init.short(option.short()).or(Grammar::Run.short(option.short())),
             Self::Init => Grammar::Init.short(option.short()),
             Self::Run => Grammar::Run.short(option.short()),
+            Self::Build => Grammar::Board(true).short(option.short()),
         };
         found == Some(option)
     }
@@ -71,6 +76,7 @@ fn describe(command: &str) -> &'static str {
         "init" => "be init in a container that is there",
         "delete" => "remove what a killed container left",
         "doctor" => "say what this machine lets launcher do",
+        "build-initramfs" => "write an initramfs with launcher as its init",
         _ => "",
     }
 }
@@ -94,6 +100,7 @@ fn scan() -> Lists {
         ("valued", names(cli::takes_word, " ")),
         ("valued_init", Mode::Init.letters(cli::takes_word)),
         ("valued_run", Mode::Run.letters(cli::takes_word)),
+        ("valued_build", Mode::Build.letters(cli::takes_word)),
         ("container", names(|option| option.group == Group::Container, " ")),
         ("container_letters", Mode::Run.letters(is_runs)),
         ("init_letters", Mode::Init.letters(is_unclear)),
@@ -118,6 +125,7 @@ pub(super) fn bash() -> Lists {
         ("any", words(Mode::Any)),
         ("init", words(Mode::Init)),
         ("run", words(Mode::Run)),
+        ("build", words(Mode::Build)),
         ("values", bash_values()),
     ]);
     lists
@@ -131,9 +139,8 @@ fn bash_values() -> String {
         if call.is_empty() {
             continue;
         }
-        let modes = [("init", Mode::Init), ("run", Mode::Run)].into_iter();
-        let letters = modes.filter(|(_, mode)| mode.has_letter(option));
-        let names = letters.map(|(name, _)| format!("{name}-{}", letter(option)));
+        let modes = Mode::ALL.into_iter().filter(|(mode, _)| *mode != Mode::Any && mode.has_letter(option));
+        let names = modes.map(|(_, name)| format!("{name}-{}", letter(option)));
         let names = std::iter::once(format!("--{}", option.long())).chain(names);
         match arms.iter_mut().find(|(other, _)| *other == call) {
             Some((_, patterns)) => patterns.extend(names),
@@ -157,6 +164,7 @@ pub(super) fn zsh() -> Lists {
         ("any", specs(Mode::Any)),
         ("init", specs(Mode::Init)),
         ("run", specs(Mode::Run)),
+        ("build", specs(Mode::Build)),
     ]);
     lists
 }

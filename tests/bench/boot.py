@@ -23,7 +23,7 @@ from peers import TARGET  # noqa: E402
 
 BUDGET = 30  # milliseconds that launcher adds to busybox
 ROUNDS = 7
-LAUNCHER = os.environ.get("LAUNCHER_BOARD", TARGET / "dist/launcher-board")
+LAUNCHER = os.environ.get("LAUNCHER_BIN", TARGET / "dist/launcher")
 PROBE = os.environ.get("LAUNCHER_PROBE", TARGET / "dist/probe")
 # init, command line: the program is the same, and its time the kernel's own, from the line that it writes to the log
 ROWS = {
@@ -60,7 +60,7 @@ def once(path, init, words, **size):
 def boot(options):
     rounds = options.rounds or (2 if options.quick else ROUNDS)
     if subprocess.run([VM / "kernel"], stdout=sys.stderr, check=False).returncode or not Path(LAUNCHER).exists():
-        return {"launcher": {"note": "needs tests/vm/kernel and make board"}}
+        return {"launcher": {"note": "needs tests/vm/kernel and make release"}}
     counted, times, order = {}, {name: [] for name in ROWS}, random.Random(1)
     with tempfile.NamedTemporaryFile(prefix="launcher-boot.") as file:
         file.write(initramfs())

@@ -53,7 +53,6 @@ pub fn need(what: &str) -> Result<(), String> {
         "root" => nix::unistd::geteuid().is_root(),
         "busybox" => Path::new("/bin/busybox").exists(),
         "init_only" => path_from("LAUNCHER_INIT_ONLY").is_some(),
-        "board" => path_from("LAUNCHER_BOARD").is_some(),
         "aarch64" => path_from("LAUNCHER_AARCH64").is_some(),
         "armv7" => path_from("LAUNCHER_ARMV7").is_some(),
         "riscv64" => path_from("LAUNCHER_RISCV64").is_some(),

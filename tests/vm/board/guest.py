@@ -6,7 +6,7 @@ from machine import Cpio, read
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.join(HERE, "../../..")
-LAUNCHER = os.environ.get("LAUNCHER_BOARD", f"{TOP}/target/dist/launcher-board")
+LAUNCHER = os.environ.get("LAUNCHER_BIN", f"{TOP}/target/dist/launcher")
 PROBE = os.environ.get("LAUNCHER_PROBE", f"{TOP}/target/dist/probe")
 MODULES = ["overlay", "loop", "squashfs", "erofs", "softdog"]
 
