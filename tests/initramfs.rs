@@ -195,7 +195,8 @@ fn an_image_and_modules_are_in_it() {
         assert_eq!(found[name].content, text.as_bytes(), "{name}");
     }
     let lines = String::from_utf8(found["etc/launcher.conf"].content.clone()).unwrap();
-    let wanted = "modules=/modules/0-b.ko\nmodules=/modules/1-a.ko\nmodules=/modules/2-c.ko\nrootfs=/rootfs.img\n--\n";
+    let wanted =
+        "modules=/modules/0-b.ko\nmodules=/modules/1-a.ko\nmodules=/modules/2-c.ko\nrootfs=/rootfs.img\n--\n";
     assert!(lines.starts_with(wanted), "{lines}");
     assert!(!found.contains_key("rootfs"));
 }
