@@ -96,19 +96,19 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Asks the machine what this spec needs to know, and no more.
+    /// Asks the machine what this spec needs to know, and no more. For good, as the plan that is made of it.
     ///
     /// # Errors
     /// A file of /proc or /sys that the spec makes necessary cannot be read.
-    pub(crate) fn probe(spec: &Spec) -> Result<Self> {
+    pub(crate) fn probe(spec: &Spec) -> Result<&'static Self> {
         let uid = nix::unistd::geteuid().as_raw();
-        let mut host = Self {
+        let host = Box::leak(Box::new(Self {
             uid,
             gid: nix::unistd::getegid().as_raw(),
             pid: std::process::id(),
             env: sys::entry::environment(),
             ..Self::default()
-        };
+        }));
         if let Some(rootfs) = spec.rootfs {
             let is_file = |found: FileStat| found.st_mode & libc::S_IFMT != libc::S_IFDIR;
             host.rootfs_is_file = sys::path::stat(rootfs).is_ok_and(is_file);

@@ -1,7 +1,5 @@
 //! `launcher run`: spec, facts, plan, launch.
 
-use std::mem::ManuallyDrop;
-
 use nix::unistd::AccessFlags;
 
 use crate::cli::run::RunCommand;
@@ -24,14 +22,13 @@ use crate::sys;
 /// Something that was asked for cannot be had here, or a step failed.
 pub(crate) fn run(command: &mut RunCommand) -> Result<u8> {
     let RunCommand { spec, dry_run } = command;
-    // We end with the container: to free all this, page by page, would make its caller wait.
-    let host = ManuallyDrop::new(Host::probe(spec)?);
+    let host = Host::probe(spec)?;
     if spec.mapping == Mapping::KeepId && spec.process.user.is_none() {
         spec.process.user =
             Some(User { user: Principal::Id(host.uid), group: Some(Principal::Id(host.gid)) });
     }
-    let losses = if spec.best_effort { adapt(spec, &host)? } else { Vec::new() };
-    let plan = Plan::new(spec, &host).map(ManuallyDrop::new);
+    let losses = if spec.best_effort { adapt(spec, host)? } else { Vec::new() };
+    let plan = Plan::new(spec, host);
     // The sealed copy comes by here again, and says it.
     if !*dry_run && let Ok(plan) = &plan {
         parent::seal(plan)?;
@@ -41,11 +38,11 @@ pub(crate) fn run(command: &mut RunCommand) -> Result<u8> {
     }
     let plan = plan?;
     if *dry_run {
-        super::print(1, &*plan)?;
+        super::print(1, plan)?;
         return Ok(0);
     }
     loop {
-        match parent::launch(&plan)? {
+        match parent::launch(plan)? {
             Ending::Exited(status) => return Ok(status),
             Ending::Reboot => inform!("the container reboots"),
         }

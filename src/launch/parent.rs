@@ -82,7 +82,7 @@ pub(crate) fn launch(plan: &Plan) -> Result<Ending> {
     let terminal = if plan.console.is_own { Terminal::Move } else { Terminal::probe() };
     let result = start(plan, &mut context, terminal).and_then(|child| stand_by(plan, &child, &ignored));
     if result.is_ok() {
-        report_oom(&plan.cgroups);
+        report_oom(plan.cgroups);
     }
     context.undo.run();
     // The entrypoint's group had it, which is gone; a shell that has it by now keeps it. SIGTTOU is blocked.
@@ -131,7 +131,7 @@ fn clone_child(plan: &Plan, context: &mut ParentContext, terminal: Terminal) -> 
             send_courier(plan, start, channel).map_err(|error| at_step(plan, number, error))?;
         return Ok(Child { pid, pidfd: None, channel });
     }
-    let cgroup = open_cgroup(&plan.cgroups);
+    let cgroup = open_cgroup(plan.cgroups);
     let wish = Wish { flags: plan.clone, cgroup: cgroup.as_ref().map(AsFd::as_fd) };
     match sys::ns::clone_process(wish) {
         Ok(Side::Child) => {

@@ -48,7 +48,7 @@ pub(crate) struct Plan {
     /// The program.
     pub(crate) program: Program,
     /// The cgroups of the container.
-    pub(crate) cgroups: Vec<Cgroup>,
+    pub(crate) cgroups: &'static [Cgroup],
     /// A PID namespace of our own kills what is left when init ends; without one init must.
     pub(crate) has_own_pids: bool,
     /// The terminal of the program.
@@ -60,35 +60,37 @@ impl Plan {
     ///
     /// # Errors
     /// The spec asks for what this machine, or this user, cannot have.
-    pub(crate) fn new(spec: &Spec, host: &Host) -> Result<Self> {
-        let plan = Planner { spec, host };
+    pub(crate) fn new(spec: &Spec, host: &Host) -> Result<&'static Self> {
+        let planner = Planner { spec, host };
         let name = spec.name.unwrap_or_else(|| text::text_of(&host.pid).leak());
-        let cgroups = plan_cgroup::plan(spec, host, name)?;
-        let (maps, map_steps) = plan_idmap::plan(spec, host, plan.is_new(Kind::User))?;
-        let users = plan.users()?;
-        let (host_steps, courier) = plan.host(cgroups.steps, &users);
-        let map = plan.map(&cgroups.cgroups, map_steps, &users);
-        if let Some(sysctl) = spec.sysctls.iter().find(|sysctl| !plan.is_new(sysctl.kind)) {
-            let (path, option) = (&sysctl.path, sysctl.kind.option());
+        // For good, as the spec: we end with the container, and to free it page by page would make the caller wait.
+        let cgroups = Box::leak(Box::new(plan_cgroup::plan(spec, host, name)?));
+        let plan = Box::leak(Box::new(Self {
+            host: Vec::new(),
+            clone: planner.clone_flags(),
+            courier: Vec::new(),
+            map: Vec::new(),
+            child: Vec::with_capacity(28), // a block of 4 KiB, and enough where little is asked
+            entrypoint: Vec::new(),
+            program: Program::new(&spec.process.args, planner.environment().leak())?,
+            cgroups: &cgroups.cgroups,
+            has_own_pids: planner.is_new(Kind::Pid),
+            console: spec.process.console,
+        }));
+        let users = planner.users()?;
+        planner.host(&cgroups.steps, &users, plan);
+        let maps = planner.map(&users, plan)?;
+        if let Some(sysctl) = spec.sysctls.iter().find(|sysctl| !planner.is_new(sysctl.kind)) {
             return Err(Error::new(filled!(
                 "--sysctl {} belongs to a namespace that is not new, see {}",
-                [&path, &option]
+                sysctl.path,
+                sysctl.kind.option()
             )));
         }
-        plan_user::check_disabled_userns(spec, plan.is_new(Kind::User))?;
-        let env = plan.environment();
-        Ok(Self {
-            host: host_steps,
-            clone: plan.clone_flags(),
-            courier,
-            map,
-            child: plan.child(&maps, &cgroups.v1_controllers, users),
-            entrypoint: plan.entrypoint(&maps)?,
-            program: Program::new(&spec.process.args, &env)?,
-            cgroups: cgroups.cgroups,
-            has_own_pids: plan.is_new(Kind::Pid),
-            console: spec.process.console,
-        })
+        plan_user::check_disabled_userns(spec, planner.is_new(Kind::User))?;
+        planner.child(&maps, &cgroups.v1_controllers, users, &mut plan.child);
+        planner.entrypoint(&maps, &mut plan.entrypoint)?;
+        Ok(plan)
     }
 
     /// Whether the child begins only when the parent says so: there is something to do for it first, or a courier has to
@@ -213,8 +215,8 @@ impl<'a> Planner<'a> {
     }
 
     /// The parent's steps before the clone, and the namespaces in which the child has to be born.
-    fn host(&self, mut cgroup_steps: Vec<ParentStep>, users: &[Mount]) -> (Vec<ParentStep>, Vec<Kind>) {
-        let (mut steps, mut courier) = (Vec::new(), Vec::new());
+    fn host(&self, cgroup_steps: &[ParentStep], users: &[Mount], plan: &mut Plan) {
+        let steps = &mut plan.host;
         // Without that capability, or from a user namespace, nobody can look into init. What those have whose PID namespace
         // root joins is not ours to say; others can join those alone that are in a user namespace.
         let may_look = self.spec.privileged || self.spec.process.bounding.contains(CapSet::SYS_PTRACE);
@@ -229,35 +231,36 @@ impl<'a> Planner<'a> {
         for mount in users.iter().filter(|mount| mount.flags.has(Flags::EARLY)) {
             steps.push(ParentStep::OpenSource(*mount)); // before the cgroup: what is opened is what it allows
         }
-        steps.append(&mut cgroup_steps); // after the rootfs is known to be there: it is the likeliest fault
+        for step in cgroup_steps {
+            steps.push(*step); // after the rootfs is known to be there: it is the likeliest fault
+        }
         for kind in Kind::ALL {
             if let Placement::Join(path) = self.placement(kind) {
                 steps.push(ParentStep::OpenNamespace(kind, path));
                 if is_born_in(kind) {
-                    courier.push(kind);
+                    plan.courier.push(kind);
                 }
             }
         }
-        (steps, courier)
     }
 
     /// The parent's steps while the child waits; those that need the maps come after those that write them.
-    fn map(&self, cgroups: &[Cgroup], mut map_steps: Vec<ParentStep>, users: &[Mount]) -> Vec<ParentStep> {
-        let mut steps = Vec::new();
+    fn map(&self, users: &[Mount], plan: &mut Plan) -> Result<Maps> {
+        let steps = &mut plan.map;
         for limit in &self.spec.process.rlimits {
             steps.push(ParentStep::RaiseLimit(*limit));
         }
         if let Some(score) = self.spec.oom_score_adj {
             steps.push(ParentStep::SetOomScore(score));
         }
-        for cgroup in cgroups {
+        for cgroup in plan.cgroups {
             steps.push(ParentStep::Attach(*cgroup));
         }
-        steps.append(&mut map_steps);
+        let maps = plan_idmap::plan(self.spec, self.host, self.is_new(Kind::User), steps)?;
         for mount in users.iter().filter(|mount| mount.flags.has(Flags::IDMAP)) {
             steps.push(ParentStep::MapIds(*mount));
         }
-        steps
+        Ok(maps)
     }
 
     /// What the clone makes.
@@ -272,8 +275,13 @@ impl<'a> Planner<'a> {
     }
 
     /// Steps of the child, in an order whose reasons stand beside them and are tested below.
-    fn child(&self, maps: &Maps, v1_controllers: &[&'static str], users: Vec<Mount>) -> Vec<ChildStep> {
-        let mut steps = Vec::with_capacity(28); // a block of 4 KiB, and enough where little is asked
+    fn child(
+        &self,
+        maps: &Maps,
+        v1_controllers: &[&'static str],
+        users: Vec<Mount>,
+        steps: &mut Vec<ChildStep>,
+    ) {
         if self.in_userns() {
             let may_set_groups = maps.may_set_groups && !self.spec.process.groups.kept;
             steps.push(ChildStep::BecomeRoot { may_set_groups, ids: maps.init });
@@ -306,21 +314,20 @@ impl<'a> Planner<'a> {
             steps.push(ChildStep::SetDomainname(name));
         }
         if self.is_new(Kind::Mount) {
-            self.mounts(maps, v1_controllers, users, &mut steps);
+            self.mounts(maps, v1_controllers, users, steps);
         } else {
-            self.set_sysctls(&mut steps);
+            self.set_sysctls(steps);
         }
         if self.spec.rootfs.is_none() {
-            self.terminal(false, &mut steps);
+            self.terminal(false, steps);
         }
         if !self.is_new(Kind::Pid) {
             steps.push(ChildStep::BecomeSubreaper);
         }
-        plan_user::find(&self.spec.process, maps, &mut steps); // after the change of root: the tables are the container's
+        plan_user::find(&self.spec.process, maps, steps); // after the change of root: the tables are the container's
         if !self.spec.privileged {
             steps.push(ChildStep::DropBounding(self.spec.process.bounding)); // needs CAP_SETPCAP: before the ids change
         }
-        steps
     }
 
     /// The parameters of our namespaces.
@@ -348,11 +355,9 @@ impl<'a> Planner<'a> {
     }
 
     /// What the entrypoint does to itself.
-    fn entrypoint(&self, maps: &Maps) -> Result<Vec<LastStep>> {
+    fn entrypoint(&self, maps: &Maps, steps: &mut Vec<LastStep>) -> Result<()> {
         let process = &self.spec.process;
-        let mut user_steps = plan_user::plan(self.spec, self.host, maps, self.placement(Kind::User))?;
         let user = &process.user().user;
-        let mut steps = Vec::new();
         for limit in &process.rlimits {
             steps.push(LastStep::Limit(*limit));
         }
@@ -376,7 +381,7 @@ impl<'a> Planner<'a> {
         {
             steps.push(LastStep::ChangeDir(cwd)); // root may enter what the user may not
         }
-        steps.append(&mut user_steps);
+        plan_user::plan(self.spec, self.host, maps, self.placement(Kind::User), steps)?;
         if let Some(cwd) = cwd {
             steps.push(LastStep::ConfirmDir(cwd)); // again as the user, and it must be inside (CVE-2024-21626)
         }
@@ -391,15 +396,15 @@ impl<'a> Planner<'a> {
         if !self.is_new(Kind::Pid) {
             steps.push(LastStep::DieWithInit); // after the change of ids, which clears it
         }
-        plan_user::label(self.spec, self.host, &mut steps)?; // before no_new_privs, which forbids most changes
+        plan_user::label(self.spec, self.host, steps)?; // before no_new_privs, which forbids most changes
         if self.spec.no_new_privs() {
             steps.push(LastStep::NoNewPrivs);
         }
-        plan_user::landlock(self.spec, &mut steps)?; // after it: the kernel wants that
+        plan_user::landlock(self.spec, steps)?; // after it: the kernel wants that
         if let Some(filter) = late {
             steps.push(filter);
         }
-        Ok(steps)
+        Ok(())
     }
 
     /// The environment: a small one of its own for a rootfs, the caller's where the caller's root is kept.

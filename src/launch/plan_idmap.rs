@@ -50,9 +50,9 @@ impl Maps {
 ///
 /// # Errors
 /// The user has no ranges, or the maps leave out the id that init needs.
-pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<ParentStep>)> {
+pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool, steps: &mut Vec<ParentStep>) -> Result<Maps> {
     if !is_new {
-        return Ok((Maps::default(), Vec::new()));
+        return Ok(Maps::default());
     }
     let own = |host_id| vec![IdMap { container_id: 0, host_id, size: 1 }];
     let keep = |id| Some(IdMap { container_id: id, host_id: id, size: 1 });
@@ -84,13 +84,12 @@ pub(crate) fn plan(spec: &Spec, host: &Host, is_new: bool) -> Result<(Maps, Vec<
     let is_own = |maps: &[IdMap], id| matches!(maps, [IdMap { host_id, size: 1, .. }] if *host_id == id);
     let by_helper = host.uid != 0 && !(is_own(uids, host.uid) && is_own(gids, host.gid));
     let may_set_groups = (host.uid == 0 && !host.denies_setgroups) || by_helper;
-    let mut steps = Vec::new();
     if !may_set_groups {
         steps.push(ParentStep::DenySetgroups); // before the gid_map, which is refused otherwise
     }
     steps.push(ParentStep::WriteMap { ids: Ids::Groups, maps: gids, by_helper });
     steps.push(ParentStep::WriteMap { ids: Ids::Users, maps: uids, by_helper });
-    Ok((Maps { uids, gids, may_set_groups, init, is_new: true }, steps))
+    Ok(Maps { uids, gids, may_set_groups, init, is_new: true })
 }
 
 /// The map of one id of the caller's, if any, and around it inside what there is in ranges, as far as ids go.

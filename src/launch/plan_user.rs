@@ -36,7 +36,13 @@ pub(super) fn find(process: &Process, maps: &Maps, steps: &mut Vec<ChildStep>) {
 ///
 /// # Errors
 /// An id is not there, or we may not change ids.
-pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) -> Result<Vec<LastStep>> {
+pub(super) fn plan(
+    spec: &Spec,
+    host: &Host,
+    maps: &Maps,
+    userns: &Placement,
+    steps: &mut Vec<LastStep>,
+) -> Result<()> {
     let process = &spec.process;
     let (user, groups) = (process.user(), &process.groups);
     let in_userns = *userns != Placement::Host;
@@ -66,7 +72,6 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
     let known = |one: Option<&Principal>, init| one.and_then(number).unwrap_or(init);
     maps.check(&Identity::of(known(Some(&user.user), maps.init.0), known(user.group.as_ref(), maps.init.1)))
         .map_err(|error| error.within(filled!("--user {}", user)))?;
-    let mut steps = Vec::new();
     if can_set_groups && !groups.kept {
         let may_be_denied = matches!(userns, Placement::Join(_));
         steps.push(LastStep::SetGroups { may_be_denied }); // the caller's never survive
@@ -81,7 +86,7 @@ pub(super) fn plan(spec: &Spec, host: &Host, maps: &Maps, userns: &Placement) ->
     if user.user != Principal::Id(0) {
         steps.push(LastStep::SetUid(user.user));
     }
-    Ok(steps)
+    Ok(())
 }
 
 /// The step that asks a security module for a label.

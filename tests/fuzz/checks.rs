@@ -203,7 +203,7 @@ fn idmaps(data: &[u8]) {
         let host = Host { uid, gid, subuids: ranges.clone(), subgids: ranges, ..Host::default() };
         let process = Process { args: vec!["true".as_ref()], ..Process::default() };
         let spec = Spec { mapping, process, ..Spec::default() };
-        for step in Plan::new(&spec, &host).map(|plan| plan.map).unwrap_or_default() {
+        for step in Plan::new(&spec, &host).map(|plan| plan.map.clone()).unwrap_or_default() {
             if let ParentStep::WriteMap { maps, .. } = step {
                 let mut maps = maps.to_vec();
                 maps.iter().for_each(is_a_map);
