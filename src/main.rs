@@ -88,7 +88,7 @@ fn execute(command: Command) -> Result<u8> {
         _ if sys::entry::is_set_id() => {
             Err(error::Error::new(packed!("it must not have the set-user-ID or set-group-ID bit")))
         }
-        Command::Init(command) => commands::init::run(&command),
+        Command::Init(command) => commands::init::run(command),
         #[cfg(feature = "container")]
         Command::Run(command) => commands::run::run(command),
         #[cfg(feature = "board")]

@@ -60,14 +60,15 @@ fn parse_as(
     model: Option<&'static Model>,
 ) -> Result<Command> {
     let (name, rules) = model.map_or(("launcher", Rules::Launcher), |model| (model.name, model.rules));
-    let command = InitCommand {
+    // For good, as the words in it: we end with the program.
+    let command = Box::leak(Box::new(InitCommand {
         name,
         options: Options { rules, ..Options::DEFAULT },
         death_signal: None,
         report: None,
         process: Process::default(),
         pause: rules == Rules::Pause,
-    };
+    }));
     command.read(words, env, model).map_err(|error| {
         let status = rules.status(error.status);
         error.status(status).said_by(name)
@@ -96,7 +97,7 @@ fn is_variable_of(option: &Opt, name: &[u8]) -> bool {
 impl InitCommand {
     /// The models' variables first, then ours, then the words: what is later overrules what was before.
     fn read(
-        mut self,
+        &'static mut self,
         words: Vec<&'static OsStr>,
         env: &[&'static OsStr],
         model: Option<&'static Model>,
@@ -271,7 +272,7 @@ impl InitCommand {
     }
 
     /// What follows from all options together.
-    fn finish(mut self) -> Result<Command> {
+    fn finish(&'static mut self) -> Result<Command> {
         if self.options.place == Place::Session {
             for number in libc::SIGTSTP..=libc::SIGTTOU {
                 // A session has no job control from outside: its leader is stopped the hard way, unless -r says how.
@@ -285,7 +286,7 @@ impl InitCommand {
         } else if self.process.args.is_empty() {
             return Err(Error::new(filled!("no program given: {} -- PROGRAM", self.name)).hint(SEE_HELP));
         }
-        Ok(Command::Init(Box::new(self)))
+        Ok(Command::Init(self))
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) enum Command {
     /// Print the licence.
     License,
     /// Be the init of a container that somebody else made.
-    Init(Box<init::InitCommand>),
+    Init(&'static mut init::InitCommand),
     /// Make a container.
     #[cfg(feature = "container")]
     Run(&'static mut run::RunCommand),

@@ -63,8 +63,8 @@ impl Plan {
     pub(crate) fn new(spec: &Spec, host: &Host) -> Result<&'static Self> {
         let planner = Planner { spec, host };
         let name = spec.name.unwrap_or_else(|| text::text_of(&host.pid).leak());
+        let cgroups = plan_cgroup::plan(spec, host, name)?;
         // For good, as the spec: we end with the container, and to free it page by page would make the caller wait.
-        let cgroups = Box::leak(Box::new(plan_cgroup::plan(spec, host, name)?));
         let plan = Box::leak(Box::new(Self {
             host: Vec::new(),
             clone: planner.clone_flags(),

@@ -36,8 +36,8 @@ pub(crate) fn folder_name(name: &str) -> String {
 ///
 /// # Errors
 /// A controller that a limit needs is on no hierarchy, or nobody lets us make a cgroup there.
-pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<CgroupPlan> {
-    let mut plan = CgroupPlan::default();
+pub(crate) fn plan(spec: &Spec, host: &Host, name: &str) -> Result<&'static CgroupPlan> {
+    let plan = Box::leak(Box::new(CgroupPlan::default()));
     let mut wanted = spec.resources.controllers();
     if (Planner { spec, host }).limits_devices() {
         if host.uid != 0 {
