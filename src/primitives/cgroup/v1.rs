@@ -33,11 +33,12 @@ pub(crate) fn limits(resources: &Resources, controllers: &[&str]) -> Vec<Limit> 
 /// Fills a new cgroup's cpuset from the one above: as long as it is empty no process can be put in.
 pub(super) fn inherit_cpuset(folder: &Path) -> Result<()> {
     for file in &["cpuset.cpus", "cpuset.mems"] {
-        let (own, above) = (folder.join(file), folder.join("..").join(file));
-        let Ok(text) = read(&own) else { return Ok(()) };
+        // For good: once for each container.
+        let (own, above) = (&*folder.join(file).leak(), &*folder.join("..").join(file).leak());
+        let Ok(text) = read(own) else { return Ok(()) };
         if text.trim_ascii().is_empty() {
-            let value = read(&above).doing(filled!("read {}", above.shown()))?;
-            write(&own, value.trim_ascii()).doing(filled!("write {}", own.shown()))?;
+            let value = read(above).doing(filled!("read {}", above.shown()))?;
+            write(own, value.trim_ascii()).doing(filled!("write {}", own.shown()))?;
         }
     }
     Ok(())

@@ -84,13 +84,14 @@ fn enable(
     is_parent: bool,
     changed: &mut dyn FnMut(Change),
 ) -> Result<()> {
-    let file = folder.join("cgroup.subtree_control");
-    let enabled = read(&file).doing(filled!("read {}", file.shown()))?;
+    // For good: once for each folder above a container that stays.
+    let file = &*folder.join("cgroup.subtree_control").leak();
+    let enabled = &*read(file).doing(filled!("read {}", file.shown()))?.leak();
     let has = |text: &str, name: &str| text.split_ascii_whitespace().any(|one| one == name);
     // What is written to enable what is missing, and to disable it again.
     let (mut enabling, mut disabling) = (String::new(), String::new());
     for name in controllers {
-        if has(&enabled, name) {
+        if has(enabled, name) {
             continue;
         }
         for (line, sign) in [(&mut enabling, "+"), (&mut disabling, "-")] {
@@ -111,7 +112,7 @@ fn enable(
     if enabling.is_empty() {
         return Ok(());
     }
-    match write(&file, &enabling) {
+    match write(file, &enabling) {
         Ok(()) => Ok(()),
         // Processes in it, perhaps just ourselves.
         Err(Errno::EBUSY) if is_parent => {
@@ -119,9 +120,9 @@ fn enable(
             crate::sys::path::make_folder(leaf).doing(filled!("make {}", leaf.shown()))?;
             changed(Change::Moved { leaf, parent: folder, disable: disabling.leak() });
             write(&leaf.join("cgroup.procs"), "0").doing(filled!("move to {}", leaf.shown()))?;
-            write(&file, &enabling).map_err(|errno| refused(&file, &enabling, errno))
+            write(file, &enabling).map_err(|errno| refused(file, &enabling, errno))
         }
-        Err(errno) => Err(refused(&file, &enabling, errno)),
+        Err(errno) => Err(refused(file, &enabling, errno)),
     }
 }
 
