@@ -23,7 +23,8 @@ HOST_CARGO = .ci/toolchain.sh host
 BUILD = .ci/install.sh $(GROUPS) && .ci/toolchain.sh $(TARGET) build --quiet --release --locked
 OUT = $(CARGO_DIR)/$(TARGET)/release
 # $(call put,BUILT,NAME): by rename, so that a running test never sees half a file; not touched when it is the same
-put = @mkdir -p $(DIST) && { cmp -s $(1) $(DIST)/$(2) || { cp $(1) $(DIST)/.$(2) && mv $(DIST)/.$(2) $(DIST)/$(2); }; }
+put = @mkdir -p $(DIST) && cp $(1) $(DIST)/.$(2) && .ci/cut-sections $(DIST)/.$(2) && \
+	if cmp -s $(DIST)/.$(2) $(DIST)/$(2); then rm $(DIST)/.$(2); else mv $(DIST)/.$(2) $(DIST)/$(2); fi
 
 # $(call test_env,FOLDER): the files under test, taken from there
 test_env = LAUNCHER_BIN=$(1)/launcher LAUNCHER_PROBE=$(1)/probe LAUNCHER_INIT_ONLY=$(1)/launcher-init \
