@@ -92,7 +92,7 @@ fn execute(command: Command) -> Result<u8> {
         #[cfg(feature = "container")]
         Command::Run(command) => commands::run::run(command),
         #[cfg(feature = "board")]
-        Command::BuildInitramfs(command) => commands::build_initramfs::run(&command),
+        Command::BuildInitramfs(command) => commands::build_initramfs::run(command),
         #[cfg(feature = "container")]
         Command::Delete(command) => commands::delete::run(&command),
         #[cfg(feature = "container")]

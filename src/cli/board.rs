@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use super::build_initramfs::BuildCommand;
 use super::options::{self, Group, Id, Opt};
-use super::run::{self, RunCommand, wanted};
+use super::run::{RunCommand, wanted};
 use super::words::{Grammar, Word, Words};
-use super::{Command, init, signals, text, wrong};
+use super::{Command, signals, text, wrong};
 use crate::error::{Error, Result};
 use crate::packed::packed;
 use crate::spec::board::{Action, Board, Restart, Upper, Watchdog, When};
@@ -149,22 +150,43 @@ pub(crate) fn are_the_kernels(arguments: &[&OsStr], command_line: &str) -> bool 
 /// # Errors
 /// The words make no sense; or there is no program.
 pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec<&'static OsStr>> {
+    read(words, board, None)
+}
+
+/// The same for a machine, or for `build`, which takes what is its own and keeps a copy of the rest; nothing is returned
+/// where it is asked for help.
+///
+/// # Errors
+/// See [`parse`] and [`BuildCommand`].
+pub(super) fn read(
+    words: Vec<&'static OsStr>,
+    board: &mut Board,
+    mut build: Option<&mut BuildCommand>,
+) -> Result<Vec<&'static OsStr>> {
     look_ahead(&words, board)?;
     let mut words = Words::new(words, Grammar::Board(board.in_container));
     let mut rest = ["launcher", if board.in_container { "run" } else { "init" }].map(OsStr::new).to_vec();
     let (mut has_rootfs, mut needs_root, mut needs_health) = (false, false, false);
     let program = loop {
         match words.next()? {
-            Word::Option(option, value) if option.group == Group::Board || option.id == Id::StopTimeout => {
+            Word::Option(option, value) => {
+                if let Some(build) = &mut build {
+                    match option.id {
+                        Id::Help => return Ok(Vec::new()),
+                        _ if build.take(option, value)? => continue,
+                        _ => {}
+                    }
+                }
+                if option.group != Group::Board && option.id != Id::StopTimeout {
+                    has_rootfs |= matches!(option.id, Id::Rootfs | Id::Overlay);
+                    rest.push(spell(option, value));
+                    continue;
+                }
                 let value = text(option, value.unwrap_or_default())?;
                 set(board, option.id, value).map_err(|why| wrong(option, value, why))?;
                 needs_root |=
                     matches!(option.id, Id::RootType | Id::RootMode | Id::RootOverlay | Id::RootWait);
                 needs_health |= matches!(option.id, Id::HealthEvery | Id::HealthTime | Id::HealthTries);
-            }
-            Word::Option(option, value) => {
-                has_rootfs |= matches!(option.id, Id::Rootfs | Id::Overlay);
-                rest.push(spell(option, value));
             }
             Word::Program(program) => break program,
             Word::End => break Vec::new(),
@@ -173,17 +195,18 @@ pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec
     if needs_root && board.root.source.is_empty() || needs_health && board.health.command.is_empty() {
         return Err(Error::new(packed!("options of --root and --health-cmd need these")));
     }
-    if board.in_container && !has_rootfs {
-        rest.push(OsStr::new("--rootfs=/"));
-    }
+    let default = (board.in_container && !has_rootfs).then_some(OsStr::new("--rootfs=/"));
+    rest.extend(match build {
+        Some(build) => build.finish(!board.root.source.is_empty(), &program)?.or(default),
+        None => default,
+    });
     if program.is_empty() {
         return Err(Error::new(packed!("no program given"))
             .hint(packed!("it stands behind -- on the kernel's command line, or in /etc/launcher.conf")));
     }
     rest.push(OsStr::new(END));
     rest.extend(program);
-    let words = rest.get(2..).unwrap_or_default().to_vec();
-    match if board.in_container { run::parse(words)? } else { init::parse(words, &[], None)? } {
+    match super::parse(rest.clone(), &[])? {
         Command::Run(RunCommand { dry_run: false, .. }) | Command::Init(_) => Ok(rest),
         _ => Err(Error::new(packed!(
             "--help, --version and --dry-run run nothing: a machine would have nothing to do"
@@ -196,7 +219,7 @@ pub(crate) fn parse(words: Vec<&'static OsStr>, board: &mut Board) -> Result<Vec
 ///
 /// # Errors
 /// An action that there is not; or boot mode is refused where it is too late for that.
-pub(super) fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<()> {
+fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<()> {
     let mut boot = "1";
     for word in words.iter().take_while(|word| **word != END).filter_map(|word| word.to_str()) {
         match cut(word, b'=') {

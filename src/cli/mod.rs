@@ -48,7 +48,7 @@ pub(crate) enum Command {
     Run(&'static mut run::RunCommand),
     /// Write an initramfs.
     #[cfg(feature = "board")]
-    BuildInitramfs(build_initramfs::BuildCommand),
+    BuildInitramfs(&'static build_initramfs::BuildCommand),
     /// Remove what a dead container left.
     #[cfg(feature = "container")]
     Delete(run::DeleteCommand),

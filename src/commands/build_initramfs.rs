@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -11,18 +10,19 @@ use nix::fcntl::OFlag;
 use crate::cli::build_initramfs::BuildCommand;
 use crate::error::{Doing, Error, Result, tolerate};
 use crate::packed::{Fill, filled, packed};
-use crate::primitives::cpio::Archive;
+use crate::primitives::cpio::{Archive, FILE, FOLDER};
 use crate::sys;
-use crate::text::{Show, Shown};
+use crate::text::{self, Show, Shown};
 
 /// Writes the archive beside its place and renames it, or straight to what is no regular file.
 ///
 /// # Errors
 /// Something cannot be read or written; then nothing is left of it, and what was there stays.
 pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
-    let (out, place) = open(command.output).doing(filled!("build-initramfs: {}", command.output.shown()))?;
+    let output = Path::new(command.output);
+    let (out, place) = open(output).doing(filled!("build-initramfs: {}", output.shown()))?;
     // What is there, and what is written: neither is a part of it.
-    let left_out = [sys::path::stat(command.output), sys::fd::stat(out.as_fd())].map(|found| {
+    let left_out = [sys::path::stat(output), sys::fd::stat(out.as_fd())].map(|found| {
         let found = found.ok()?;
         Some((found.st_dev, found.st_ino))
     });
@@ -36,16 +36,12 @@ pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
     if let Some((_, beside)) = &place {
         tolerate(sys::path::remove_file(beside), "what failed before is told");
     }
-    let subject =
-        if archive.is_broken { command.output } else { Path::new(OsStr::from_bytes(&archive.subject)) };
-    let error = Error::os(filled!("build-initramfs: {}", subject.shown()), errno);
+    let subject = if archive.is_broken { command.output.shown() } else { Shown(&archive.subject) };
+    let error = Error::os(filled!("build-initramfs: {}", subject), errno);
     Err(match errno {
-        Errno::EBUSY if !archive.is_broken => {
-            error.hint(packed!("its size is not what it was, or it is no file"))
-        }
-        Errno::EFBIG if !archive.is_broken => {
-            error.hint(packed!("a file of an initramfs has less than 4 GiB"))
-        }
+        _ if archive.is_broken => error,
+        Errno::EBUSY => error.hint(packed!("its size is not what it was, or it is no file")),
+        Errno::EFBIG => error.hint(packed!("a file of an initramfs has less than 4 GiB")),
         _ => error,
     })
 }
@@ -69,35 +65,26 @@ fn open(path: &Path) -> std::result::Result<(OwnedFd, Option<(PathBuf, PathBuf)>
 
 /// Writes all of it.
 fn write(command: &BuildCommand, archive: &mut Archive<'_>) -> std::result::Result<(), Errno> {
-    let mut lines = Vec::new();
-    let mut copies = vec![("init".to_owned(), Path::new("/proc/self/exe"))];
-    for (number, path) in command.modules.iter().enumerate() {
-        let name = path.as_os_str().as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let name = filled!("modules/{}-{}", [&number, &Shown(name)]).text();
-        lines.extend_from_slice(filled!("modules=/{}\n", &*name).text().as_bytes());
-        copies.push((name, path));
-    }
-    if let Some(path) = command.rootfs {
-        archive.subject = path.as_os_str().as_bytes().to_vec();
-        let name = if sys::dir::is_folder(path) { "rootfs" } else { "rootfs.img" };
-        lines.extend_from_slice(filled!("rootfs=/{}\n", name).text().as_bytes());
-        copies.push((name.to_owned(), path));
-    }
-    lines.extend_from_slice(&command.lines);
-    for name in ["dev", "etc", "modules", "proc", "run", "sys", "tmp"] {
-        archive.add(name.as_bytes(), libc::S_IFDIR | 0o755, 0)?;
+    for name in text::parts("dev etc modules proc run sys tmp", b' ') {
+        archive.add(name.as_bytes(), FOLDER, 0)?;
     }
     archive.add(b"dev/console", libc::S_IFCHR | 0o600, 0)?;
-    archive.add(b"etc/launcher.conf", libc::S_IFREG | 0o644, lines.len())?;
-    archive.put(&lines)?;
-    for (name, path) in copies {
-        archive.subject = path.as_os_str().as_bytes().to_vec();
-        let file = sys::path::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
-        match &*name {
-            "rootfs" => archive.add_tree(name.as_bytes(), file.as_fd())?,
-            "init" => archive.add_copy(name.as_bytes(), file.as_fd(), 0o755)?,
-            _ => archive.add_copy(name.as_bytes(), file.as_fd(), 0o644)?,
-        }
+    archive.add_copy("init", OsStr::new("/proc/self/exe"), libc::S_IFREG | 0o755)?;
+    let mut lines = String::new();
+    for (number, path) in command.modules.iter().enumerate() {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let name = filled!("modules/{}-{}", [&number, &name]).text();
+        archive.add_copy(&name, OsStr::new(path), FILE)?;
+        lines.push_str(&filled!("modules=/{}\n", name.as_str()).text());
     }
+    if !command.rootfs.is_empty() {
+        let is_folder = sys::dir::is_folder(Path::new(command.rootfs));
+        let (name, mode) = if is_folder { ("rootfs", FOLDER) } else { ("rootfs.img", FILE) };
+        archive.add_copy(name, command.rootfs, mode)?;
+        lines.push_str(&filled!("rootfs=/{}\n", name).text());
+    }
+    let lines = [lines.as_bytes(), &command.lines].concat();
+    archive.add(b"etc/launcher.conf", FILE, lines.len())?;
+    archive.put(&lines)?;
     archive.finish()
 }

@@ -1,9 +1,10 @@
 //! An archive that the kernel unpacks as its first root: `newc` of cpio(5), as Documentation/driver-api/early-userspace/
 //! buffer-format.rst has it. The same files make the same bytes: names are sorted, inode numbers counted, times 0.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
@@ -12,6 +13,12 @@ use nix::sys::stat::FileStat;
 use crate::log::warning;
 use crate::sys;
 use crate::text::{self, Shown};
+
+/// The mode of a folder of root's.
+pub(crate) const FOLDER: u32 = libc::S_IFDIR | 0o755;
+
+/// The mode of a file of root's.
+pub(crate) const FILE: u32 = libc::S_IFREG | 0o644;
 
 /// Bytes that are read at once.
 const PART: usize = 64 * 1024;
@@ -126,7 +133,7 @@ impl<'a> Archive<'a> {
     }
 
     /// The content of a file. EBUSY: it is of another size.
-    pub(crate) fn content(&mut self, file: BorrowedFd<'_>, size: u32) -> Result<(), Errno> {
+    fn content(&mut self, file: BorrowedFd<'_>, size: u32) -> Result<(), Errno> {
         let (mut left, mut part) = (size as usize, std::mem::take(&mut self.part));
         loop {
             let length = nix::unistd::read(file, &mut part)?;
@@ -153,7 +160,7 @@ impl<'a> Archive<'a> {
     ///
     /// A file with several names is there once: its content follows the first one, of which the kernel makes links for the
     /// others (init/initramfs.c).
-    pub(crate) fn add_tree(&mut self, name: &[u8], folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    fn add_tree(&mut self, name: &[u8], folder: BorrowedFd<'_>) -> Result<(), Errno> {
         let device = sys::fd::stat(folder)?.st_dev;
         for is_counting in [true, false] {
             self.is_counting = is_counting;
@@ -267,11 +274,16 @@ impl<'a> Archive<'a> {
         self.header(facts)
     }
 
-    /// A file of this machine, by the path in [`Self::subject`], as root's with these permissions.
-    pub(crate) fn add_copy(&mut self, name: &[u8], file: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-        let size = u32::try_from(sys::fd::stat(file)?.st_size).map_err(|_| Errno::EFBIG)?;
-        self.add(name, libc::S_IFREG | mode, size as usize)?;
-        self.content(file, size)
+    /// A file of this machine as root's with this mode, or if that is one of a folder all that is in it as it is.
+    pub(crate) fn add_copy(&mut self, name: &str, path: &OsStr, mode: u32) -> Result<(), Errno> {
+        self.subject = path.as_bytes().to_vec();
+        let file = sys::path::open(Path::new(path), OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
+        if mode == FOLDER {
+            return self.add_tree(name.as_bytes(), file.as_fd());
+        }
+        let size = u32::try_from(sys::fd::stat(file.as_fd())?.st_size).map_err(|_| Errno::EFBIG)?;
+        self.add(name.as_bytes(), mode, size as usize)?;
+        self.content(file.as_fd(), size)
     }
 }
 
