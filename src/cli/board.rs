@@ -37,7 +37,7 @@ impl Said {
         while let Some(line) = lines.next() {
             let line = line.trim_ascii();
             match line.strip_prefix(END) {
-                Some(program) if program.is_empty() || program.starts_with([' ', '\t']) => {
+                Some(program) if matches!(program.as_bytes(), [] | [b' ' | b'\t', ..]) => {
                     self.program = split(program);
                     self.program.extend(lines.by_ref().map(|line| OsStr::new(keep(line))));
                 }

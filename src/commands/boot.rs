@@ -14,7 +14,7 @@ use crate::cli::{self, board::Said};
 use crate::error::{Doing, Error, Result, STATUS_OURS, tolerate};
 use crate::launch::board::{self, Starter, Verdict};
 use crate::log::{self, say, warning};
-use crate::packed::packed;
+use crate::packed::{Fill, filled, packed};
 use crate::primitives::execve::{DEFAULT_PATH, c_string};
 use crate::primitives::watchdog::{self, Watchdog};
 use crate::primitives::{early, shutdown};
@@ -226,7 +226,7 @@ impl Starter for Machine<'_> {
         let pid = watchdog::entrypoint_of(runner, self.in_container).map_or(0, Pid::as_raw);
         let words = || {
             let mut words = ["launcher", "init", "--single-child", "--env"].map(OsStr::new).to_vec();
-            words.push(OsStr::new(format!("LAUNCHER_PID={pid}").leak()));
+            words.push(OsStr::new(filled!("LAUNCHER_PID={}", &pid).text().leak()));
             words.push(OsStr::new("--"));
             let parts = text::parts(command, b' ').filter(|part| !part.is_empty());
             words.extend(parts.map(OsStr::new));

@@ -72,7 +72,7 @@ fn write(command: &BuildCommand, archive: &mut Archive<'_>) -> std::result::Resu
     archive.add_copy("init", OsStr::new("/proc/self/exe"), libc::S_IFREG | 0o755)?;
     let mut lines = String::new();
     for (number, path) in command.modules.iter().enumerate() {
-        let name = path.rsplit('/').next().unwrap_or_default();
+        let name = text::parts(path, b'/').last().unwrap_or_default();
         let name = filled!("modules/{}-{}", [&number, &name]).text();
         archive.add_copy(&name, OsStr::new(path), FILE)?;
         lines.push_str(&filled!("modules=/{}\n", name.as_str()).text());
