@@ -31,7 +31,7 @@ fn read(base: u32, digits: &[u8]) -> Option<u64> {
 
 /// The same with a sign, or without.
 pub(crate) fn signed(text: &str) -> Option<i64> {
-    match text.strip_prefix('-') {
+    match text.strip_prefix("-") {
         Some(digits) if !digits.starts_with('+') => number::<i64>(digits).map(|number| -number),
         _ => number(text),
     }

@@ -134,7 +134,7 @@ fn describes_container(words: &[&'static OsStr]) -> bool {
                 Some(_) => {}
                 None => return false,
             }
-        } else if let Some(cluster) = word.strip_prefix('-') {
+        } else if let Some(cluster) = word.strip_prefix("-") {
             let mut letters = cluster.bytes();
             while let Some(letter) = letters.next() {
                 match (Grammar::Init.short(letter), Grammar::Run.short(letter)) {

@@ -217,7 +217,7 @@ fn number(text: &str) -> Result<u64> {
 /// A list of processors or nodes: `0-2,5`.
 fn list(value: &'static str) -> Result<&'static str> {
     let good = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b',' || byte == b'-');
-    let begins = value.starts_with(|first: char| first.is_ascii_digit());
+    let begins = value.as_bytes().first().is_some_and(u8::is_ascii_digit);
     wanted(Some(value).filter(|_| good && begins), packed!("a list such as 0-2,5"))
 }
 

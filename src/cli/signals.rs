@@ -19,16 +19,16 @@ pub(crate) fn parse(text: &str) -> Option<i32> {
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let real_time = |rest: &str, sign: char, base: i32, factor: i32| {
+    let real_time = |rest: &str, sign: &str, base: i32, factor: i32| {
         let offset: u8 = if rest.is_empty() { 0 } else { text::number(rest.strip_prefix(sign)?)? };
         let number = base + factor * i32::from(offset);
         (REAL_TIME.0..=REAL_TIME.1).contains(&number).then_some(number)
     };
     if let Some(rest) = name.strip_prefix("RTMIN") {
-        return real_time(rest, '+', REAL_TIME.0, 1);
+        return real_time(rest, "+", REAL_TIME.0, 1);
     }
     if let Some(rest) = name.strip_prefix("RTMAX") {
-        return real_time(rest, '-', REAL_TIME.1, -1);
+        return real_time(rest, "-", REAL_TIME.1, -1);
     }
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
     text::parts(NAMES, b' ').zip(1..).find(|(known, _)| *known == name).map(|(_, number)| number)

@@ -219,7 +219,7 @@ impl Planner<'_> {
             _ => {}
         }
         let is_covered = |folder: &KernelFolder| {
-            let below = mount.target.strip_prefix(folder.path).and_then(|rest| rest.strip_prefix('/'));
+            let below = mount.target.strip_prefix(folder.path).and_then(|rest| rest.strip_prefix("/"));
             folder.names.iter().any(|name| {
                 let name = name.to_bytes();
                 let rest = below

@@ -10,7 +10,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 use super::init::Ended;
 use crate::error::{Doing, Error, Result};
 use crate::log::{Line, warning};
-use crate::packed::filled;
+use crate::packed::{Fill, filled};
 use crate::sys;
 use crate::sys::process::{Change, Usage};
 use crate::text::Show;
@@ -64,7 +64,7 @@ impl Report {
 
     /// Writes why the program does not run, however long that is.
     pub(crate) fn write_error(&self, error: &Error) {
-        let text = format!("{{\"status\":{},\"error\":\"{}\"}}\n", error.status, Escaped(error));
+        let text = filled!("{\"status\":{},\"error\":\"{}\"}\n", [&error.status, &Escaped(error)]).text();
         self.put(text.as_bytes());
     }
 

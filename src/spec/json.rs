@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let length = rest.bytes().position(|byte| !b"0123456789.eE+-".contains(&byte)).unwrap_or(rest.len());
         let digits = rest.get(..length).unwrap_or_default();
-        let has_zeros = length > 1 && digits.starts_with(['0', '+']);
+        let has_zeros = length > 1 && matches!(digits.as_bytes(), [b'0' | b'+', ..]);
         let number = text::number(digits).filter(|_| !has_zeros);
         let number = number.ok_or_else(|| self.fail(&packed!("wanted is a whole number below 2^64")));
         self.at += length;

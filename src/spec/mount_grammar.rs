@@ -64,7 +64,7 @@ fn place(word: &str, list: &str) -> Option<usize> {
 /// `rprivate` and the like, in the bits of mount(2).
 pub(crate) fn parse_propagation(word: &str) -> Option<Flags> {
     let (kind, flags) =
-        word.strip_prefix('r').map_or((word, Flags::default()), |kind| (kind, Flags::RECURSIVE));
+        word.strip_prefix("r").map_or((word, Flags::default()), |kind| (kind, Flags::RECURSIVE));
     Some(flags.with(Flags(1 << (17 + place(kind, "unbindable private slave shared")?))))
 }
 

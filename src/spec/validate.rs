@@ -185,7 +185,9 @@ fn name_is_a_file_name(spec: &Spec) -> Option<String> {
 /// Whether `name` may be a container's id: `[A-Za-z0-9_][A-Za-z0-9_.+-]*`.
 pub(crate) fn is_valid_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte);
-    (1..=200).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with(['.', '-', '+'])
+    (1..=200).contains(&name.len())
+        && name.bytes().all(legal)
+        && !matches!(name.as_bytes(), [b'.' | b'-' | b'+', ..])
 }
 
 /// Relative to what would be a guess, and `..` would leave the hierarchy.
