@@ -4,7 +4,7 @@
 use nix::unistd::Pid;
 
 use super::respawn::{Next, Respawn};
-use crate::error::{Result, tolerate};
+use crate::error::{Error, Result, tolerate};
 use crate::log::{say, warning};
 use crate::primitives::watchdog::{self, Watchdog};
 use crate::spec::board::{Action, Board, Health};
@@ -14,6 +14,9 @@ use crate::sys::signal::Received;
 
 /// The kernel sent it, by nobody's order: the keys Ctrl-Alt-Del; `SI_KERNEL`, sigaction(2).
 const BY_KERNEL: i32 = 0x80;
+
+/// A time that does not come.
+const NEVER: u64 = u64::MAX;
 
 /// Why the entrypoint does not run any more, and what is to become of the machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,10 +53,9 @@ pub(crate) trait Starter {
 }
 
 /// What is known about the health of the entrypoint.
-#[derive(Debug, Clone, Copy)]
-struct Checks {
+struct Checks<'a> {
     /// What is to be run.
-    wish: Health,
+    wish: &'a Health,
     /// The run in progress, and when it is over.
     running: Option<(Pid, u64)>,
     /// When the next is due.
@@ -71,11 +73,11 @@ struct Supervisor<'a> {
     /// What runs the entrypoint.
     runner: Option<Pid>,
     /// When it is to be started.
-    start_at: Option<u64>,
+    start_at: u64,
     /// The watchdog, and when it is to be fed.
     dog: Option<(&'a Watchdog, u64)>,
     /// Its health.
-    checks: Option<Checks>,
+    checks: Checks<'a>,
     /// Somebody wants the machine to go down, and when it does, whatever runs.
     leaving: Option<(Action, u64)>,
 }
@@ -83,20 +85,15 @@ struct Supervisor<'a> {
 /// Runs the entrypoint as often as is wanted. Every signal but those of faults must be blocked.
 pub(crate) fn supervise(board: &Board, dog: Option<&Watchdog>, starter: &mut dyn Starter) -> Verdict {
     let now = sys::clock::milliseconds();
-    let wish = board.health;
-    let checks = (!wish.command.is_empty()).then_some(Checks {
-        wish,
-        running: None,
-        due: now + wish.interval,
-        failures: 0,
-    });
+    let wish = &board.health;
+    let due = if wish.command.is_empty() { NEVER } else { now + wish.interval };
     let mut supervisor = Supervisor {
         board,
         respawn: Respawn::new(board.restart),
         runner: None,
-        start_at: Some(now),
+        start_at: now,
         dog: dog.map(|dog| (dog, now)),
-        checks,
+        checks: Checks { wish, running: None, due, failures: 0 },
         leaving: None,
     };
     loop {
@@ -107,7 +104,8 @@ pub(crate) fn supervise(board: &Board, dog: Option<&Watchdog>, starter: &mut dyn
             return verdict;
         }
         let now = sys::clock::milliseconds();
-        let time = supervisor.next_due().map(|due| due.saturating_sub(now));
+        let due = supervisor.next_due();
+        let time = (due != NEVER).then(|| due.saturating_sub(now));
         // The call cannot be refused to the first process of a machine; if it is, this becomes a loop that still works.
         if let Ok(Some(received)) = sys::signal::wait_for_any(time, false) {
             supervisor.heed(received);
@@ -117,10 +115,11 @@ pub(crate) fn supervise(board: &Board, dog: Option<&Watchdog>, starter: &mut dyn
 
 impl Supervisor<'_> {
     /// When to wake up at the latest.
-    fn next_due(&self) -> Option<u64> {
-        let check = self.checks.map(|checks| checks.running.map_or(checks.due, |(_, until)| until));
-        let dog = self.dog.map(|(_, due)| due);
-        [self.start_at, dog, check, self.leaving.map(|(_, until)| until)].into_iter().flatten().min()
+    fn next_due(&self) -> u64 {
+        let check = self.checks.running.map_or(self.checks.due, |(_, until)| until);
+        let dog = self.dog.map_or(NEVER, |(_, due)| due);
+        let end = self.leaving.map_or(NEVER, |(_, until)| until);
+        self.start_at.min(check).min(dog).min(end)
     }
 
     /// Reaps all who have ended. `Some`: it is over.
@@ -131,11 +130,9 @@ impl Supervisor<'_> {
             if self.runner == Some(pid) {
                 self.runner = None;
                 verdict = self.ended(status);
-            } else if let Some(checks) = &mut self.checks
-                && checks.running.is_some_and(|(running, _)| running == pid)
-            {
-                checks.running = None;
-                checks.end(status);
+            } else if self.checks.running.is_some_and(|(running, _)| running == pid) {
+                self.checks.running = None;
+                self.checks.end(status);
             }
         }
         verdict
@@ -150,7 +147,7 @@ impl Supervisor<'_> {
         let now = sys::clock::milliseconds();
         let action = match self.respawn.end(status, now) {
             Next::Again(delay) => {
-                self.start_at = Some(now + delay);
+                self.start_at = now + delay;
                 return None;
             }
             Next::Done => self.board.on_exit,
@@ -167,20 +164,15 @@ impl Supervisor<'_> {
         {
             return Some(Verdict { action, status: 0 });
         }
-        if self.start_at.is_some_and(|due| due <= now) {
-            self.start_at = None;
+        if self.start_at <= now {
+            self.start_at = NEVER;
             self.respawn.start(now);
             match starter.entrypoint() {
                 Ok(pid) => self.runner = Some(pid),
-                Err(error) => {
-                    say(format_args!("{error:#}"));
-                    return self.ended(error.status);
-                }
+                Err(error) => return self.ended(told(error)),
             }
         }
-        if let Some(checks) = &mut self.checks {
-            checks.go_on(now, self.runner, starter);
-        }
+        self.checks.go_on(now, self.runner, starter);
         if let Some((dog, due)) = self.dog
             && due <= now
         {
@@ -197,7 +189,7 @@ impl Supervisor<'_> {
         self.runner
             .and_then(|runner| watchdog::entrypoint_of(runner, self.board.in_container))
             .is_some_and(watchdog::is_running)
-            && self.checks.is_none_or(|checks| checks.failures < checks.wish.retries)
+            && self.checks.failures < self.checks.wish.retries
     }
 
     /// A signal: somebody wants the machine to go down, or it is for the entrypoint.
@@ -214,7 +206,7 @@ impl Supervisor<'_> {
         // Who asks twice waits as long.
         if self.leaving.is_none() {
             self.leaving = Some((action, sys::clock::milliseconds() + self.board.grace));
-            self.start_at = None;
+            self.start_at = NEVER;
             if let Some(runner) = self.runner {
                 tolerate(sys::process::kill(runner, self.board.stop_signal), "ESRCH: it has ended");
             }
@@ -222,7 +214,7 @@ impl Supervisor<'_> {
     }
 }
 
-impl Checks {
+impl Checks<'_> {
     /// A run has ended.
     fn end(&mut self, status: u8) {
         if status == 0 {
@@ -245,21 +237,21 @@ impl Checks {
                 );
                 self.running = Some((pid, now + 1000));
             }
-        } else if now >= self.due
-            && let Some(runner) = runner
-        {
-            self.due = now + self.wish.interval;
-            match starter.health(self.wish.command, runner) {
-                Ok(pid) => self.running = Some((pid, now + self.wish.timeout)),
-                Err(error) => {
-                    say(format_args!("{error:#}"));
-                    self.end(error.status);
-                }
-            }
         } else if now >= self.due {
             self.due = now + self.wish.interval;
+            let Some(runner) = runner else { return };
+            match starter.health(self.wish.command, runner) {
+                Ok(pid) => self.running = Some((pid, now + self.wish.timeout)),
+                Err(error) => self.end(told(error)),
+            }
         }
     }
+}
+
+/// Says what went wrong; its exit status.
+pub(crate) fn told(error: Error) -> u8 {
+    say(format_args!("{error:#}"));
+    error.status
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ use crate::packed::{filled, packed};
 use crate::spec::board::{Root, Upper};
 use crate::sys;
 use crate::sys::dir::Kind;
-use crate::text::{self, Show};
+use crate::text::{self, Shown};
 
 /// What goes along into the new root, where it is a mount.
-const MOVED: [&str; 5] = ["/dev", "/proc", "/sys", "/run", "/tmp"];
+const MOVED: &str = "/dev /proc /sys /run /tmp";
 
 thread_local! {
     /// The file system on the device that the overlay of the root writes to: it is mounted nowhere any more, and has to be
@@ -59,7 +59,12 @@ pub(crate) fn switch(root: &Root, say: &mut dyn FnMut(Error)) -> Result<()> {
     // Only what the kernel unpacked is so called: pivot_root(2) is refused for it, and nobody else has it.
     let mounts = sys::file::read(Path::new("/proc/self/mounts")).unwrap_or_default();
     // Asked before `/..` leads elsewhere.
-    let moved = MOVED.map(early::is_mounted);
+    let mut moved = Vec::new();
+    for name in text::parts(MOVED, b' ') {
+        if early::is_mounted(name) {
+            moved.push(name);
+        }
+    }
     let mut cover = Cover { count: 0, needs_old: false };
     let top = cover.pile_up(root).map_err(|error| {
         for _ in 0..cover.count {
@@ -67,9 +72,9 @@ pub(crate) fn switch(root: &Root, say: &mut dyn FnMut(Error)) -> Result<()> {
         }
         error.within(filled!("mount the root {}", root.source))
     })?;
-    for (name, _) in MOVED.into_iter().zip(moved).filter(|(_, is_mounted)| *is_mounted) {
+    for name in &moved {
         move_along(top.as_fd(), name)
-            .unwrap_or_else(|error| say(error.within(filled!("move {} to the new root", name))));
+            .unwrap_or_else(|error| say(error.within(filled!("move {} to the new root", *name))));
     }
     if cover.needs_old && root.overlay.is_none() && !root.writable {
         make_root_read_only(top.as_fd()).map_err(|error| error.within(packed!("make the root read-only")))?;
@@ -106,20 +111,18 @@ impl Cover {
     /// Mounts a device, an image file or a folder.
     fn add(&mut self, path: &str, kind: Option<&str>, writable: bool, patience: u64) -> Result<OwnedFd> {
         let file = wait_for(path, writable, patience)?;
-        let is_file = match sys::fd::kind_of(file.as_fd()).doing(packed!("look at it"))? {
-            libc::S_IFDIR => {
-                self.needs_old = true;
-                let bound = sys::mount::bind(&c_path(path)?, c"/", true);
-                return self.on_top(bound).doing(packed!("bind it"));
-            }
-            kind => kind != libc::S_IFBLK,
-        };
+        let place = c_path(path)?;
+        let form = sys::fd::kind_of(file.as_fd()).doing(packed!("look at it"))?;
+        if form == libc::S_IFDIR {
+            self.needs_old = true;
+            return self.on_top(sys::mount::bind(&place, c"/", true)).doing(packed!("bind it"));
+        }
         let kind = match kind {
             Some(name) => c_path(name)?,
             None => image::probe(file.as_fd(), packed!("--root-type says what it is"))?.to_owned(),
         };
-        let (_device, device) =
-            if is_file { image::attach(file.as_fd(), writable)? } else { (file, c_path(path)?) };
+        let is_file = form != libc::S_IFBLK;
+        let (_device, device) = if is_file { image::attach(file.as_fd(), writable)? } else { (file, place) };
         let flags = if writable { MsFlags::empty() } else { MsFlags::MS_RDONLY };
         // The journal of a device is played back; a file that nobody may write to is taken as it is.
         let data = if is_file && !writable && *kind == *image::EXT4 { c"noload" } else { c"" };
@@ -215,32 +218,35 @@ fn wait_for(path: &str, writable: bool, patience: u64) -> Result<OwnedFd> {
         }
         if sys::clock::milliseconds() - since >= patience {
             let seconds = patience / 1000;
-            let found = devices();
-            let found = found.as_deref().unwrap_or(" none: is its driver a module? --modules");
-            let hint = filled!("no such device after {} s; the kernel has found{}", [&seconds, &found]);
+            let mut found = devices();
+            if found.is_empty() {
+                found.extend_from_slice(b" none: is its driver a module? --modules");
+            }
+            let hint =
+                filled!("no such device after {} s; the kernel has found{}", [&seconds, &Shown(&found)]);
             return Err(Error::from(errno).hint(hint));
         }
         tolerate(sys::fd::poll([(None, 0)], PAUSE), "it is a pause");
     }
 }
 
-/// The names of the disks and partitions, but for those that are made of memory or files.
-fn devices() -> Option<String> {
-    let mut names = String::new();
-    for entry in sys::dir::list(Path::new("/sys/class/block")).unwrap_or_default() {
-        let name = entry.name.shown().to_string();
-        if !name.starts_with("loop") && !name.starts_with("ram") && names.len() < 200 {
-            names.push(' ');
-            names.push_str(&name);
+/// The names of the disks and partitions, but for those that are made of memory or files, with a blank before each.
+fn devices() -> Vec<u8> {
+    let mut names = Vec::new();
+    for entry in &sys::dir::list(Path::new("/sys/class/block")).unwrap_or_default() {
+        let name = entry.name.as_bytes();
+        if !name.starts_with(b"loop") && !name.starts_with(b"ram") && names.len() < 200 {
+            names.push(b' ');
+            names.extend_from_slice(name);
         }
     }
-    (!names.is_empty()).then_some(names)
+    names
 }
 
 /// Moves the mount `name` to the same place beneath `top`, if no file system is there.
 fn move_along(top: BorrowedFd<'_>, name: &str) -> Result<()> {
     let place = ensure_folder(top, Path::new(name))?;
-    let device = |folder: BorrowedFd<'_>| sys::fd::stat(folder).map(|found| found.st_dev);
+    let device = |folder: BorrowedFd<'_>| sys::fd::stat(folder).map_or(0, |found| found.st_dev);
     if device(place.as_fd()) != device(top) {
         return Ok(());
     }
@@ -264,7 +270,7 @@ fn free(old: BorrowedFd<'_>) {
 /// Removes what is in a folder and on this device. What cannot be removed stays, and is in nobody's way.
 fn remove_all(folder: &Path, device: libc::dev_t) {
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    for entry in sys::dir::list(here).unwrap_or_default() {
+    for entry in &sys::dir::list(here).unwrap_or_default() {
         let path = folder.join(&entry.name);
         if entry.kind != Kind::Folder {
             tolerate(sys::path::remove_file(&path), "a file that is mounted over");

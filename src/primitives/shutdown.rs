@@ -40,7 +40,7 @@ const RELEASE: u64 = 10_000;
 const PERIODS: u64 = 12;
 
 /// Where the kernel's own file systems are, of which nothing is to be written anywhere.
-const KERNELS: [&[u8]; 3] = [b"/proc", b"/sys", b"/dev"];
+const KERNELS: &str = "/proc /sys /dev";
 
 /// Ends all processes but us: SIGTERM, and SIGCONT for who is stopped; after `grace` milliseconds SIGKILL. Returns when
 /// nobody is left, or nothing more can be done about them. Calls `on_tick` at least once a second.
@@ -152,10 +152,9 @@ fn unwritten() -> u64 {
 /// The same of a text.
 fn unwritten_in(text: &[u8]) -> u64 {
     let mut sum = 0;
-    for line in text.split(|byte| *byte == b'\n') {
-        if [&b"Dirty:"[..], b"Writeback:"].iter().any(|name| line.starts_with(name)) {
-            let digits = line.iter().filter(|byte| byte.is_ascii_digit());
-            sum += digits.fold(0, |number: u64, digit| number.wrapping_mul(10) + u64::from(digit - b'0'));
+    for line in text::lines(std::str::from_utf8(text).unwrap_or_default()) {
+        if line.starts_with("Dirty:") || line.starts_with("Writeback:") {
+            sum += text::parts(line, b' ').find_map(text::number).unwrap_or(0);
         }
     }
     sum
@@ -167,7 +166,9 @@ fn release() -> u8 {
     apart(&mut empty_swap, RELEASE / 2, &mut || {});
     // What was unmounted may have held what was mounted before it, as the device of a loop does.
     while unmount_all() {}
-    for point in points().iter().chain([&c"/".to_owned()]) {
+    let mut points = points();
+    points.push(c"/".to_owned());
+    for point in &points {
         let work = &mut || tell(sys::mount::remount_read_only(point), &point.shown());
         apart(work, UNMOUNT, &mut || {});
     }
@@ -199,12 +200,16 @@ fn empty_swap() -> u8 {
 
 /// Where something is mounted that may have to be written out, in the order of mounting, but for the root.
 fn points() -> Vec<CString> {
-    let points = sys::mount::points_below(Path::new("/")).unwrap_or_default();
-    let is_ours = |point: &&std::path::PathBuf| {
-        let point = point.as_os_str().as_bytes();
-        KERNELS.iter().all(|folder| !matches!(point.strip_prefix(*folder), Some([] | [b'/', ..])))
-    };
-    points.iter().filter(is_ours).filter_map(|point| c_path(point).ok()).collect()
+    let mut points = Vec::new();
+    for path in &sys::mount::points_below(Path::new("/")).unwrap_or_default() {
+        let bytes = path.as_os_str().as_bytes();
+        let is_ours = text::parts(KERNELS, b' ')
+            .all(|folder| !matches!(bytes.strip_prefix(folder.as_bytes()), Some([] | [b'/', ..])));
+        if is_ours && let Ok(point) = c_path(path) {
+            points.push(point);
+        }
+    }
+    points
 }
 
 /// Unmounts what can be, the last first. Whether that was something.
