@@ -9,7 +9,7 @@ use super::run::{RunCommand, wanted};
 use super::words::{Grammar, Word, Words};
 use super::{Command, signals, text, wrong};
 use crate::error::{Error, Result};
-use crate::packed::packed;
+use crate::packed::{Packed, packed};
 use crate::spec::board::{Action, Board, Restart, Upper, Watchdog, When};
 use crate::spec::{keep, size};
 use crate::text::{self, cut, join};
@@ -33,13 +33,15 @@ impl Said {
     /// Reads the text of the file: one option a line, `#` before a remark. A line that begins with `--` begins the program:
     /// words on that line, then one argument a line as it is.
     pub(crate) fn read_file(&mut self, text: &str) {
-        let mut lines = text::lines(text).map(|line| line.strip_suffix("\r").unwrap_or(line));
+        let mut lines = text::lines(text);
         while let Some(line) = lines.next() {
             let line = line.trim_ascii();
             match line.strip_prefix(END) {
                 Some(program) if matches!(program.as_bytes(), [] | [b' ' | b'\t', ..]) => {
                     self.program = split(program);
-                    self.program.extend(lines.by_ref().map(|line| OsStr::new(keep(line))));
+                    for line in lines.by_ref() {
+                        self.program.push(OsStr::new(keep(line.strip_suffix("\r").unwrap_or(line))));
+                    }
                 }
                 name => {
                     let name = name.unwrap_or(line);
@@ -129,12 +131,15 @@ fn split(line: &str) -> Vec<&'static OsStr> {
 pub(crate) fn boot_word(command_line: &str) -> Option<bool> {
     let mut said = Said::default();
     said.read_command_line(command_line);
-    let mut values = said.options.iter().filter_map(|word| match word.as_encoded_bytes() {
-        b"--boot" | b"--boot=1" => Some(true),
-        b"--boot=0" => Some(false),
-        _ => None,
-    });
-    values.next_back()
+    let mut boots = None;
+    for word in &said.options {
+        if *word == "--boot" || *word == "--boot=1" {
+            boots = Some(true);
+        } else if *word == "--boot=0" {
+            boots = Some(false);
+        }
+    }
+    boots
 }
 
 /// Whether the kernel took our arguments from its command line; else somebody wrote them for us.
@@ -165,7 +170,8 @@ pub(super) fn read(
 ) -> Result<Vec<&'static OsStr>> {
     look_ahead(&words, board)?;
     let mut words = Words::new(words, Grammar::Board(board.in_container));
-    let mut rest = ["launcher", if board.in_container { "run" } else { "init" }].map(OsStr::new).to_vec();
+    let mode = if board.in_container { "run" } else { "init" };
+    let mut rest = vec![OsStr::new("launcher"), OsStr::new(mode)];
     let (mut has_rootfs, mut needs_root, mut needs_health) = (false, false, false);
     let program = loop {
         match words.next()? {
@@ -195,11 +201,13 @@ pub(super) fn read(
     if needs_root && board.root.source.is_empty() || needs_health && board.health.command.is_empty() {
         return Err(Error::new(packed!("options of --root and --health-cmd need these")));
     }
-    let default = (board.in_container && !has_rootfs).then_some(OsStr::new("--rootfs=/"));
-    rest.extend(match build {
-        Some(build) => build.finish(!board.root.source.is_empty(), &program)?.or(default),
-        None => default,
-    });
+    let mut rootfs = (board.in_container && !has_rootfs).then_some(OsStr::new("--rootfs=/"));
+    if let Some(build) = build {
+        rootfs = build.finish(!board.root.source.is_empty(), &program)?.or(rootfs);
+    }
+    if let Some(rootfs) = rootfs {
+        rest.push(rootfs);
+    }
     if program.is_empty() {
         return Err(Error::new(packed!("no program given"))
             .hint(packed!("it stands behind -- on the kernel's command line, or in /etc/launcher.conf")));
@@ -220,20 +228,21 @@ pub(super) fn read(
 /// # Errors
 /// An action that there is not; or boot mode is refused where it is too late for that.
 fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<()> {
-    let mut boot = "1";
-    for word in words.iter().take_while(|word| **word != END).filter_map(|word| word.to_str()) {
-        match cut(word, b'=') {
-            Some(("--container", value)) => board.in_container = value != "0",
-            Some(("--boot", value)) => boot = value,
-            Some((name @ ("--on-exit" | "--on-fail"), value)) => {
-                if let Some(option) = name.strip_prefix(END).and_then(options::find) {
-                    set(board, option.id, value).map_err(|why| wrong(option, value, why))?;
-                }
+    let mut boots = true;
+    for word in words.iter().take_while(|word| **word != END) {
+        let option = word.to_str().and_then(|word| cut(word.strip_prefix(END)?, b'='));
+        let Some((name, value)) = option else { continue };
+        let Some(option) = options::find(name) else { continue };
+        match option.id {
+            Id::Boxed => board.in_container = value != "0",
+            Id::Boot => boots = value != "0",
+            Id::OnExit | Id::OnFail => {
+                set(board, option.id, value).map_err(|why| wrong(option, value, why))?;
             }
             _ => {}
         }
     }
-    if boot == "0" {
+    if !boots {
         return Err(Error::new(packed!("--boot 0: launcher has begun to boot by now"))
             .hint(packed!("on the kernel's command line it is in time: launcher.boot=0")));
     }
@@ -254,21 +263,18 @@ pub(super) fn spell(option: &Opt, value: Option<&'static OsStr>) -> &'static OsS
 fn set(board: &mut Board, id: Id, value: &'static str) -> Result<()> {
     match id {
         // Both were looked at before.
-        Id::Boxed => drop(flag(value)?),
-        Id::Boot => drop(flag(if value.is_empty() { "1" } else { value })?),
+        Id::Boot if value.is_empty() => {}
+        Id::Boot | Id::Boxed => one_of(value, "1", "0", packed!("0 or 1"))?,
         Id::Modules => board.modules.extend(text::parts(value, b',').filter(|name| !name.is_empty())),
         Id::Root => board.root.source = path(value)?,
         Id::RootOverlay if value == "tmpfs" => board.root.overlay = Some(Upper::Tmpfs),
         Id::RootOverlay => board.root.overlay = Some(Upper::Device(path(value)?)),
         Id::RootType => board.root.kind = Some(value),
         Id::RootMode => {
-            let mode = Some(value == "rw").filter(|is_rw| *is_rw || value == "ro");
-            board.root.writable = wanted(mode, packed!("ro or rw"))?;
+            one_of(value, "ro", "rw", packed!("ro or rw"))?;
+            board.root.writable = value == "rw";
         }
-        Id::RootWait => board.root.patience = milliseconds(value)?,
         Id::HealthCmd => board.health.command = value,
-        Id::HealthEvery => board.health.interval = milliseconds(value)?.max(100),
-        Id::HealthTime => board.health.timeout = milliseconds(value)?.max(100),
         Id::HealthTries => board.health.retries = number(value)?,
         Id::Restart => {
             board.restart = wanted(restart(value), packed!("no, or on-failure or always, maybe with :N/T"))?;
@@ -276,10 +282,8 @@ fn set(board: &mut Board, id: Id, value: &'static str) -> Result<()> {
         Id::OnExit => board.on_exit = action(value)?,
         Id::OnFail => board.on_fail = Some(action(value)?),
         Id::Watchdog => {
-            let (device, seconds) = match cut(value, b':') {
-                Some((device, seconds)) => (device, number(seconds)?),
-                None => (value, 30),
-            };
+            let (device, seconds) = cut(value, b':').unwrap_or((value, "30"));
+            let seconds = number(seconds)?;
             board.watchdog = Some(Watchdog { device: path(device)?, seconds });
         }
         Id::ExitPort => {
@@ -290,24 +294,27 @@ fn set(board: &mut Board, id: Id, value: &'static str) -> Result<()> {
             board.exit_port = Some(wanted(port, packed!("a port such as 0xf4"))?);
         }
         Id::StopSignal => board.stop_signal = wanted(signals::parse(value), packed!("a signal"))?,
-        _ => board.grace = milliseconds(value)?, // StopTimeout
+        _ => {
+            let time = wanted(size::parse_thousandths(value), packed!("a number of seconds"))?;
+            match id {
+                Id::RootWait => board.root.patience = time,
+                Id::HealthEvery => board.health.interval = time.max(100),
+                Id::HealthTime => board.health.timeout = time.max(100),
+                _ => board.grace = time, // StopTimeout
+            }
+        }
     }
     Ok(())
 }
 
-/// Yes or no.
-fn flag(value: &str) -> Result<bool> {
-    wanted(Some(value == "1").filter(|is_set| *is_set || value == "0"), packed!("0 or 1"))
+/// Whether it is one of two words.
+fn one_of(value: &str, first: &str, second: &str, what: Packed) -> Result<()> {
+    wanted((value == first || value == second).then_some(()), what)
 }
 
 /// An absolute path.
 fn path(value: &'static str) -> Result<&'static str> {
     wanted(Some(value).filter(|value| value.starts_with('/')), packed!("an absolute path"))
-}
-
-/// Seconds, in thousandths.
-fn milliseconds(value: &str) -> Result<u64> {
-    wanted(size::parse_thousandths(value), packed!("a number of seconds"))
 }
 
 /// A number from 1.
@@ -344,7 +351,10 @@ fn action(value: &'static str) -> Result<Action> {
         "panic" => Some(Action::Panic),
         "shell" => Some(Action::Shell),
         "hang" => Some(Action::Hang),
-        _ => value.strip_prefix("exec:").filter(|path| path.starts_with('/')).map(Action::Exec),
+        _ => {
+            let path = value.strip_prefix("exec:").filter(|path| path.starts_with('/'));
+            path.map(|path| Action::Exec(Box::leak(Box::new(path))))
+        }
     };
     wanted(action, packed!("poweroff, reboot, halt, panic, shell, hang or exec:PATH, an absolute one"))
 }

@@ -89,7 +89,7 @@ fn the_machines_options_are_told_from_the_containers() {
     let root = board.root;
     assert_eq!((root.source, root.overlay, root.patience), ("/dev/vda", Some(Upper::Tmpfs), 10_000));
     assert_eq!(board.restart, Restart { when: When::Failed, limit: Some((5, 60_000)) });
-    assert_eq!((board.on_exit, board.on_fail), (Action::Reboot, Some(Action::Exec("/sbin/init"))));
+    assert_eq!((board.on_exit, board.on_fail), (Action::Reboot, Some(Action::Exec(&"/sbin/init"))));
     assert_eq!((board.exit_port, board.grace), (Some(0xf4), 2500));
     let Command::Run(run) = command else { panic!("a container") };
     assert_eq!((run.spec.rootfs, run.spec.resources.memory), (Some(Path::new("/")), Some(64 << 20)));

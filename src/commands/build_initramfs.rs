@@ -2,7 +2,8 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -14,13 +15,21 @@ use crate::primitives::cpio::{Archive, FILE, FOLDER};
 use crate::sys;
 use crate::text::{self, Show, Shown};
 
+/// Where a regular file goes.
+struct Place {
+    /// In the end.
+    name: &'static Path,
+    /// Until it is complete.
+    beside: &'static Path,
+}
+
 /// Writes the archive beside its place and renames it, or straight to what is no regular file.
 ///
 /// # Errors
 /// Something cannot be read or written; then nothing is left of it, and what was there stays.
 pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
     let output = Path::new(command.output);
-    let (out, place) = open(output).doing(filled!("build-initramfs: {}", output.shown()))?;
+    let (out, place) = open(command.output).doing(filled!("build-initramfs: {}", output.shown()))?;
     // What is there, and what is written: neither is a part of it.
     let left_out = [sys::path::stat(output), sys::fd::stat(out.as_fd())].map(|found| {
         let found = found.ok()?;
@@ -29,12 +38,12 @@ pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
     let mut archive = Archive::new(out.as_fd(), left_out);
     let result = write(command, &mut archive).and_then(|()| {
         archive.is_broken = true; // what fails now is not what was read
-        let Some((place, beside)) = &place else { return Ok(()) };
-        nix::unistd::fsync(&out).and_then(|()| sys::path::rename(beside, place))
+        let Some(place) = &place else { return Ok(()) };
+        nix::unistd::fsync(&out).and_then(|()| sys::path::rename(place.beside, place.name))
     });
     let Err(errno) = result else { return Ok(0) };
-    if let Some((_, beside)) = &place {
-        tolerate(sys::path::remove_file(beside), "what failed before is told");
+    if let Some(place) = &place {
+        tolerate(sys::path::remove_file(place.beside), "what failed before is told");
     }
     let subject = if archive.is_broken { command.output.shown() } else { Shown(&archive.subject) };
     let error = Error::os(filled!("build-initramfs: {}", subject), errno);
@@ -48,19 +57,21 @@ pub(crate) fn run(command: &BuildCommand) -> Result<u8> {
 
 /// Opens the output. With its place, and its name until it is complete, if it is a regular file: of a link that to which
 /// it leads.
-fn open(path: &Path) -> std::result::Result<(OwnedFd, Option<(PathBuf, PathBuf)>), Errno> {
-    if path.as_os_str() == "-" {
+fn open(path: &'static OsStr) -> std::result::Result<(OwnedFd, Option<Place>), Errno> {
+    if path == "-" {
         return Ok((sys::fd::above_standard(sys::fd::standard(1))?, None));
     }
-    let place = match sys::path::open(path, OFlag::O_PATH) {
-        Ok(there) if sys::fd::kind_of(there.as_fd())? == libc::S_IFREG => sys::fd::path_of(there.as_fd())?,
-        Ok(_) => return Ok((sys::path::open(path, OFlag::O_WRONLY)?, None)),
-        Err(Errno::ENOENT) => path.into(),
+    let place: &OsStr = match sys::path::open(Path::new(path), OFlag::O_PATH) {
+        Ok(there) if sys::fd::kind_of(there.as_fd())? == libc::S_IFREG => {
+            sys::fd::path_of(there.as_fd())?.leak()
+        }
+        Ok(_) => return Ok((sys::path::open(Path::new(path), OFlag::O_WRONLY)?, None)),
+        Err(Errno::ENOENT) => path,
         Err(errno) => return Err(errno),
     };
-    let mut beside = place.clone();
-    beside.push(filled!(".{}", &std::process::id()).text());
-    Ok((sys::path::create(beside.as_ref())?, Some((place.into(), beside.into()))))
+    let end = filled!(".{}", &std::process::id()).text();
+    let beside = Path::new(OsStr::from_bytes([place.as_bytes(), end.as_bytes()].concat().leak()));
+    Ok((sys::path::create(beside)?, Some(Place { name: Path::new(place), beside })))
 }
 
 /// Writes all of it.

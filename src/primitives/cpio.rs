@@ -1,7 +1,7 @@
 //! An archive that the kernel unpacks as its first root: `newc` of cpio(5), as Documentation/driver-api/early-userspace/
 //! buffer-format.rst has it. The same files make the same bytes: names are sorted, inode numbers counted, times 0.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -73,8 +73,6 @@ pub(crate) struct Archive<'a> {
     number: u32,
     /// How many bytes were written, of which only the last two bits count.
     length: usize,
-    /// Room to read to.
-    part: Vec<u8>,
     /// The names of files are counted, nothing is written: the first one tells how many there are.
     is_counting: bool,
     /// Those with several.
@@ -96,7 +94,6 @@ impl<'a> Archive<'a> {
             name: Vec::new(),
             number: 0,
             length: 0,
-            part: vec![0; PART],
             is_counting: false,
             links: Vec::new(),
             owner,
@@ -112,7 +109,7 @@ impl<'a> Archive<'a> {
     }
 
     /// What stands before the content of each file: the zeros that end the one before, a mark, thirteen numbers, the name.
-    fn header(&mut self, mut facts: Facts) -> Result<(), Errno> {
+    fn header(&mut self, facts: &mut Facts) -> Result<(), Errno> {
         if self.name.len() >= LONGEST {
             return Err(Errno::ENAMETOOLONG);
         }
@@ -129,19 +126,18 @@ impl<'a> Archive<'a> {
         let size = u32::try_from(size).map_err(|_| Errno::EFBIG)?;
         let device = if mode & libc::S_IFMT == libc::S_IFCHR { [5, 1] } else { [0; 2] };
         self.name = name.to_vec();
-        self.header(Facts { mode, size, device, names: 1, ..Facts::default() })
+        self.header(&mut Facts { mode, size, device, names: 1, ..Facts::default() })
     }
 
     /// The content of a file. EBUSY: it is of another size.
     fn content(&mut self, file: BorrowedFd<'_>, size: u32) -> Result<(), Errno> {
-        let (mut left, mut part) = (size as usize, std::mem::take(&mut self.part));
+        let (mut left, mut part) = (size as usize, vec![0; PART]);
         loop {
             let length = nix::unistd::read(file, &mut part)?;
             if length > left || (length == 0 && left > 0) {
                 return Err(Errno::EBUSY);
             }
             if length == 0 {
-                self.part = part;
                 return Ok(());
             }
             left -= length;
@@ -193,22 +189,29 @@ impl<'a> Archive<'a> {
             file = Some(opened);
         }
         self.emit(parent, name, &found, file.as_ref().map(AsFd::as_fd))?;
-        let Some(folder) = file.filter(|_| found.st_mode & libc::S_IFMT == libc::S_IFDIR) else {
-            return Ok(());
-        };
+        match file {
+            Some(folder) if found.st_mode & libc::S_IFMT == libc::S_IFDIR => {
+                self.descend(folder.as_fd(), device)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All in a folder, in the order of the names.
+    fn descend(&mut self, folder: BorrowedFd<'_>, device: u64) -> Result<(), Errno> {
         let mut names = Vec::new();
-        for entry in sys::dir::list_open(folder.as_fd())? {
-            let name = text::c_string(entry.name.as_bytes()).unwrap_or_default();
+        for entry in &sys::dir::list_open(folder)? {
+            let name = text::c_string(entry.name.as_bytes())?;
             let at = names.partition_point(|other| *other < name);
             names.insert(at, name);
         }
-        for name in names {
+        for name in &names {
             let (length, subject) = (self.name.len(), self.subject.len());
             for path in [&mut self.name, &mut self.subject] {
                 path.push(b'/');
                 path.extend_from_slice(name.as_bytes());
             }
-            self.visit(folder.as_fd(), &name, device)?;
+            self.visit(folder, name, device)?;
             self.name.truncate(length);
             self.subject.truncate(subject);
         }
@@ -247,31 +250,28 @@ impl<'a> Archive<'a> {
         if self.is_counting {
             return Ok(());
         }
-        for ((owner, own), number) in facts.owner.iter_mut().zip(self.owner).zip([found.st_uid, found.st_gid])
-        {
-            *owner = if number == own { 0 } else { number };
-        }
+        let owner = |number, own| if number == own { 0 } else { number };
+        facts.owner = [owner(found.st_uid, self.owner[0]), owner(found.st_gid, self.owner[1])];
+        let mut target = OsString::new();
         match kind {
             libc::S_IFDIR => facts.names = 2,
             libc::S_IFCHR | libc::S_IFBLK => {
                 facts.device = [libc::major(found.st_rdev), libc::minor(found.st_rdev)];
             }
             libc::S_IFLNK => {
-                let target = sys::fd::target_of(parent, name)?;
+                target = sys::fd::target_of(parent, name)?;
                 facts.size = u32::try_from(target.len()).unwrap_or_default();
-                self.header(facts)?;
-                return self.put(target.as_bytes());
             }
             libc::S_IFREG if is_first => {
-                if let Some(file) = file {
-                    facts.size = u32::try_from(found.st_size).map_err(|_| Errno::EFBIG)?;
-                    self.header(facts)?;
-                    return self.content(file, facts.size);
-                }
+                facts.size = u32::try_from(found.st_size).map_err(|_| Errno::EFBIG)?;
             }
             _ => {}
         }
-        self.header(facts)
+        self.header(&mut facts)?;
+        match file {
+            Some(file) if kind == libc::S_IFREG && is_first => self.content(file, facts.size),
+            _ => self.put(target.as_bytes()),
+        }
     }
 
     /// A file of this machine as root's with this mode, or if that is one of a folder all that is in it as it is.
@@ -293,8 +293,8 @@ fn zeros(length: usize) -> &'static [u8] {
 }
 
 /// The bytes of a header behind so many others.
-fn header(length: usize, name: &[u8], facts: Facts) -> Vec<u8> {
-    let Facts { mode, device: [major, minor], size, owner: [uid, gid], names, number } = facts;
+fn header(length: usize, name: &[u8], facts: &Facts) -> Vec<u8> {
+    let Facts { mode, device: [major, minor], size, owner: [uid, gid], names, number } = *facts;
     let of_name = u32::try_from(name.len() + 1).unwrap_or_default();
     let mut bytes = zeros(length).to_vec();
     let start = bytes.len();
@@ -343,14 +343,14 @@ mod tests {
             "00000000",
             "a/b\0\0\0",
         ];
-        assert_eq!(String::from_utf8(header(0, b"a/b", facts)).unwrap(), wanted.concat());
+        assert_eq!(String::from_utf8(header(0, b"a/b", &facts)).unwrap(), wanted.concat());
     }
 
     #[test]
     fn headers_begin_and_end_at_multiples_of_four() {
         for before in 0..8 {
             for name in ["a", "ab", "abc", "abcd"] {
-                let bytes = header(before, name.as_bytes(), Facts::default());
+                let bytes = header(before, name.as_bytes(), &Facts::default());
                 assert_eq!((before + bytes.len()) % 4, 0, "{before} {name}");
                 let mark = bytes.windows(6).position(|mark| mark == b"070701").unwrap();
                 assert!((before + mark).is_multiple_of(4) && mark < 4, "{before} {name}");

@@ -18,11 +18,11 @@ use nix::mount::MsFlags;
 use super::rootfs::{c_path, ensure_folder, handle_path, make_root_read_only, pivot};
 use super::{early, image, overlay};
 use crate::error::{Doing, Error, Result, tolerate};
-use crate::packed::{filled, packed};
+use crate::packed::{Fill, filled, packed};
 use crate::spec::board::{Root, Upper};
 use crate::sys;
 use crate::sys::dir::Kind;
-use crate::text::{self, Shown};
+use crate::text::{self, Show, Shown};
 
 /// What goes along into the new root, where it is a mount.
 const MOVED: &str = "/dev /proc /sys /run /tmp";
@@ -143,7 +143,7 @@ impl Cover {
     fn add_overlay(&mut self, lower: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> Result<OwnedFd> {
         sys::fd::enter(upper).doing(packed!("enter the upper layer"))?;
         let lower = handle_path(lower);
-        for name in ["work", "upper"] {
+        for name in text::parts("work upper", b' ') {
             match sys::path::make_folder(Path::new(name)) {
                 Ok(()) => {
                     overlay::copy_owner(Path::new(OsStr::from_bytes(lower.to_bytes())), Path::new(name));
@@ -154,19 +154,13 @@ impl Cover {
                 }
             }
         }
-        let mut options = b"lowerdir=".to_vec();
-        options.extend_from_slice(lower.to_bytes());
-        options.extend_from_slice(b",upperdir=upper,workdir=work");
-        let mut mount = |options: &[u8]| {
-            let options = text::c_string(options)?;
-            self.mount(c"overlay", c"overlay", MsFlags::empty(), &options)
+        let mut mount = |end: &str| {
+            let options = filled!("lowerdir={},upperdir=upper,workdir=work{}", lower.shown(), end).text();
+            self.mount(c"overlay", c"overlay", MsFlags::empty(), &text::c_string(options)?)
         };
-        let mounted = match mount(&options) {
+        let mounted = match mount("") {
             // Another root was beneath it before, as after an update: the index, of Linux 4.13, has handles of that one.
-            Err(Errno::ESTALE) => {
-                options.extend_from_slice(b",index=off");
-                mount(&options)
-            }
+            Err(Errno::ESTALE) => mount(",index=off"),
             mounted => mounted,
         };
         let mounted = mounted.map_err(overlay::explain)?;
@@ -204,12 +198,14 @@ fn wait_for(path: &str, writable: bool, patience: u64) -> Result<OwnedFd> {
     const PAUSE: libc::c_int = 10;
     let is_device = path.starts_with("/dev/");
     let since = sys::clock::milliseconds();
-    let access = if writable { OFlag::O_RDWR } else { OFlag::O_RDONLY };
+    let mut access = if writable { OFlag::O_RDWR } else { OFlag::O_RDONLY };
     loop {
-        let opened = sys::path::open(Path::new(path), access | OFlag::O_NONBLOCK);
-        let errno = match opened {
+        let errno = match sys::path::open(Path::new(path), access | OFlag::O_NONBLOCK) {
             // A folder.
-            Err(Errno::EISDIR) => return wait_for(path, false, 0),
+            Err(Errno::EISDIR) if access != OFlag::O_RDONLY => {
+                access = OFlag::O_RDONLY;
+                continue;
+            }
             Err(errno) => errno,
             Ok(file) => return Ok(file),
         };
@@ -226,7 +222,7 @@ fn wait_for(path: &str, writable: bool, patience: u64) -> Result<OwnedFd> {
                 filled!("no such device after {} s; the kernel has found{}", [&seconds, &Shown(&found)]);
             return Err(Error::from(errno).hint(hint));
         }
-        tolerate(sys::fd::poll([(None, 0)], PAUSE), "it is a pause");
+        sys::clock::pass(PAUSE);
     }
 }
 

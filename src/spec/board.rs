@@ -103,8 +103,8 @@ pub(crate) enum Action {
     Shell,
     /// It stays as it is.
     Hang,
-    /// This program becomes PID 1 instead of us.
-    Exec(&'static str),
+    /// This program becomes PID 1 instead of us. By reference: an action is passed on in two registers then.
+    Exec(&'static &'static str),
 }
 
 /// A watchdog.
