@@ -142,10 +142,10 @@ class Machine:
         # start() binds the machine's life to the thread that calls it, so threads that start machines must outlive them
         self.process = start(command, stdin=subprocess.PIPE, pass_fds=[its.fileno()])
         its.close()
-        self.socket, self.console, self.at, self.reason, self.over = ours, "", 0, None, False
+        self.socket, self.console, self.at, self.reason, self.readers = ours, "", 0, None, 2
         self.changed, self.answers = threading.Condition(), []
         for reader in (self.read_console, self.read_monitor):
-            threading.Thread(target=reader, daemon=True).start()
+            threading.Thread(target=self.read_all, args=(reader,), daemon=True).start()
         self.ask("qmp_capabilities")
 
     def __enter__(self): return self
@@ -155,27 +155,35 @@ class Machine:
         self.process.wait()
         self.socket.close()
 
+    @property
+    def over(self):
+        """Whether all was read that it said: why it ended comes beside the console."""
+        return not self.readers
+
+    def read_all(self, reader):
+        try:
+            reader()
+        except OSError:  # it was killed
+            pass
+        with self.changed:
+            self.readers -= 1
+            self.changed.notify_all()
+
     def read_console(self):
         while chunk := self.process.stdout.read1(65536):
             with self.changed:
                 self.console += chunk.replace(b"\r", b"").decode(errors="replace")
                 self.changed.notify_all()
-        with self.changed:
-            self.over = True
-            self.changed.notify_all()
 
     def read_monitor(self):
-        try:
-            for line in self.socket.makefile():
-                message = json.loads(line)
-                with self.changed:
-                    if message.get("event") == "SHUTDOWN":
-                        self.reason = message["data"]["reason"]
-                    elif "return" in message or "error" in message:
-                        self.answers.append(message)
-                    self.changed.notify_all()
-        except OSError:  # it was killed
-            pass
+        for line in self.socket.makefile():
+            message = json.loads(line)
+            with self.changed:
+                if message.get("event") == "SHUTDOWN":
+                    self.reason = message["data"]["reason"]
+                elif "return" in message or "error" in message:
+                    self.answers.append(message)
+                self.changed.notify_all()
 
     def until(self, condition, seconds, what):
         """Waits until `condition` gives something true, which is returned."""
