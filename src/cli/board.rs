@@ -7,7 +7,7 @@ use super::build_initramfs::BuildCommand;
 use super::options::{self, Group, Id, Opt};
 use super::run::{RunCommand, wanted};
 use super::words::{Grammar, Word, Words};
-use super::{Command, signals, text, wrong};
+use super::{Command, signals, takes_word, text, wrong};
 use crate::error::{Error, Result};
 use crate::packed::{Packed, packed};
 use crate::spec::board::{Action, Board, Restart, Upper, Watchdog, When};
@@ -30,8 +30,8 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Reads the text of the file: one option a line, `#` before a remark. A line that begins with `--` begins the program:
-    /// words on that line, then one argument a line as it is.
+    /// Reads the text of the file: one option a line, `#` before a remark. A line that begins with `--` has the program, or if
+    /// it has no more, all lines after it are the program, one argument a line as it is.
     pub(crate) fn read_file(&mut self, text: &str) {
         let mut lines = text::lines(text);
         while let Some(line) = lines.next() {
@@ -39,8 +39,10 @@ impl Said {
             match line.strip_prefix(END) {
                 Some(program) if matches!(program.as_bytes(), [] | [b' ' | b'\t', ..]) => {
                     self.program = split(program);
-                    for line in lines.by_ref() {
-                        self.program.push(OsStr::new(keep(line.strip_suffix("\r").unwrap_or(line))));
+                    if self.program.is_empty() {
+                        for line in lines.by_ref() {
+                            self.program.push(OsStr::new(keep(line.strip_suffix("\r").unwrap_or(line))));
+                        }
                     }
                 }
                 name => {
@@ -79,14 +81,18 @@ impl Said {
         }
     }
 
-    /// One option without what stands before it. A flag has no value to the parser, and 1 or 0 here.
+    /// One option without what stands before it. A flag has no value to the parser, and 1 or 0 here, which takes back what
+    /// was said before.
     fn add(&mut self, option: &str) {
         let (name, value) = cut(option, b'=').unwrap_or((option, ""));
         let is_flag = options::find(name).is_some_and(|option| option.value().is_empty());
         let (prefix, word) = match value {
             // It must not become the `--` that begins the program; nobody knows this one.
             _ if name.is_empty() => (PREFIX, option),
-            "0" if is_flag => return,
+            "0" if is_flag => {
+                let flag = join(&[END, name], "");
+                return self.options.retain(|word| **word != *flag);
+            }
             "1" if is_flag => ("", name),
             _ => ("", option),
         };
@@ -103,28 +109,38 @@ impl Said {
     }
 }
 
-/// The words of a line, by the kernel's rule (lib/cmdline.c): between two `"` a blank is a letter.
+/// The words of a line, by the kernel's rule (next_arg() in lib/cmdline.c): between two `"` a blank is a letter; and they go
+/// where they begin and end a word, or its value.
 fn split(line: &str) -> Vec<&'static OsStr> {
-    let (mut words, mut word, mut is_quoted, mut is_word) = (Vec::new(), Vec::new(), false, false);
+    let (mut words, mut word, mut is_quoted) = (Vec::new(), Vec::new(), false);
     for byte in line.bytes().chain([b'\n']) {
         match byte {
-            b'"' => {
-                is_quoted = !is_quoted;
-                is_word = true;
-            }
             b' ' | b'\t' | b'\n' if !is_quoted || byte == b'\n' => {
-                if is_word {
-                    words.push(OsStr::from_bytes(std::mem::take(&mut word).leak()));
+                if !word.is_empty() {
+                    words.push(OsStr::from_bytes(unquoted(std::mem::take(&mut word)).leak()));
                 }
-                is_word = false;
             }
             _ => {
+                is_quoted ^= byte == b'"';
                 word.push(byte);
-                is_word = true;
             }
         }
     }
     words
+}
+
+/// A word without the quotes that are not meant.
+fn unquoted(mut word: Vec<u8>) -> Vec<u8> {
+    let value = word.iter().position(|byte| *byte == b'=').map(|equals| equals + 1);
+    for begin in [value, Some(0)].into_iter().flatten() {
+        if word.get(begin) == Some(&b'"') {
+            word.remove(begin);
+            if word.ends_with(b"\"") {
+                word.pop();
+            }
+        }
+    }
+    word
 }
 
 /// What `launcher.boot=` on the kernel's command line says.
@@ -228,20 +244,26 @@ pub(super) fn read(
 /// # Errors
 /// An action that there is not; or boot mode is refused where it is too late for that.
 fn look_ahead(words: &[&'static OsStr], board: &mut Board) -> Result<()> {
-    let mut boots = true;
-    for word in words.iter().take_while(|word| **word != END) {
-        let option = word.to_str().and_then(|word| cut(word.strip_prefix(END)?, b'='));
-        let Some((name, value)) = option else { continue };
+    let (mut boots, mut all) = (true, Ok(()));
+    let mut words =
+        words.iter().take_while(|word| **word != END).map(|word| word.to_str().unwrap_or_default());
+    while let Some(word) = words.next() {
+        let Some(word) = word.strip_prefix(END) else { continue };
+        let (name, value) = cut(word, b'=').map_or((word, None), |(name, value)| (name, Some(value)));
         let Some(option) = options::find(name) else { continue };
+        let next = || if takes_word(option) { words.next() } else { None };
+        let value = value.or_else(next).unwrap_or_default();
         match option.id {
             Id::Boxed => board.in_container = value != "0",
             Id::Boot => boots = value != "0",
             Id::OnExit | Id::OnFail => {
-                set(board, option.id, value).map_err(|why| wrong(option, value, why))?;
+                // What follows may still say what becomes of the machine now.
+                all = all.and(set(board, option.id, value).map_err(|why| wrong(option, value, why)));
             }
             _ => {}
         }
     }
+    all?;
     if !boots {
         return Err(Error::new(packed!("--boot 0: launcher has begun to boot by now"))
             .hint(packed!("on the kernel's command line it is in time: launcher.boot=0")));

@@ -27,6 +27,8 @@ fn the_command_line_is_read_by_the_kernels_rules() {
         "--rootfs=/r|--tty|--read-only|--hostname=a b|--|/app|--flag|k=v|two words"
     );
     assert_eq!(words(|said| said.read_command_line("quiet -- ")), "");
+    let quoted = "\"launcher.name=a b\" launcher.env=\"c d\" -- a\"b c\"d \"e f\"g \"\"\n";
+    assert_eq!(words(|said| said.read_command_line(quoted)), "--name=a b|--env=c d|--|a\"b c\"d|e f\"g|");
     assert_eq!(
         words(|said| said.read_command_line("launcher. launcher.=1 -- /app")),
         "--launcher.|--launcher.=1|--|/app"
@@ -36,12 +38,12 @@ fn the_command_line_is_read_by_the_kernels_rules() {
 #[test]
 fn the_file_has_an_option_a_line() {
     let text =
-        "# board\n\nmemory=64m\n launcher.tty=1 \n--on-exit=reboot\n-- /app \"a b\"\nc d\n# no remark\n";
+        "# board\n\nmemory=64m\n launcher.tty=1 \n--on-exit=reboot\n-- /app \"a b\"\nread-only\n# a remark\n";
     assert_eq!(
         words(|said| said.read_file(text)),
-        "--memory=64m|--tty|--on-exit=reboot|--|/app|a b|c d|# no remark"
+        "--memory=64m|--tty|--on-exit=reboot|--read-only|--|/app|a b"
     );
-    assert_eq!(words(|said| said.read_file("--\n/app\n\n")), "--|/app|");
+    assert_eq!(words(|said| said.read_file("--\n/app\nc d\n# no remark\n\n")), "--|/app|c d|# no remark|");
 }
 
 #[test]
@@ -52,6 +54,11 @@ fn what_is_said_later_is_stronger_and_one_program_is_enough() {
         said.read_arguments(&["--memory=3m".as_ref(), "--".as_ref(), "/argument".as_ref()]);
     });
     assert_eq!(all, "--memory=1m|--memory=2m|--memory=3m|--|/argument");
+    let flags = words(|said| {
+        said.read_file("privileged\nread-only\n");
+        said.read_command_line("launcher.privileged=0");
+    });
+    assert_eq!(flags, "--read-only");
 }
 
 #[test]
@@ -105,6 +112,19 @@ fn without_a_container_the_options_are_inits() {
     assert!(board_fails("--wait-all -- /app").contains("--wait-all"));
 }
 
+#[test]
+fn what_becomes_of_the_machine_is_known_whatever_else_is_wrong() {
+    for line in [
+        "--on-exit=explode --on-fail=reboot -- /app",
+        "--memroy=1m --on-fail reboot -- /app",
+        "--on-fail=reboot",
+    ] {
+        let mut board = Board::DEFAULT;
+        assert!(parse(line.split(' ').map(OsStr::new).collect(), &mut board).is_err(), "{line}");
+        assert_eq!(board.on_fail, Some(Action::Reboot), "{line}");
+    }
+}
+
 /// Why a line is refused.
 fn board_fails(line: &'static str) -> String {
     board(line).unwrap_err().to_string()
@@ -138,5 +158,6 @@ fn nonsense_is_named() {
     }
     assert!(board_fails("--boot=1 --boot=0 -- /app").starts_with("--boot 0"));
     assert!(board("--boot=0 --boot=1 -- /app").is_ok(), "the last one counts");
+    assert!(!board("--container 0 -- /app").unwrap().0.in_container);
     assert!(board_fails("--root=/dev/vda").starts_with("no program given"));
 }

@@ -100,7 +100,7 @@ impl Cover {
                 self.mount(c"tmpfs", c"tmpfs", MsFlags::empty(), c"mode=755").doing(packed!("mount tmpfs"))?
             }
             Some(Upper::Device(path)) => self
-                .add(path, None, true, root.patience)
+                .add(path, Some("ext4"), true, root.patience)
                 .map_err(|error| error.within(filled!("the overlay {}", path)))?,
         };
         let top = self.add_overlay(lower.as_fd(), upper.as_fd())?;
