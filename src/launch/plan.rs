@@ -112,7 +112,7 @@ impl Plan {
     /// The clone as a line.
     fn clone_line(&self) -> String {
         let mut line = "clone".to_owned();
-        for (kind, word) in CLONED {
+        for (kind, word) in CLONED.into_iter().zip(text::parts(CLONED_NAMES, b' ')) {
             if self.clone.contains(flag(kind)) {
                 line.push_str(&filled!(" new-{}", word).text());
             }
@@ -159,16 +159,12 @@ impl Display for Plan {
     }
 }
 
-/// What the clone makes, with its name in words. The cgroup namespace waits until we are in the cgroup that becomes its
-/// root; the time namespace until its offsets are written, which a child born in it would be too late for.
-const CLONED: [(Kind, &str); 6] = [
-    (Kind::User, "user"),
-    (Kind::Mount, "mount"),
-    (Kind::Pid, "pid"),
-    (Kind::Network, "network"),
-    (Kind::Uts, "uts"),
-    (Kind::Ipc, "ipc"),
-];
+/// What the clone makes. The cgroup namespace waits until we are in the cgroup that becomes its root; the time namespace
+/// until its offsets are written, which a child born in it would be too late for.
+const CLONED: [Kind; 6] = [Kind::User, Kind::Mount, Kind::Pid, Kind::Network, Kind::Uts, Kind::Ipc];
+
+/// Their names in words.
+const CLONED_NAMES: &str = "user mount pid network uts ipc";
 
 /// Whether a process can only be born in such a namespace (pid), or joining it decides what else it may do (user).
 const fn is_born_in(kind: Kind) -> bool {
@@ -266,7 +262,7 @@ impl<'a> Planner<'a> {
     /// What the clone makes.
     fn clone_flags(&self) -> CloneFlags {
         let mut flags = CloneFlags::empty();
-        for (kind, _) in CLONED {
+        for kind in CLONED {
             if self.is_new(kind) {
                 flags |= flag(kind);
             }

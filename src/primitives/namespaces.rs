@@ -76,11 +76,13 @@ pub(crate) fn unshare_time(offsets: TimeOffsets, is_wanted: bool) -> Result<()> 
         Err(errno) => return Err(Error::os(packed!("unshare"), errno)),
     }
     let mut text = String::new();
-    for (clock, seconds) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
+    let mut add = |clock, seconds: Option<i64>| {
         if let Some(seconds) = seconds {
             text.push_str(&filled!("{} {} 0\n", [&clock, &seconds]).text());
         }
-    }
+    };
+    add("monotonic", offsets.monotonic);
+    add("boottime", offsets.boottime);
     if !text.is_empty() {
         let file = Path::new("/proc/self/timens_offsets");
         sys::file::write(file, &text).doing(packed!("write /proc/self/timens_offsets"))?;

@@ -129,10 +129,11 @@ impl TimeOffsets {
 
 impl Display for TimeOffsets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (clock, seconds) in [("boottime", self.boottime), ("monotonic", self.monotonic)] {
-            seconds.map_or(Ok(()), |seconds| write!(f, ", {clock} {seconds:+} s"))?;
-        }
-        Ok(())
+        let mut put = |clock, seconds: Option<i64>| {
+            seconds.map_or(Ok(()), |seconds| write!(f, ", {clock} {seconds:+} s"))
+        };
+        put("boottime", self.boottime)?;
+        put("monotonic", self.monotonic)
     }
 }
 
