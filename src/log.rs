@@ -1,7 +1,14 @@
 //! One-line messages on stderr, without allocation: PID 1 uses them too.
 
+#[cfg(feature = "board")]
+use std::cell::Cell;
 use std::fmt::{self, Write};
+#[cfg(feature = "board")]
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
+
+#[cfg(feature = "board")]
+use nix::poll::{PollFd, PollFlags};
 
 /// A line is cut after this many bytes; longer ones could be torn apart on a pipe (`PIPE_BUF`).
 const LINE: usize = 1024;
@@ -55,7 +62,9 @@ pub(crate) fn says(level: u8) -> bool {
 #[cfg(feature = "board")]
 thread_local! {
     /// The kernel's log, once a machine's init has opened it.
-    static KERNEL_LOG: std::cell::Cell<Option<&'static std::os::fd::OwnedFd>> = const { std::cell::Cell::new(None) };
+    static KERNEL_LOG: Cell<Option<&'static OwnedFd>> = const { Cell::new(None) };
+    /// The console of that init, which waits for nobody to take what it says.
+    static CONSOLE: Cell<Option<&'static OwnedFd>> = const { Cell::new(None) };
 }
 
 /// What a record of ours begins with there, kmsg(4): a program's, and of the lowest level, since the console, where the
@@ -64,14 +73,28 @@ const RECORD: &str = "<15>";
 
 /// From now on what is said goes to the kernel's log, /dev/kmsg, too.
 #[cfg(feature = "board")]
-pub(crate) fn also_to(kernel_log: std::os::fd::OwnedFd) {
+pub(crate) fn also_to(kernel_log: OwnedFd) {
     KERNEL_LOG.set(Some(Box::leak(Box::new(kernel_log))));
 }
 
 /// The descriptor of that, for who closes the others.
 #[cfg(feature = "board")]
-pub(crate) fn kernel_log() -> Option<&'static std::os::fd::OwnedFd> {
+pub(crate) fn kernel_log() -> Option<&'static OwnedFd> {
     KERNEL_LOG.get()
+}
+
+/// From now on what is said goes to this descriptor instead of stderr, which is opened with O_NONBLOCK; `None`: to stderr.
+/// A line that nobody takes for a second is lost: a terminal that was stopped must not stop PID 1.
+#[cfg(feature = "board")]
+pub(crate) fn say_on(console: Option<OwnedFd>) {
+    CONSOLE.set(console.map(|console| &*Box::leak(Box::new(console))));
+}
+
+/// Writes a line to the console.
+#[cfg(feature = "board")]
+fn write_console(console: &OwnedFd, text: &[u8]) -> nix::Result<usize> {
+    let mut wait = [PollFd::new(console.as_fd(), PollFlags::POLLOUT)];
+    nix::poll::poll(&mut wait, 1000u16).and_then(|_| nix::unistd::write(console, text))
 }
 
 /// Writes `NAME: MESSAGE` to stderr in one write(2).
@@ -90,7 +113,13 @@ pub(crate) fn say_as(name: &str, message: fmt::Arguments<'_>) {
         *end = b'\n';
     }
     let text = line.text().get(RECORD.len()..).unwrap_or_default();
-    let write = || nix::unistd::write(std::io::stderr(), text);
+    let write = || {
+        #[cfg(feature = "board")]
+        if let Some(console) = CONSOLE.get() {
+            return write_console(console, text);
+        }
+        nix::unistd::write(std::io::stderr(), text)
+    };
     // Once more: what interrupted it may be over.
     crate::error::tolerate(write().or_else(|_| write()), "there is nowhere else to say it");
     #[cfg(feature = "board")]

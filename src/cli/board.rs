@@ -315,6 +315,7 @@ fn set(board: &mut Board, id: Id, value: &'static str) -> Result<()> {
             };
             board.exit_port = Some(wanted(port, packed!("a port such as 0xf4"))?);
         }
+        Id::Output => return Err(Error::new(packed!("it is for build-initramfs"))),
         Id::StopSignal => board.stop_signal = wanted(signals::parse(value), packed!("a signal"))?,
         _ => {
             let time = wanted(size::parse_thousandths(value), packed!("a number of seconds"))?;

@@ -149,6 +149,7 @@ fn nonsense_is_named() {
         "--boot=2 -- /app",
         "--stop-signal=NONE -- /app",
         "--health-retries=0 -- /app",
+        "--output=5 -- /app",
     ] {
         let name = line.split('=').next().unwrap();
         assert!(board_fails(line).starts_with(name), "{line}: {}", board_fails(line));

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -22,7 +23,6 @@ use crate::spec::board::{Action, Board};
 use crate::sys;
 use crate::sys::fd::Closing;
 use crate::sys::ns::{Side, Wish};
-use crate::sys::process::Who;
 use crate::sys::signal::Set;
 use crate::text;
 
@@ -56,9 +56,7 @@ pub(crate) fn is_wanted(args: &[&'static OsStr], env: &[&'static OsStr]) -> bool
     if !is_first_namespace(proc.as_fd()) {
         return false;
     }
-    let line = sys::fd::open_at(proc.as_fd(), c"cmdline", OFlag::O_RDONLY)
-        .and_then(|file| sys::file::read_from(file.as_fd()))
-        .unwrap_or_default();
+    let line = command_line(proc.as_fd());
     let is_in_container = || env.iter().any(|entry| entry.as_encoded_bytes().starts_with(b"container="));
     // A command that somebody gave us as words of our own is meant.
     let is_command = matches!(args.get(1), Some(word) if is_other_command(word))
@@ -69,6 +67,12 @@ pub(crate) fn is_wanted(args: &[&'static OsStr], env: &[&'static OsStr]) -> bool
 /// Whether we are in the first PID namespace, by this folder of a procfs.
 fn is_first_namespace(proc: BorrowedFd<'_>) -> bool {
     sys::fd::target_of(proc, c"self/ns/pid").is_ok_and(|namespace| namespace == FIRST_NAMESPACE)
+}
+
+/// The kernel's command line, by the same folder: a root may have none of its own.
+fn command_line(proc: BorrowedFd<'_>) -> String {
+    let file = sys::fd::open_at(proc, c"cmdline", OFlag::O_RDONLY);
+    file.and_then(|file| sys::file::read_from(file.as_fd())).unwrap_or_default()
 }
 
 /// Whether a word is a command that is not to run something.
@@ -107,10 +111,19 @@ pub(crate) fn be_init(args: &[&'static OsStr], env: &[&'static OsStr], run: Run)
     if let Ok(file) = sys::fd::open_at(AT_FDCWD, c"/dev/kmsg", OFlag::O_WRONLY) {
         log::also_to(file);
     }
+    if sys::fd::kind_of(sys::fd::standard(2)) == Ok(libc::S_IFCHR) {
+        let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        log::say_on(sys::fd::open_at(AT_FDCWD, c"/proc/self/fd/2", flags).ok());
+    }
     tolerate(shutdown::disable_ctrl_alt_del(), "EINVAL, EPERM: this is no machine but a PID namespace");
-    let is_whole = proc().is_some_and(|proc| is_first_namespace(proc.as_fd()));
+    let proc = proc();
+    let is_whole = proc.as_ref().is_some_and(|proc| is_first_namespace(proc.as_fd()));
+    let line = proc.map(|proc| command_line(proc.as_fd())).unwrap_or_default();
     let mut board = Board::DEFAULT;
-    let words = read(args).and_then(|words| cli::board::parse(words, &mut board));
+    let (said, is_file_read) = read(args, &line);
+    // What is wrong with the file is told first; what becomes of the machine then may be said elsewhere.
+    let words = cli::board::parse(said, &mut board);
+    let words = is_file_read.and(words);
     let on_fail = board.on_fail.unwrap_or(board.on_exit);
     ON_FAIL.set(on_fail);
     let words = words.and_then(|words| early::prepare(&board, &mut told).map(|()| words));
@@ -124,24 +137,28 @@ pub(crate) fn be_init(args: &[&'static OsStr], env: &[&'static OsStr], run: Run)
         }
         Err(error) => {
             say(format_args!("{error:#}"));
-            Verdict { action: on_fail, status: error.status }
+            let until = sys::clock::milliseconds() + board.grace;
+            Verdict { action: on_fail, status: error.status, until }
         }
     };
     end(&board, verdict, watchdog, &mut machine)
 }
 
-/// What was said in all three places; the kernel's own arguments stand on its command line.
-fn read(args: &[&'static OsStr]) -> Result<Vec<&'static OsStr>> {
+/// What was said in all three places, the kernel's own arguments standing on its command line; and whether the file could
+/// be read.
+fn read(args: &[&'static OsStr], line: &str) -> (Vec<&'static OsStr>, Result<()>) {
     let mut said = Said::default();
-    match sys::file::read(Path::new(FILE)) {
-        Ok(text) => said.read_file(&text),
-        Err(Errno::ENOENT) => {}
-        Err(errno) => return Err(Error::os(packed!("read /etc/launcher.conf"), errno)),
-    }
-    let line = sys::file::read(Path::new("/proc/cmdline")).unwrap_or_default();
-    said.read_command_line(&line);
+    let is_file_read = match sys::file::read(Path::new(FILE)) {
+        Ok(text) => {
+            said.read_file(&text);
+            Ok(())
+        }
+        Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(Error::os(packed!("read /etc/launcher.conf"), errno)),
+    };
+    said.read_command_line(line);
     let words = args.get(1..).unwrap_or_default();
-    if !cli::board::are_the_kernels(words, &line) {
+    if !cli::board::are_the_kernels(words, line) {
         let words = match words {
             [command, rest @ ..] if *command == "run" => rest,
             [command, rest @ ..] if *command == "init" => {
@@ -152,7 +169,7 @@ fn read(args: &[&'static OsStr]) -> Result<Vec<&'static OsStr>> {
         };
         said.read_arguments(words);
     }
-    Ok(said.words())
+    (said.words(), is_file_read)
 }
 
 /// What makes the processes that the machine's init runs.
@@ -179,6 +196,7 @@ impl Machine<'_> {
             Side::Parent(born) => Ok(born.pid),
             Side::Child => {
                 sys::crash::forget();
+                log::say_on(None);
                 // The watchdog's above all: it counts who has it open.
                 match log::kernel_log() {
                     Some(log) => sys::fd::close_all_but(log.as_fd()),
@@ -207,19 +225,47 @@ impl Machine<'_> {
         self.env.iter().any(|entry| entry.as_encoded_bytes().starts_with(b"PATH="))
     }
 
-    /// A shell on the console, until it ends.
-    fn run_shell(&self) {
-        let words = || ["launcher", "init", "--", "/bin/sh"].map(OsStr::new).into();
+    /// A shell on the console, until it ends or somebody wants the machine to go down; what is to be done then. Where the
+    /// machine has none, as an initramfs around a rootfs, it is that of the rootfs, with all rights.
+    fn run_shell(&self, dog: Option<&Watchdog>) -> Action {
+        let words = || {
+            let mut words: Vec<_> = ["launcher", "init", "--", "/bin/sh"].map(OsStr::new).into();
+            if let Some(rootfs) = self.option("--rootfs=").filter(|_| !sys::process::exists(c"/bin/sh")) {
+                let all = ["run", "--privileged", "--network=host", "--pid=host"].map(OsStr::new);
+                words.splice(1..2, all.into_iter().chain([rootfs]));
+            }
+            words
+        };
         match self.start(&words, true) {
-            Ok(shell) => tolerate(sys::process::wait(Who::Child(shell)).map(drop), "ECHILD: it has ended"),
-            Err(error) => say(format_args!("{error:#}")),
+            Ok(shell) => board::stand_by(Some(shell), dog).unwrap_or(Action::PowerOff),
+            Err(error) => {
+                board::told(&error);
+                Action::PowerOff
+            }
         }
+    }
+
+    /// An option of the entrypoint's command line that begins so.
+    fn option(&self, begin: &str) -> Option<&'static OsStr> {
+        let words = self.words.iter().take_while(|word| **word != "--");
+        words.copied().find(|word| word.as_encoded_bytes().starts_with(begin.as_bytes()))
     }
 }
 
 impl Starter for Machine<'_> {
-    fn entrypoint(&mut self) -> Result<Pid> {
-        self.start(&|| self.words.clone(), true)
+    fn entrypoint(&mut self, again: bool) -> Result<Pid> {
+        let words = || {
+            // Of a runner that was killed the cgroup is left, and its name is taken.
+            if let Some(option) = self.option("--name=").filter(|_| again && self.in_container) {
+                let name = OsStr::from_bytes(option.as_encoded_bytes().get(7..).unwrap_or_default());
+                (self.run)(
+                    ["launcher", "delete", "--force"].map(OsStr::new).into_iter().chain([name]).collect(),
+                    self.env,
+                );
+            }
+            self.words.clone()
+        };
+        self.start(&words, true)
     }
 
     fn health(&mut self, command: &'static str, runner: Pid) -> Result<Pid> {
@@ -238,21 +284,17 @@ impl Starter for Machine<'_> {
 
 /// Takes the machine down, or does what else is wanted in the end.
 fn end(board: &Board, verdict: Verdict, mut watchdog: Option<Watchdog>, machine: &mut Machine<'_>) -> u8 {
-    let Verdict { mut action, status } = verdict;
-    match action {
-        Action::Hang => hang(),
-        Action::Shell => {
-            machine.run_shell();
-            action = Action::PowerOff;
+    let Verdict { mut action, status, mut until } = verdict;
+    if matches!(action, Action::Hang | Action::Shell) {
+        action = if action == Action::Shell { machine.run_shell(watchdog.as_ref()) } else { hang() };
+        until = sys::clock::milliseconds() + board.grace;
+    }
+    if let Action::Exec(program) = action {
+        if let Some(watchdog) = watchdog.take() {
+            watchdog.release();
         }
-        Action::Exec(program) => {
-            if let Some(watchdog) = watchdog.take() {
-                watchdog.release();
-            }
-            become_other(program);
-            action = Action::PowerOff;
-        }
-        _ => {}
+        become_other(program);
+        action = Action::PowerOff;
     }
     let mut feed = || {
         if let Some(watchdog) = &watchdog {
@@ -262,7 +304,7 @@ fn end(board: &Board, verdict: Verdict, mut watchdog: Option<Watchdog>, machine:
     if action == Action::Panic {
         shutdown::flush(&mut || {});
     } else {
-        shutdown::end_processes(board.grace, &mut feed);
+        shutdown::end_processes(until, &mut feed);
         shutdown::release_file_systems(machine.is_whole, &mut feed);
     }
     if let Some(watchdog) = watchdog {
@@ -271,11 +313,12 @@ fn end(board: &Board, verdict: Verdict, mut watchdog: Option<Watchdog>, machine:
     shutdown::reboot(action, status, board.exit_port)
 }
 
-/// Stays, and reaps who ends.
-fn hang() -> ! {
+/// Stays, and reaps who ends, until somebody wants the machine to go down: how. The watchdog is not fed: nothing lives.
+fn hang() -> Action {
     loop {
-        while let Ok(Some(_)) = sys::process::wait(Who::AnyNow) {}
-        tolerate(sys::signal::wait_for_any(None, false), "nothing is left to do");
+        if let Some(action) = board::stand_by(None, None) {
+            return action;
+        }
     }
 }
 
@@ -295,10 +338,12 @@ fn become_other(program: &str) {
 
 /// What is done about a crash of ours: what is wanted on failure, with as little as possible.
 fn crashed(_signal: i32) {
-    let action = ON_FAIL.get();
+    let mut action = ON_FAIL.get();
     shutdown::flush(&mut || {});
+    if action == Action::Hang {
+        action = hang();
+    }
     match action {
-        Action::Hang => hang(),
         Action::Exec(program) => become_other(program),
         // It would be a child of one who is broken.
         Action::Shell => become_other("/bin/sh"),

@@ -25,6 +25,8 @@ pub(crate) struct Verdict {
     pub(crate) action: Action,
     /// Its last exit status.
     pub(crate) status: u8,
+    /// When all has to be over that ends by itself; milliseconds of our clock.
+    pub(crate) until: u64,
 }
 
 /// What a signal to the init of a machine asks for; the meanings are those of busybox's init, and of systemd's real-time
@@ -46,8 +48,8 @@ fn request(received: &Received) -> Option<Action> {
 
 /// How a process for the entrypoint, or for the command that tells its health, is made.
 pub(crate) trait Starter {
-    /// The entrypoint, and what supervises it.
-    fn entrypoint(&mut self) -> Result<Pid>;
+    /// The entrypoint, and what supervises it; `again`: not the first.
+    fn entrypoint(&mut self, again: bool) -> Result<Pid>;
     /// The command, in a process group of its own.
     fn health(&mut self, command: &'static str, runner: Pid) -> Result<Pid>;
 }
@@ -80,6 +82,28 @@ struct Supervisor<'a> {
     checks: Checks<'a>,
     /// Somebody wants the machine to go down, and when it does, whatever runs.
     leaving: Option<(Action, u64)>,
+}
+
+/// How much of the grace is kept for the others if the entrypoint needs all of it: an eighth, at most a second.
+const RESERVE: u64 = 1000;
+
+/// Reaps, and feeds the watchdog, until `child` has ended or somebody wants the machine to go down: how.
+pub(crate) fn stand_by(child: Option<Pid>, dog: Option<&Watchdog>) -> Option<Action> {
+    loop {
+        while let Ok(Some((pid, change))) = sys::process::wait(Who::AnyNow) {
+            if Some(pid) == child && change.status().is_some() {
+                return None;
+            }
+        }
+        if let Some(dog) = dog {
+            dog.feed();
+        }
+        if let Ok(Some(received)) = sys::signal::wait_for_any(dog.map(Watchdog::interval), false)
+            && let Some(action) = request(&received)
+        {
+            return Some(action);
+        }
+    }
 }
 
 /// Runs the entrypoint as often as is wanted. Every signal but those of faults must be blocked.
@@ -141,8 +165,8 @@ impl Supervisor<'_> {
     /// The entrypoint has ended.
     fn ended(&mut self, status: u8) -> Option<Verdict> {
         say(format_args!("entrypoint exited {status}"));
-        if let Some((action, _)) = self.leaving {
-            return Some(Verdict { action, status });
+        if self.leaving.is_some() {
+            return self.left(status);
         }
         let now = sys::clock::milliseconds();
         let action = match self.respawn.end(status, now) {
@@ -153,23 +177,32 @@ impl Supervisor<'_> {
             Next::Done => self.board.on_exit,
             Next::Failed => self.board.on_fail.unwrap_or(self.board.on_exit),
         };
-        Some(Verdict { action, status })
+        Some(Verdict { action, status, until: now + self.board.grace })
+    }
+
+    /// What is left to do where somebody wants the machine to go down.
+    fn left(&self, status: u8) -> Option<Verdict> {
+        self.leaving.map(|(action, until)| Verdict { action, status, until: until + self.reserve() })
+    }
+
+    /// See [`RESERVE`].
+    fn reserve(&self) -> u64 {
+        (self.board.grace / 8).min(RESERVE)
     }
 
     /// Does what the time has come for. `Some`: it is over.
     fn do_what_is_due(&mut self, starter: &mut dyn Starter) -> Option<Verdict> {
         let now = sys::clock::milliseconds();
-        if let Some((action, until)) = self.leaving
-            && (now >= until || self.runner.is_none())
-        {
-            return Some(Verdict { action, status: 0 });
+        if self.leaving.is_some_and(|(_, until)| now >= until || self.runner.is_none()) {
+            return self.left(0);
         }
         if self.start_at <= now {
             self.start_at = NEVER;
+            let again = self.respawn.has_started();
             self.respawn.start(now);
-            match starter.entrypoint() {
+            match starter.entrypoint(again) {
                 Ok(pid) => self.runner = Some(pid),
-                Err(error) => return self.ended(told(error)),
+                Err(error) => return self.ended(told(&error)),
             }
         }
         self.checks.go_on(now, self.runner, starter);
@@ -184,12 +217,12 @@ impl Supervisor<'_> {
         None
     }
 
-    /// Whether the entrypoint lives, and is well as far as anybody can tell.
+    /// Whether the entrypoint lives, and is well as far as anybody can tell; or does not live because we let it wait.
     fn is_well(&self) -> bool {
-        self.runner
-            .and_then(|runner| watchdog::entrypoint_of(runner, self.board.in_container))
-            .is_some_and(watchdog::is_running)
-            && self.checks.failures < self.checks.wish.retries
+        let lives = |runner| {
+            watchdog::entrypoint_of(runner, self.board.in_container).is_some_and(watchdog::is_running)
+        };
+        self.runner.map_or(self.start_at != NEVER, lives) && self.checks.failures < self.checks.wish.retries
     }
 
     /// A signal: somebody wants the machine to go down, or it is for the entrypoint.
@@ -205,7 +238,8 @@ impl Supervisor<'_> {
         };
         // Who asks twice waits as long.
         if self.leaving.is_none() {
-            self.leaving = Some((action, sys::clock::milliseconds() + self.board.grace));
+            let time = self.board.grace - self.reserve();
+            self.leaving = Some((action, sys::clock::milliseconds() + time));
             self.start_at = NEVER;
             if let Some(runner) = self.runner {
                 tolerate(sys::process::kill(runner, self.board.stop_signal), "ESRCH: it has ended");
@@ -242,14 +276,14 @@ impl Checks<'_> {
             let Some(runner) = runner else { return };
             match starter.health(self.wish.command, runner) {
                 Ok(pid) => self.running = Some((pid, now + self.wish.timeout)),
-                Err(error) => self.end(told(error)),
+                Err(error) => self.end(told(&error)),
             }
         }
     }
 }
 
 /// Says what went wrong; its exit status.
-pub(crate) fn told(error: Error) -> u8 {
+pub(crate) fn told(error: &Error) -> u8 {
     say(format_args!("{error:#}"));
     error.status
 }

@@ -40,6 +40,11 @@ impl Respawn {
         Self { wish, begin: 0, starts: 0, started: 0, delay: 0 }
     }
 
+    /// Whether there was a start.
+    pub(crate) const fn has_started(&self) -> bool {
+        self.starts > 0
+    }
+
     /// Notes a start.
     pub(crate) fn start(&mut self, now: u64) {
         if self.starts == 0 || !self.is_within(now) {

@@ -11,6 +11,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknodat, umask};
 use super::mounts::explain;
 use super::{machine_root, modules};
 use crate::error::{Doing, Error, Result, tolerate};
+use crate::log::warning;
 use crate::packed::{Fill, filled, packed};
 use crate::spec::board::Board;
 use crate::sys;
@@ -19,9 +20,10 @@ use crate::text::{self, c_string};
 /// The mounts that the change of root needs: kind, place, flags of mount(2) (2 nosuid, 4 nodev, 8 noexec), options.
 const FIRST: &str = "proc /proc 14 \nsysfs /sys 14 \ndevtmpfs /dev 2 mode=755";
 
-/// The others, which belong to the root that is there in the end.
-const REST: &str = "devpts /dev/pts 10 gid=5,mode=620,ptmxmode=666\ntmpfs /dev/shm 6 mode=1777\n\
-    tmpfs /run 6 mode=755\ntmpfs /tmp 6 mode=1777\ncgroup2 /sys/fs/cgroup 14 ";
+/// The others, which belong to the root that is there in the end. All that is in memory is half of it at most: beside an
+/// initramfs the kernel's default, half for each, is a panic that any user can bring about.
+const REST: &str = "devpts /dev/pts 10 gid=5,mode=620,ptmxmode=666\ntmpfs /dev/shm 6 mode=1777,size=20%\n\
+    tmpfs /run 6 mode=755,size=10%\ntmpfs /tmp 6 mode=1777,size=20%\ncgroup2 /sys/fs/cgroup 14 ";
 
 /// What follows on [`first_mounts`] and [`stdio`], when the options are known.
 ///
@@ -38,6 +40,13 @@ pub(crate) fn prepare(board: &Board, say: &mut dyn FnMut(Error)) -> Result<()> {
     loopback().unwrap_or_else(&mut *say);
     hostname().unwrap_or_else(say);
     Ok(())
+}
+
+/// /proc again, where somebody has unmounted all.
+pub(super) fn proc_again() {
+    mount_rows(FIRST.get(..FIRST.find('\n').unwrap_or(0)).unwrap_or_default(), &mut |error| {
+        warning!("{error:#}");
+    });
 }
 
 /// /proc, /sys and /dev, where a kernel without devtmpfs gets a tmpfs with the devices that every program counts on.

@@ -14,8 +14,8 @@ use nix::sched::CloneFlags;
 use nix::sys::reboot::RebootMode;
 use nix::unistd::Pid;
 
-use super::machine_root;
 use super::rootfs::c_path;
+use super::{early, machine_root};
 use crate::error::{STATUS_OURS, describe, tolerate};
 use crate::log::{say, warning};
 use crate::spec::board::Action;
@@ -42,15 +42,17 @@ const PERIODS: u64 = 12;
 /// Where the kernel's own file systems are, of which nothing is to be written anywhere.
 const KERNELS: &str = "/proc /sys /dev";
 
-/// Ends all processes but us: SIGTERM, and SIGCONT for who is stopped; after `grace` milliseconds SIGKILL. Returns when
-/// nobody is left, or nothing more can be done about them. Calls `on_tick` at least once a second.
-pub(crate) fn end_processes(grace: u64, on_tick: &mut dyn FnMut()) {
-    for (signals, time) in [([libc::SIGTERM, libc::SIGCONT], grace), ([libc::SIGKILL, libc::SIGKILL], DYING)]
+/// Ends all processes but us: SIGTERM, and SIGCONT for who is stopped; at `until`, in milliseconds of our clock, SIGKILL.
+/// Returns when nobody is left, or nothing more can be done about them. Calls `on_tick` at least once a second.
+pub(crate) fn end_processes(until: u64, on_tick: &mut dyn FnMut()) {
+    for (signals, is_last) in
+        [([libc::SIGTERM, libc::SIGCONT], false), ([libc::SIGKILL, libc::SIGKILL], true)]
     {
         for signal in signals {
             tolerate(sys::process::kill_all_others(signal), "ESRCH: we are alone");
         }
-        if reap_until(sys::clock::milliseconds() + time, None, on_tick).is_some() {
+        let until = if is_last { sys::clock::milliseconds() + DYING } else { until };
+        if reap_until(until, None, on_tick).is_some() {
             return;
         }
     }
@@ -163,6 +165,7 @@ fn unwritten_in(text: &[u8]) -> u64 {
 /// The work of [`release_file_systems`]. It may allocate, and does what may hang in processes of its own, so that the
 /// others have their turn.
 fn release() -> u8 {
+    early::proc_again(); // it tells what is mounted
     apart(&mut empty_swap, RELEASE / 2, &mut || {});
     // What was unmounted may have held what was mounted before it, as the device of a loop does.
     while unmount_all() {}

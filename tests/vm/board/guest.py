@@ -44,6 +44,14 @@ trap 'echo in order; exit 0' TERM; echo dirty >/data; echo ready; while :; do sl
     "iced.sh": """ice=/sys/fs/cgroup/ice; mkdir $ice; echo $$ >$ice/cgroup.procs
 sleep 5; echo 'well for 5 s'; echo 1 >$ice/cgroup.freeze; echo on
 """,
+    # What an ordinary user can do to the memory of a machine.
+    "fill.sh": """for file in /tmp/x /dev/shm/x; do dd if=/dev/zero of=$file bs=64k 2>/dev/null; done
+echo "full as $(id -u)"
+""",
+    # As the health command: kills what started the container, twice removed from the program.
+    "kill-runner.sh": """parent() { awk '/^PPid/ { print $2 }' "/proc/$1/status"; }
+kill -KILL "$(parent "$(parent "$LAUNCHER_PID")")"
+""",
     "sick.sh": "sleep 5; echo 'well for 5 s'; touch /sick; sleep 1000\n",
     "health.sh": "[ -n \"$LAUNCHER_PID\" ] && [ -d \"/proc/$LAUNCHER_PID\" ] && [ ! -e /rootfs/sick ]\n",
     # What it returns to when the call that it sleeps in is over.
