@@ -283,9 +283,11 @@ pub(crate) fn parse_processes(text: &str) -> Vec<i32> {
     found
 }
 
-/// The count in memory.events, or memory.oom_control of v1 (Linux 4.13).
+/// The count in memory.events, or memory.oom_control of v1 (Linux 4.13). Where the limit was never reached, which v2 counts
+/// too, it was the machine whose memory had come to an end.
 pub(crate) fn parse_oom_kills(text: &str) -> Option<u64> {
-    text::lines(text).find_map(|line| text::number(line.strip_prefix("oom_kill ")?))
+    let count = |name| text::lines(text).find_map(|line| text::number(line.strip_prefix(name)?));
+    if count("oom ") == Some(0) { None } else { count("oom_kill ") }
 }
 
 /// Removes a folder of cgroupfs: its sub-cgroups first, the files in it go by themselves.
@@ -354,6 +356,7 @@ mod tests {
             .unwrap();
         assert_eq!(Cgroup::V2(top).oom_kills(), Some(2));
         assert_eq!(Cgroup::V1(top).oom_kills(), Some(5));
+        assert_eq!(parse_oom_kills("max 0\noom 0\noom_kill 1\n"), None, "the machine's own memory");
         std::fs::remove_dir_all(top).unwrap();
     }
 }
