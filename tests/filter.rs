@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::init::{is_in_call, kill, only_child, with_habit};
+use common::init::{is_in_call, kill, only_child, with_filter};
 use common::{Running, Temp, children_of, eventually, launcher_as_user, launcher_path, run};
 
 /// The calls that README.md says are needed, by number.
@@ -62,16 +62,7 @@ fn program(allowed: &[libc::c_long], errno: i32) -> Vec<libc::sock_filter> {
 
 /// Lets a command run under such a filter.
 fn filtered(command: &mut Command, allowed: &[libc::c_long], errno: i32) {
-    let code = program(allowed, errno);
-    let install = move || {
-        let filter =
-            libc::sock_fprog { len: code.len().try_into().unwrap_or(0), filter: code.as_ptr().cast_mut() };
-        // SAFETY: takes integers.
-        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-        // SAFETY: the kernel copies the program, which lives as long as this closure.
-        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };
-    };
-    with_habit(command, install);
+    with_filter(command, program(allowed, errno));
 }
 
 /// The smallest programs: one ends at once, one sleeps; they need `exit_group` and `ppoll`.

@@ -7,7 +7,7 @@ mod common;
 
 use std::process::Command;
 
-use common::init::with_habit;
+use common::init::with_filter;
 use common::{Finished, Rootfs, launcher, launcher_as_user, run};
 
 /// Kinds by their file below /proc/PID/ns, and the flags that ask for them. Not `time`, whose flag is a signal's number in
@@ -44,15 +44,7 @@ fn run_without(flag: libc::c_int, command: &mut Command) -> Finished {
         put(libc::BPF_RET, refuse(libc::EINVAL), 0, 0),
         put(libc::BPF_RET, refuse(libc::ENOSYS), 0, 0),
     ];
-    let install = move || {
-        let filter =
-            libc::sock_fprog { len: code.len().try_into().unwrap_or(0), filter: code.as_ptr().cast_mut() };
-        // SAFETY: takes integers; a user may have no filter otherwise.
-        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-        // SAFETY: the kernel copies the program, which lives as long as this closure.
-        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };
-    };
-    with_habit(command, install);
+    with_filter(command, code.to_vec());
     run(command)
 }
 

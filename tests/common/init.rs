@@ -83,6 +83,19 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// A command under a seccomp filter.
+pub fn with_filter(command: &mut Command, code: Vec<libc::sock_filter>) {
+    let install = move || {
+        let filter =
+            libc::sock_fprog { len: code.len().try_into().unwrap_or(0), filter: code.as_ptr().cast_mut() };
+        // SAFETY: takes integers; a user may have no filter otherwise.
+        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+        // SAFETY: the kernel copies the program, which lives as long as this closure.
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };
+    };
+    with_habit(command, install);
+}
+
 /// A command whose process does this first; system calls only.
 pub fn with_habit(command: &mut Command, habit: impl Fn() + Send + Sync + 'static) -> &mut Command {
     let arrange = move || {
