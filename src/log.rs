@@ -65,6 +65,8 @@ thread_local! {
     static KERNEL_LOG: Cell<Option<&'static OwnedFd>> = const { Cell::new(None) };
     /// The console of that init, which waits for nobody to take what it says.
     static CONSOLE: Cell<Option<&'static OwnedFd>> = const { Cell::new(None) };
+    /// Nobody took the line before this one.
+    static IS_STOPPED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What a record of ours begins with there, kmsg(4): a program's, and of the lowest level, since the console, where the
@@ -84,7 +86,8 @@ pub(crate) fn kernel_log() -> Option<&'static OwnedFd> {
 }
 
 /// From now on what is said goes to this descriptor instead of stderr, which is opened with O_NONBLOCK; `None`: to stderr.
-/// A line that nobody takes for a second is lost: a terminal that was stopped must not stop PID 1.
+/// A line that nobody takes for a second is lost, and then all until somebody does: a terminal that was stopped must not
+/// stop PID 1.
 #[cfg(feature = "board")]
 pub(crate) fn say_on(console: Option<OwnedFd>) {
     CONSOLE.set(console.map(|console| &*Box::leak(Box::new(console))));
@@ -93,8 +96,10 @@ pub(crate) fn say_on(console: Option<OwnedFd>) {
 /// Writes a line to the console.
 #[cfg(feature = "board")]
 fn write_console(console: &OwnedFd, text: &[u8]) -> nix::Result<usize> {
-    let mut wait = [PollFd::new(console.as_fd(), PollFlags::POLLOUT)];
-    nix::poll::poll(&mut wait, 1000u16).and_then(|_| nix::unistd::write(console, text))
+    let time: u16 = if IS_STOPPED.get() { 0 } else { 1000 };
+    let ready = nix::poll::poll(&mut [PollFd::new(console.as_fd(), PollFlags::POLLOUT)], time);
+    IS_STOPPED.set(ready == Ok(0));
+    if IS_STOPPED.get() { Ok(0) } else { nix::unistd::write(console, text) }
 }
 
 /// Writes `NAME: MESSAGE` to stderr in one write(2).

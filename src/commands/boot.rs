@@ -17,7 +17,7 @@ use crate::launch::board::{self, Starter, Verdict};
 use crate::log::{self, say, warning};
 use crate::packed::{Fill, filled, packed};
 use crate::primitives::execve::{DEFAULT_PATH, c_string};
-use crate::primitives::watchdog::{self, Watchdog};
+use crate::primitives::watchdog::Watchdog;
 use crate::primitives::{early, shutdown};
 use crate::spec::board::{Action, Board};
 use crate::sys;
@@ -52,21 +52,33 @@ pub(crate) fn is_wanted(args: &[&'static OsStr], env: &[&'static OsStr]) -> bool
     if !sys::caps::permitted().is_ok_and(|has| has & RIGHTS == RIGHTS) {
         return false;
     }
-    let Some(proc) = proc() else { return false };
-    if !is_first_namespace(proc.as_fd()) {
-        return false;
+    let Some((proc, is_ours)) = proc() else { return false };
+    let is_wanted = decide(proc.as_fd(), args.get(1..).unwrap_or_default(), env);
+    if is_ours && !is_wanted {
+        tolerate(sys::mount::detach(c"/proc"), "it was just mounted");
     }
-    let line = command_line(proc.as_fd());
-    let is_in_container = || env.iter().any(|entry| entry.as_encoded_bytes().starts_with(b"container="));
-    // A command that somebody gave us as words of our own is meant.
-    let is_command = matches!(args.get(1), Some(word) if is_other_command(word))
-        && !cli::board::are_the_kernels(args.get(1..).unwrap_or_default(), &line);
-    !is_command && cli::board::boot_word(&line).unwrap_or_else(|| !is_in_container())
+    is_wanted
 }
 
-/// Whether we are in the first PID namespace, by this folder of a procfs.
-fn is_first_namespace(proc: BorrowedFd<'_>) -> bool {
-    sys::fd::target_of(proc, c"self/ns/pid").is_ok_and(|namespace| namespace == FIRST_NAMESPACE)
+/// The same by what this folder of a procfs says.
+fn decide(proc: BorrowedFd<'_>, words: &[&'static OsStr], env: &[&'static OsStr]) -> bool {
+    let line = command_line(proc);
+    let word = cli::board::boot_word(&line);
+    let is_in_container = || env.iter().any(|entry| entry.as_encoded_bytes().starts_with(b"container="));
+    // A command that somebody gave us as words of our own is meant.
+    let is_command = matches!(words.first(), Some(word) if is_other_command(word))
+        && !cli::board::are_the_kernels(words, &line);
+    match is_first_namespace(proc) {
+        Some(is_first) => is_first && !is_command && word.unwrap_or_else(|| !is_in_container()),
+        // Without CONFIG_PID_NS, or in a sandbox with a kernel of its own making.
+        None => word == Some(true),
+    }
+}
+
+/// Whether we are in the first PID namespace, by this folder of a procfs. `None`: it knows of none.
+fn is_first_namespace(proc: BorrowedFd<'_>) -> Option<bool> {
+    let namespace = sys::fd::target_of(proc, c"self/ns/pid").ok()?;
+    Some(namespace == FIRST_NAMESPACE)
 }
 
 /// The kernel's command line, by the same folder: a root may have none of its own.
@@ -80,20 +92,18 @@ fn is_other_command(word: &OsStr) -> bool {
     text::parts(cli::COMMANDS, b' ').any(|name| word == name && name != "run" && name != "init")
 }
 
-/// The folder of a procfs: the one that is there, or our own. `None`: it cannot be had, so this is a container.
-fn proc() -> Option<OwnedFd> {
-    if sys::process::exists(c"/proc/self/ns/pid") {
-        return sys::fd::open_path(c"/proc").ok();
+/// The folder of a procfs: the one that is there, or our own; and whether we have mounted it on /proc. `None`: it cannot be
+/// had, so this is a container.
+fn proc() -> Option<(OwnedFd, bool)> {
+    if sys::process::exists(c"/proc/self/stat") {
+        return sys::fd::open_path(c"/proc").ok().map(|proc| (proc, false));
     }
-    let detached = sys::mount::new_detached(c"proc", &[]);
-    detached
-        .or_else(|_| {
-            // Before Linux 5.2. It is one of the first things that a machine needs.
-            tolerate(sys::path::make_folder(Path::new("/proc")), "EEXIST; or there is no place for it");
-            sys::mount::new_filesystem(c"proc", c"/proc", nix::mount::MsFlags::empty(), c"")?;
-            sys::fd::open_path(c"/proc")
-        })
-        .ok()
+    if let Ok(detached) = sys::mount::new_detached(c"proc", &[]) {
+        return Some((detached, false));
+    }
+    // Before Linux 5.2.
+    early::mount_proc().ok()?;
+    sys::fd::open_path(c"/proc").ok().map(|proc| (proc, true))
 }
 
 thread_local! {
@@ -116,8 +126,8 @@ pub(crate) fn be_init(args: &[&'static OsStr], env: &[&'static OsStr], run: Run)
         log::say_on(sys::fd::open_at(AT_FDCWD, c"/proc/self/fd/2", flags).ok());
     }
     tolerate(shutdown::disable_ctrl_alt_del(), "EINVAL, EPERM: this is no machine but a PID namespace");
-    let proc = proc();
-    let is_whole = proc.as_ref().is_some_and(|proc| is_first_namespace(proc.as_fd()));
+    let proc = proc().map(|(proc, _)| proc);
+    let is_whole = proc.as_ref().is_some_and(|proc| is_first_namespace(proc.as_fd()) != Some(false));
     let line = proc.map(|proc| command_line(proc.as_fd())).unwrap_or_default();
     let mut board = Board::DEFAULT;
     let (said, is_file_read) = read(args, &line);
@@ -268,11 +278,10 @@ impl Starter for Machine<'_> {
         self.start(&words, true)
     }
 
-    fn health(&mut self, command: &'static str, runner: Pid) -> Result<Pid> {
-        let pid = watchdog::entrypoint_of(runner, self.in_container).map_or(0, Pid::as_raw);
+    fn health(&mut self, command: &'static str, entrypoint: Pid) -> Result<Pid> {
         let words = || {
             let mut words = ["launcher", "init", "--single-child", "--env"].map(OsStr::new).to_vec();
-            words.push(OsStr::new(filled!("LAUNCHER_PID={}", &pid).text().leak()));
+            words.push(OsStr::new(filled!("LAUNCHER_PID={}", &entrypoint).text().leak()));
             words.push(OsStr::new("--"));
             let parts = text::parts(command, b' ').filter(|part| !part.is_empty());
             words.extend(parts.map(OsStr::new));

@@ -51,7 +51,7 @@ pub(crate) trait Starter {
     /// The entrypoint, and what supervises it; `again`: not the first.
     fn entrypoint(&mut self, again: bool) -> Result<Pid>;
     /// The command, in a process group of its own.
-    fn health(&mut self, command: &'static str, runner: Pid) -> Result<Pid>;
+    fn health(&mut self, command: &'static str, entrypoint: Pid) -> Result<Pid>;
 }
 
 /// What is known about the health of the entrypoint.
@@ -204,8 +204,10 @@ impl Supervisor<'_> {
                 Ok(pid) => self.runner = Some(pid),
                 Err(error) => return self.ended(told(&error)),
             }
+            self.checks.begin(now);
         }
-        self.checks.go_on(now, self.runner, starter);
+        let entrypoint = || watchdog::entrypoint_of(self.runner?, self.board.in_container);
+        self.checks.go_on(now, &entrypoint, starter);
         if let Some((dog, due)) = self.dog
             && due <= now
         {
@@ -261,25 +263,38 @@ impl Checks<'_> {
         }
     }
 
-    /// Begins a run, or ends one that takes too long.
-    fn go_on(&mut self, now: u64, runner: Option<Pid>, starter: &mut dyn Starter) {
+    /// The entrypoint is started: what was found before was another's.
+    fn begin(&mut self, now: u64) {
+        self.failures = 0;
+        if let Some((pid, _)) = self.running.take() {
+            kill_group(pid);
+        }
+        if self.due != NEVER {
+            self.due = now + self.wish.interval;
+        }
+    }
+
+    /// Begins a run, or ends one that takes too long. There is none without an entrypoint.
+    fn go_on(&mut self, now: u64, entrypoint: &dyn Fn() -> Option<Pid>, starter: &mut dyn Starter) {
         if let Some((pid, until)) = self.running {
             if now >= until {
-                tolerate(
-                    sys::process::kill(Pid::from_raw(-pid.as_raw()), libc::SIGKILL),
-                    "ESRCH: it has ended",
-                );
+                kill_group(pid);
                 self.running = Some((pid, now + 1000));
             }
         } else if now >= self.due {
             self.due = now + self.wish.interval;
-            let Some(runner) = runner else { return };
-            match starter.health(self.wish.command, runner) {
+            let Some(entrypoint) = entrypoint() else { return };
+            match starter.health(self.wish.command, entrypoint) {
                 Ok(pid) => self.running = Some((pid, now + self.wish.timeout)),
                 Err(error) => self.end(told(&error)),
             }
         }
     }
+}
+
+/// Kills a process and its children.
+fn kill_group(leader: Pid) {
+    tolerate(sys::process::kill(Pid::from_raw(-leader.as_raw()), libc::SIGKILL), "ESRCH: it has ended");
 }
 
 /// Says what went wrong; its exit status.

@@ -11,7 +11,6 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknodat, umask};
 use super::mounts::explain;
 use super::{machine_root, modules};
 use crate::error::{Doing, Error, Result, tolerate};
-use crate::log::warning;
 use crate::packed::{Fill, filled, packed};
 use crate::spec::board::Board;
 use crate::sys;
@@ -20,8 +19,8 @@ use crate::text::{self, c_string};
 /// The mounts that the change of root needs: kind, place, flags of mount(2) (2 nosuid, 4 nodev, 8 noexec), options.
 const FIRST: &str = "proc /proc 14 \nsysfs /sys 14 \ndevtmpfs /dev 2 mode=755";
 
-/// The others, which belong to the root that is there in the end. All that is in memory is half of it at most: beside an
-/// initramfs the kernel's default, half for each, is a panic that any user can bring about.
+/// The others, which belong to the root that is there in the end. The files in all of them are half of the memory at most:
+/// the kernel's default, half for each, is a panic beside an initramfs that any user can bring about.
 const REST: &str = "devpts /dev/pts 10 gid=5,mode=620,ptmxmode=666\ntmpfs /dev/shm 6 mode=1777,size=20%\n\
     tmpfs /run 6 mode=755,size=10%\ntmpfs /tmp 6 mode=1777,size=20%\ncgroup2 /sys/fs/cgroup 14 ";
 
@@ -42,11 +41,12 @@ pub(crate) fn prepare(board: &Board, say: &mut dyn FnMut(Error)) -> Result<()> {
     Ok(())
 }
 
-/// /proc again, where somebody has unmounted all.
-pub(super) fn proc_again() {
-    mount_rows(FIRST.get(..FIRST.find('\n').unwrap_or(0)).unwrap_or_default(), &mut |error| {
-        warning!("{error:#}");
-    });
+/// /proc: before all else, or again where somebody has unmounted all.
+///
+/// # Errors
+/// There is no folder for it, or the kernel refuses.
+pub(crate) fn mount_proc() -> Result<()> {
+    text::lines(FIRST).find_map(row).filter(|row| !is_mounted(row.target)).map_or(Ok(()), Row::mount)
 }
 
 /// /proc, /sys and /dev, where a kernel without devtmpfs gets a tmpfs with the devices that every program counts on.

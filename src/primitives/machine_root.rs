@@ -96,9 +96,9 @@ impl Cover {
         let lower = self.add(root.source, root.kind, writable, root.patience)?;
         let upper = match root.overlay {
             None => return Ok(lower),
-            Some(Upper::Tmpfs) => {
-                self.mount(c"tmpfs", c"tmpfs", MsFlags::empty(), c"mode=755").doing(packed!("mount tmpfs"))?
-            }
+            Some(Upper::Tmpfs) => self
+                .mount(c"tmpfs", c"tmpfs", MsFlags::empty(), c"mode=755,size=30%")
+                .doing(packed!("mount tmpfs"))?,
             Some(Upper::Device(path)) => self
                 .add(path, Some("ext4"), true, root.patience)
                 .map_err(|error| error.within(filled!("the overlay {}", path)))?,

@@ -127,6 +127,8 @@ pub(crate) fn release_file_systems(owns_machine: bool, on_tick: &mut dyn FnMut()
     if !owns_machine {
         return flush(on_tick);
     }
+    // It tells what is mounted, and what is to be written.
+    tolerate(early::mount_proc().map_err(drop), "told when it began, if there never was one");
     let mut unwritten = unwritten();
     let Some(pid) = begin(&mut release) else { return };
     for _ in 0..PERIODS {
@@ -165,7 +167,6 @@ fn unwritten_in(text: &[u8]) -> u64 {
 /// The work of [`release_file_systems`]. It may allocate, and does what may hang in processes of its own, so that the
 /// others have their turn.
 fn release() -> u8 {
-    early::proc_again(); // it tells what is mounted
     apart(&mut empty_swap, RELEASE / 2, &mut || {});
     // What was unmounted may have held what was mounted before it, as the device of a loop does.
     while unmount_all() {}
