@@ -8,7 +8,7 @@ use std::process::Command;
 
 use common::{
     Finished, Rootfs, Running, as_user, cgroups_named, children_of, eventually, launcher, launcher_as_user,
-    launcher_with_faults, mounts, run,
+    launcher_path, launcher_with_faults, mounts, run, with_faults,
 };
 
 /// The newer calls, by what they fail with where they are missing; those that came with one kernel together.
@@ -185,7 +185,7 @@ fn signals_arrive_without_pidfds() {
 fn descriptors_of_the_caller_stay_outside_without_close_range() {
     require!(root, busybox, strace);
     let rootfs = Rootfs::new();
-    let program = common::launcher_path();
+    let program = launcher_path();
     let line = format!(
         "exec 3</ 9</etc; exec strace -f -qq -o /dev/null -e inject=close_range:error=ENOSYS -- {} --rootfs {} -- /probe fds",
         program.display(),
@@ -239,7 +239,7 @@ fn the_program_is_in_the_time_namespace_before_linux_6_2_too() {
     let rootfs = Rootfs::new();
     let host = fs::read_link("/proc/self/ns/time").unwrap();
     let mut outer = Command::new("setarch");
-    outer.arg("--uname-2.6").arg(common::launcher_path()).args(["--rootfs", rootfs.arg(), "--"]);
+    outer.arg("--uname-2.6").arg(launcher_path()).args(["--rootfs", rootfs.arg(), "--"]);
     let out = run(outer.args(["sh", "-c", "uname -r; readlink /proc/self/ns/time"])).expect(0).out;
     let (version, own) = out.split_once('\n').unwrap();
     assert!(version.starts_with("2.6."), "{out}");
@@ -278,9 +278,7 @@ fn without_the_hosts_dev_null_nothing_is_left_unmasked() {
     {
         let script = format!("mount -t tmpfs test /dev && {make} && exec \"$@\"");
         let mut outer = Command::new("unshare");
-        outer
-            .args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
-            .arg(common::launcher_path());
+        outer.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]).arg(launcher_path());
         let finished = run(outer.args(["--rootfs", rootfs.arg(), "--", "cat", "/proc/keys"])).expect(125);
         assert!(finished.out.is_empty() && finished.err.contains(want), "{finished:?}");
     }
@@ -290,7 +288,7 @@ fn without_the_hosts_dev_null_nothing_is_left_unmasked() {
 fn a_root_that_is_no_mount_is_told() {
     require!(root, busybox);
     let rootfs = Rootfs::new();
-    common::copy_program(&common::launcher_path(), &rootfs.path().join("launcher"));
+    common::copy_program(&launcher_path(), &rootfs.path().join("launcher"));
     let mut outer = Command::new("chroot");
     outer.arg(rootfs.path()).args(["/launcher", "--rootfs", "/srv", "--", "true"]);
     let finished = run(&mut outer).expect(125);
@@ -298,4 +296,16 @@ fn a_root_that_is_no_mount_is_told() {
         finished.err.contains("make / rslave: Invalid argument (EINVAL)\n  hint: / is no mount"),
         "{finished:?}"
     );
+}
+
+/// Whether it is a machine's init is told by a procfs, which before Linux 5.2 has to be mounted to be looked at.
+#[test]
+fn the_init_of_a_container_without_proc_mounts_none() {
+    require!(root, strace);
+    let launcher = launcher_path();
+    let script =
+        format!("umount -l /proc; exec {} -- sh -c '[ -e /proc/self ] || echo none'", launcher.display());
+    let words = ["-pf", "--kill-child", "-m", "--propagation", "private", "sh", "-c", &script];
+    let finished = run(&mut with_faults("unshare".as_ref(), &["fsopen:error=ENOSYS"], &words)).expect(0);
+    assert_eq!(finished.out, "none\n");
 }

@@ -52,6 +52,7 @@ echo "full as $(id -u)"
     "kill-runner.sh": """parent() { awk '/^PPid/ { print $2 }' "/proc/$1/status"; }
 kill -KILL "$(parent "$(parent "$LAUNCHER_PID")")"
 """,
+    "note-pid.sh": "echo \"$LAUNCHER_PID\" >>/pids\n",
     "sick.sh": "sleep 5; echo 'well for 5 s'; touch /sick; sleep 1000\n",
     "health.sh": "[ -n \"$LAUNCHER_PID\" ] && [ -d \"/proc/$LAUNCHER_PID\" ] && [ ! -e /rootfs/sick ]\n",
     # What it returns to when the call that it sleeps in is over.
