@@ -303,9 +303,14 @@ fn a_root_that_is_no_mount_is_told() {
 fn the_init_of_a_container_without_proc_mounts_none() {
     require!(root, strace);
     let launcher = launcher_path();
-    let script =
-        format!("umount -l /proc; exec {} -- sh -c '[ -e /proc/self ] || echo none'", launcher.display());
-    let words = ["-pf", "--kill-child", "-m", "--propagation", "private", "sh", "-c", &script];
-    let finished = run(&mut with_faults("unshare".as_ref(), &["fsopen:error=ENOSYS"], &words)).expect(0);
-    assert_eq!(finished.out, "none\n");
+    for (arrange, look, want) in [
+        ("true", "[ -e /proc/self ] || echo none", "none\n"),
+        // What hides it stays as well.
+        ("mount -t tmpfs mask /proc && : >/proc/mask", "ls /proc", "mask\n"),
+    ] {
+        let script = format!("umount -l /proc && {arrange} && exec {} -- sh -c '{look}'", launcher.display());
+        let words = ["-pf", "--kill-child", "-m", "--propagation", "private", "sh", "-c", &script];
+        let finished = run(&mut with_faults("unshare".as_ref(), &["fsopen:error=ENOSYS"], &words)).expect(0);
+        assert_eq!(finished.out, want);
+    }
 }

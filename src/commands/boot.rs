@@ -62,17 +62,18 @@ pub(crate) fn is_wanted(args: &[&'static OsStr], env: &[&'static OsStr]) -> bool
 
 /// The same by what this folder of a procfs says.
 fn decide(proc: BorrowedFd<'_>, words: &[&'static OsStr], env: &[&'static OsStr]) -> bool {
+    let is_first = is_first_namespace(proc);
+    if is_first == Some(false) {
+        return false;
+    }
     let line = command_line(proc);
     let word = cli::board::boot_word(&line);
     let is_in_container = || env.iter().any(|entry| entry.as_encoded_bytes().starts_with(b"container="));
     // A command that somebody gave us as words of our own is meant.
     let is_command = matches!(words.first(), Some(word) if is_other_command(word))
         && !cli::board::are_the_kernels(words, &line);
-    match is_first_namespace(proc) {
-        Some(is_first) => is_first && !is_command && word.unwrap_or_else(|| !is_in_container()),
-        // Without CONFIG_PID_NS, or in a sandbox with a kernel of its own making.
-        None => word == Some(true),
-    }
+    // Without CONFIG_PID_NS, or in a sandbox with a kernel of its own making, nobody is it who was not told so.
+    is_first.map_or(word == Some(true), |_| !is_command && word.unwrap_or_else(|| !is_in_container()))
 }
 
 /// Whether we are in the first PID namespace, by this folder of a procfs. `None`: it knows of none.
@@ -101,7 +102,10 @@ fn proc() -> Option<(OwnedFd, bool)> {
     if let Ok(detached) = sys::mount::new_detached(c"proc", &[]) {
         return Some((detached, false));
     }
-    // Before Linux 5.2.
+    // Before Linux 5.2. Whatever else is there, nobody but a container's maker puts it there.
+    if early::is_mounted("/proc") {
+        return None;
+    }
     early::mount_proc().ok()?;
     sys::fd::open_path(c"/proc").ok().map(|proc| (proc, true))
 }
@@ -182,6 +186,9 @@ fn read(args: &[&'static OsStr], line: &str) -> (Vec<&'static OsStr>, Result<()>
     (said.words(), is_file_read)
 }
 
+/// How the option begins that names a container.
+const NAME: &str = "--name=";
+
 /// What makes the processes that the machine's init runs.
 struct Machine<'a> {
     /// The command line of the entrypoint.
@@ -247,7 +254,7 @@ impl Machine<'_> {
             words
         };
         match self.start(&words, true) {
-            Ok(shell) => board::stand_by(Some(shell), dog).unwrap_or(Action::PowerOff),
+            Ok(shell) => board::stand_by(Some(shell), dog),
             Err(error) => {
                 board::told(&error);
                 Action::PowerOff
@@ -266,8 +273,8 @@ impl Starter for Machine<'_> {
     fn entrypoint(&mut self, again: bool) -> Result<Pid> {
         let words = || {
             // Of a runner that was killed the cgroup is left, and its name is taken.
-            if let Some(option) = self.option("--name=").filter(|_| again && self.in_container) {
-                let name = OsStr::from_bytes(option.as_encoded_bytes().get(7..).unwrap_or_default());
+            if let Some(option) = self.option(NAME).filter(|_| again && self.in_container) {
+                let name = OsStr::from_bytes(option.as_bytes().get(NAME.len()..).unwrap_or_default());
                 (self.run)(
                     ["launcher", "delete", "--force"].map(OsStr::new).into_iter().chain([name]).collect(),
                     self.env,
@@ -324,11 +331,7 @@ fn end(board: &Board, verdict: Verdict, mut watchdog: Option<Watchdog>, machine:
 
 /// Stays, and reaps who ends, until somebody wants the machine to go down: how. The watchdog is not fed: nothing lives.
 fn hang() -> Action {
-    loop {
-        if let Some(action) = board::stand_by(None, None) {
-            return action;
-        }
-    }
+    board::stand_by(None, None)
 }
 
 /// Executes another init in our place; returns only on failure.

@@ -87,12 +87,12 @@ struct Supervisor<'a> {
 /// How much of the grace is kept for the others if the entrypoint needs all of it: an eighth, at most a second.
 const RESERVE: u64 = 1000;
 
-/// Reaps, and feeds the watchdog, until `child` has ended or somebody wants the machine to go down: how.
-pub(crate) fn stand_by(child: Option<Pid>, dog: Option<&Watchdog>) -> Option<Action> {
+/// Reaps, and feeds the watchdog, until `child` has ended or somebody wants the machine to go down. How: off after `child`.
+pub(crate) fn stand_by(child: Option<Pid>, dog: Option<&Watchdog>) -> Action {
     loop {
         while let Ok(Some((pid, change))) = sys::process::wait(Who::AnyNow) {
             if Some(pid) == child && change.status().is_some() {
-                return None;
+                return Action::PowerOff;
             }
         }
         if let Some(dog) = dog {
@@ -101,7 +101,7 @@ pub(crate) fn stand_by(child: Option<Pid>, dog: Option<&Watchdog>) -> Option<Act
         if let Ok(Some(received)) = sys::signal::wait_for_any(dog.map(Watchdog::interval), false)
             && let Some(action) = request(&received)
         {
-            return Some(action);
+            return action;
         }
     }
 }

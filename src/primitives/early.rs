@@ -93,7 +93,7 @@ fn row(line: &str) -> Option<Row<'_>> {
 }
 
 /// Whether a file system begins at this folder.
-pub(super) fn is_mounted(folder: &str) -> bool {
+pub(crate) fn is_mounted(folder: &str) -> bool {
     let device = |path: &Path| sys::path::stat(path).map(|found| found.st_dev);
     let path = Path::new(folder);
     matches!((device(path), device(&path.join(".."))), (Ok(own), Ok(above)) if own != above)
