@@ -114,22 +114,20 @@ fn doctor_names_each() {
     }
 }
 
-/// launcher in a mount namespace where a script was run before.
-fn run_after(script: &str, words: &[&str]) -> Finished {
+/// A container with these options, made in a mount namespace where a script was run before.
+fn run_after(script: &str, rootfs: &Rootfs, options: &[&str], program: &[&str]) -> Finished {
     let script = format!("{script} && exec \"$0\" \"$@\"");
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", &script]).arg(common::launcher_path());
-    run(command.args(words))
+    run(command.args(options).args(["--rootfs", rootfs.arg(), "--"]).args(program))
 }
 
 #[test]
 fn without_cgroups_there_are_no_limits_and_that_is_told() {
     require!(root, busybox, unshare);
     let rootfs = Rootfs::new();
-    let start = |options: &[&str]| {
-        let words = [options, &["--rootfs", rootfs.arg(), "--", "echo", "ran"]].concat();
-        run_after("umount -R -l /sys/fs/cgroup", &words)
-    };
+    let start =
+        |options: &[&str]| run_after("umount -R -l /sys/fs/cgroup", &rootfs, options, &["echo", "ran"]);
     let finished = start(&[]).expect(0);
     assert_eq!((&*finished.out, &*finished.err), ("ran\n", ""));
     let loss = "limit memory: no cgroup hierarchy here has the memory controller\n";
@@ -145,10 +143,7 @@ fn without_cgroups_there_are_no_limits_and_that_is_told() {
 fn without_proc_a_container_has_its_own_and_limits_are_refused() {
     require!(root, busybox, unshare);
     let rootfs = Rootfs::new();
-    let start = |options: &[&str]| {
-        let words = [options, &["--rootfs", rootfs.arg(), "--", "cat", "/proc/1/comm"]].concat();
-        run_after("umount -l /proc", &words)
-    };
+    let start = |options: &[&str]| run_after("umount -l /proc", &rootfs, options, &["cat", "/proc/1/comm"]);
     let finished = start(&[]).expect(0);
     assert_eq!((&*finished.out, &*finished.err), ("launcher:init\n", ""));
     let finished = start(&["-m", "64m"]).expect(125);
